@@ -1,0 +1,1 @@
+"""Values and rules: frozen dataclasses, enums, pure functions. No I/O, no clock."""

@@ -1,0 +1,38 @@
+"""What we know about one fact, and what that rests on.
+
+A time-out, a refused exec, a 500 or a Pending helper is `Unread`: not knowing. `Absent` needs positive
+proof (the API answered NotFound, a directory was mounted and listed empty). Zero, "", -1 and the
+all-zero UUID are never stand-ins for "not known" (lessons L4, L5, L25, L48).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T_co]):
+    """The value was read; `source` says where (for example ``pg_stat_wal_receiver on pg-2``)."""
+
+    value: T_co
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The thing is proven not to exist; `proof` says how."""
+
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """We could not find out; `reason` says why. Never a fact that discredits a member."""
+
+    reason: str
+
+
+Reading = Known[T_co] | Absent | Unread

@@ -1,0 +1,101 @@
+"""The contract between core and engines. These docstrings are the reference manual.
+
+An engine is a class that subclasses `EngineSpec`, so that a type checker compares the signatures, and marks
+its methods with `hookimpl`. It is found through the entry-point group ``hasteward.engines``; the entry's name
+equals `EngineInfo.name`. The pipelines address the ONE engine that owns a cluster; no hook here is ever
+broadcast and nothing wraps it. Arguments are named and only ever added.
+
+A plugin that is not an engine (group ``hasteward.plugins``) may contribute `commands`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from hasteward.domain.capability import EngineInfo
+    from hasteward.domain.cluster import ClusterRef
+    from hasteward.domain.report import TriageReport
+    from hasteward.ports.context import (
+        DumpOptions,
+        DumpProof,
+        DumpSink,
+        EngineContext,
+        RestoreOptions,
+        RestoreOutcome,
+        RestoreSource,
+    )
+
+PROJECT = "hasteward"
+ENGINE_GROUP = "hasteward.engines"
+PLUGIN_GROUP = "hasteward.plugins"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A command contributed as data; `target` (``module:function``) is imported only when it is used.
+
+    The function takes the arguments after the command's name and returns the exit status.
+    """
+
+    name: str
+    help: str
+    target: str
+
+
+class PluginSpec:
+    """Hooks that any plugin may implement."""
+
+    @hookspec
+    def commands(self) -> tuple[CommandSpec, ...]:
+        """Commands to add to the CLI. MUST be cheap: it is called to print ``--help``."""
+        return ()
+
+
+class EngineSpec(PluginSpec):
+    """Hooks of an engine. A hook that is not implemented is `Unsupported`, never "the next engine"."""
+
+    @hookspec
+    def info(self) -> EngineInfo:
+        """Introduce the engine. MUST be cheap and MUST NOT touch the world."""
+        raise NotImplementedError
+
+    @hookspec
+    def triage(self, context: EngineContext, cluster: ClusterRef) -> TriageReport:
+        """Say how the cluster is and what that rests on.
+
+        MUST NOT change anything: reads go through the API and exec. A read that fails is `Unread` and can
+        only make the verdict undeterminable. Raises InvalidInput if the cluster does not exist.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def dump(
+        self, context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: DumpOptions
+    ) -> DumpProof:
+        """Push a complete dump into `sink` and return its proof.
+
+        MUST call ``context.approve(plan)`` before the first byte and stop with ``planned_only`` when it
+        answers no. MUST NOT write anywhere in the pod. Every section MUST be proven (digest made beside the
+        producer, exit status, end marker) before the hook returns; otherwise it raises. Nothing lazy leaves.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def restore(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, options: RestoreOptions
+    ) -> RestoreOutcome:
+        """Make the proven data of `source` live, keeping what it replaces.
+
+        MUST check every gate, then call ``context.approve(plan)`` before it changes anything. The live data
+        is replaced in one atomic act, only after the digests of all sections were compared in the pod.
+        Killed at any moment, it leaves the old data live, or the new; leftovers of a dead run are removed by
+        the next.
+        """
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""The toolbox for engine authors: proven streams, sections, the Lease."""

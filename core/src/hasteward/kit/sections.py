@@ -1,0 +1,88 @@
+"""Writing a dump as sections: ranges that are proven one by one and can be restored one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hasteward.domain.errors import Unproven
+from hasteward.domain.events import StepDone
+from hasteward.domain.manifest import Section
+from hasteward.kit.streaming import download
+from hasteward.ports.context import DumpSink, EngineContext
+from hasteward.ports.kubernetes import PodRef
+from hasteward.streams.proof import Algorithm, new_digest
+
+_TAIL = 512
+
+
+class _Tail:
+    """Passes bytes to the sink and remembers the last few."""
+
+    def __init__(self, sink: DumpSink) -> None:
+        self._sink = sink
+        self.last = b""
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._sink.write(data)
+        size = len(data)
+        recent = bytes(data[max(0, size - _TAIL) :])
+        self.last = recent if size >= _TAIL else (self.last + recent)[-_TAIL:]
+
+
+class SectionWriter:
+    """Appends sections to a sink and keeps the list that becomes the manifest."""
+
+    def __init__(self, context: EngineContext, sink: DumpSink, algorithm: Algorithm) -> None:
+        self._context = context
+        self._sink = sink
+        self._algorithm = algorithm
+        self._sections: list[Section] = []
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """What has been written and proven so far, in order."""
+        return tuple(self._sections)
+
+    def text(self, kind: str, name: str, data: bytes) -> None:
+        """A section made here, from facts that were captured with proof."""
+        digest = new_digest(self._algorithm)
+        digest.update(data)
+        offset = self._sink.position
+        self._sink.write(data)
+        self._add(kind, name, offset, len(data), digest.hexdigest())
+
+    def stream(
+        self,
+        kind: str,
+        name: str,
+        pod: PodRef,
+        argv: Sequence[str],
+        *,
+        end_marker: bytes,
+        memory_limit: int = 0,
+    ) -> None:
+        """A section made by a producer in `pod`; its last bytes must hold the format's own `end_marker`."""
+        what = f"the dump of {kind} {name}".rstrip()
+        offset = self._sink.position
+        tail = _Tail(self._sink)
+        proof = download(
+            self._context,
+            pod,
+            argv,
+            tail.write,
+            what=what,
+            algorithm=self._algorithm,
+            memory_limit=memory_limit,
+        )
+        if proof.length == 0:
+            raise Unproven(f"{what} from {pod} is empty", code="proof.empty")
+        if end_marker not in tail.last:
+            raise Unproven(
+                f"{what} from {pod} does not end with {end_marker.decode('utf-8', 'replace')!r}",
+                code="proof.end_marker",
+            )
+        self._add(kind, name, offset, proof.length, proof.digest)
+        self._context.reporter.emit(StepDone("dump", f"{kind} {name}: {proof.length} bytes, digest compared"))
+
+    def _add(self, kind: str, name: str, offset: int, length: int, digest: str) -> None:
+        self._sections.append(Section(kind, name, offset, length, self._algorithm, digest))

@@ -1,0 +1,241 @@
+"""Proven streams out of and into a pod, over exec.
+
+A stream counts only if all of this holds: an explicit Status frame, a trailer with our nonce, exit status 0
+in both, and the digest computed in the pod equal to the one computed here. Anything else raises, and the
+message says which of them was missing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from hasteward.domain.errors import RunFailed, Unproven
+from hasteward.ports.context import EngineContext
+from hasteward.ports.kubernetes import Channel, ExecStream, ExitStatus, Output, PodRef, StreamBroken
+from hasteward.streams.proof import (
+    NONCE_BYTES,
+    Algorithm,
+    Digest,
+    StreamProof,
+    Trailer,
+    TrailerHold,
+    new_digest,
+    parse_trailer,
+)
+from hasteward.streams.wrapper import download_argv, upload_argv
+
+_STDERR_KEPT = 4096
+_CAPTURE_LIMIT = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The proven output of a short command."""
+
+    stdout: bytes
+    stderr: str
+    exit_status: int
+    algorithm: Algorithm
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What is known of the end of a stream."""
+
+    status: ExitStatus | None = None
+    broken: StreamBroken | None = None
+    stderr: bytearray = field(default_factory=bytearray)
+
+    def words(self) -> str:
+        """The producer's own last words, for an error message."""
+        text = self.stderr[-_STDERR_KEPT:].decode("utf-8", "replace").strip()
+        return f": {text}" if text else ""
+
+
+def _drain(stream: ExecStream, ending: _Ending, stdout: Callable[[memoryview], None]) -> None:
+    """Read frames to the end of the connection."""
+    try:
+        while (frame := stream.receive()) is not None:
+            match frame:
+                case Output(Channel.STDOUT, data):
+                    stdout(data)
+                case Output(Channel.STDERR, data):
+                    ending.stderr += data
+                    del ending.stderr[: -2 * _STDERR_KEPT]
+                case ExitStatus():
+                    ending.status = frame
+                    return
+                case Output():
+                    raise Unproven(f"the server sent data on channel {frame.channel}, which is not defined")
+    except StreamBroken as error:
+        ending.broken = error
+
+
+class _Receiver:
+    """Tells data from trailer and digests the data."""
+
+    def __init__(self, write: Callable[[bytes | memoryview], None], digest: Digest | None) -> None:
+        self._hold = TrailerHold()
+        self._write = write
+        self._digest = digest
+        self.length = 0
+
+    def take(self, chunk: memoryview) -> None:
+        for part in self._hold.feed(chunk):
+            if len(part):
+                if self._digest is not None:
+                    self._digest.update(part)
+                self.length += len(part)
+                self._write(part)
+
+    @property
+    def tail(self) -> bytes:
+        return self._hold.tail
+
+
+def _conclude(what: str, where: PodRef, *, length: int, tail: bytes, nonce: str, ending: _Ending) -> Trailer:
+    """The trailer, if the stream ended as a whole one must."""
+    trailer = parse_trailer(tail, nonce)
+    status = ending.status
+    if trailer is None:
+        if status is not None and not status.success:
+            raise RunFailed(f"{what} in {where} failed: {status.message}{ending.words()}", code="exec.failed")
+        why = ending.broken.message if ending.broken else "the server reported success"
+        raise Unproven(
+            f"{what} from {where} stopped after {length} bytes without the producer's trailer ({why})"
+            f"{ending.words()}",
+            hint="nothing was kept; run the same command again",
+            code="proof.no_trailer",
+        )
+    if trailer.exit_status != 0:
+        return trailer
+    if ending.broken is not None or status is None:
+        why = ending.broken.message if ending.broken else "the connection closed"
+        raise Unproven(f"{what} from {where} ended without a Status frame ({why})", code="proof.no_status")
+    if not status.success:
+        raise Unproven(f"{what} from {where} reported {status.message}", code="proof.status")
+    return trailer
+
+
+def download(
+    context: EngineContext,
+    pod: PodRef,
+    argv: Sequence[str],
+    write: Callable[[bytes | memoryview], None],
+    *,
+    what: str,
+    algorithm: Algorithm,
+    memory_limit: int = 0,
+) -> StreamProof:
+    """Run a producer in `pod` and pass its output to `write`; return the proof.
+
+    `what` names the stream in error messages. Raises RunFailed when the producer itself failed, Unproven
+    when what arrived is not provably everything, and whatever `write` raises.
+    """
+    nonce = secrets.token_hex(NONCE_BYTES)
+    digest = new_digest(algorithm)
+    receiver = _Receiver(write, digest)
+    ending = _Ending()
+    wrapped = download_argv(
+        argv, run=context.run.id, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit
+    )
+    with context.kubernetes.exec(
+        pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
+    ) as stream:
+        _drain(stream, ending, receiver.take)
+    trailer = _conclude(what, pod, length=receiver.length, tail=receiver.tail, nonce=nonce, ending=ending)
+    if trailer.exit_status != 0:
+        raise RunFailed(
+            f"{what} in {pod} exited with {trailer.exit_status}{ending.words()}", code="dump.failed"
+        )
+    _compare(what, pod, trailer, digest.hexdigest())
+    return StreamProof(receiver.length, trailer.algorithm, trailer.digest)
+
+
+def _compare(what: str, pod: PodRef, trailer: Trailer, ours: str) -> None:
+    if trailer.digest != ours:
+        raise Unproven(
+            f"{what}: the digest made in {pod} ({trailer.digest[:12]}) is not that of the bytes here"
+            f" ({ours[:12]})",
+            hint="nothing was kept; run the same command again",
+            code="proof.digest",
+        )
+
+
+def capture(
+    context: EngineContext, pod: PodRef, argv: Sequence[str], *, limit: int = _CAPTURE_LIMIT
+) -> Captured:
+    """Run a short command in `pod` and return its proven output, whatever its exit status.
+
+    Raises Unproven for an incomplete answer (which must become Unread, never a fact) and for one of more
+    than `limit` bytes.
+    """
+    nonce = secrets.token_hex(NONCE_BYTES)
+    parts = bytearray()
+
+    def keep(data: bytes | memoryview) -> None:
+        if len(parts) + len(data) > limit:
+            raise Unproven(f"{argv[0]} in {pod} answered with more than {limit} bytes")
+        parts.extend(data)
+
+    receiver = _Receiver(keep, None)
+    ending = _Ending()
+    wrapped = download_argv(argv, run=context.run.id, nonce=nonce)
+    with context.kubernetes.exec(
+        pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
+    ) as stream:
+        _drain(stream, ending, receiver.take)
+    trailer = _conclude(argv[0], pod, length=receiver.length, tail=receiver.tail, nonce=nonce, ending=ending)
+    digest = new_digest(trailer.algorithm)
+    digest.update(bytes(parts))
+    _compare(argv[0], pod, trailer, digest.hexdigest())
+    text = ending.stderr[-_STDERR_KEPT:].decode("utf-8", "replace")
+    return Captured(bytes(parts), text, trailer.exit_status, trailer.algorithm)
+
+
+def upload(
+    context: EngineContext,
+    pod: PodRef,
+    argv: Sequence[str],
+    chunks: Iterable[bytes | memoryview],
+    *,
+    what: str,
+    algorithm: Algorithm,
+) -> StreamProof:
+    """Feed `chunks` to a consumer in `pod`; return the digest of what arrived there.
+
+    The consumer sees a plain end of file when we die, so nothing it does may be final: compare the proof,
+    then commit by a separate act. Raises RunFailed when the consumer failed, Unproven when what arrived is
+    not provably what was sent.
+    """
+    nonce = secrets.token_hex(NONCE_BYTES)
+    digest = new_digest(algorithm)
+    answer = bytearray()
+    ending = _Ending()
+    sent = 0
+    wrapped = upload_argv(argv, run=context.run.id, nonce=nonce, algorithm=algorithm)
+    with context.kubernetes.exec(
+        pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
+    ) as stream:
+        try:
+            for chunk in chunks:
+                digest.update(chunk)
+                sent += len(chunk)
+                if not stream.send(chunk):
+                    break
+            else:
+                stream.finish_input()
+        except StreamBroken as error:
+            ending.broken = error
+        else:
+            _drain(stream, ending, answer.extend)
+    trailer = parse_trailer(bytes(answer), nonce)
+    if trailer is not None and trailer.exit_status != 0:
+        raise RunFailed(
+            f"{what} in {pod} exited with {trailer.exit_status}{ending.words()}", code="load.failed"
+        )
+    trailer = _conclude(what, pod, length=sent, tail=bytes(answer), nonce=nonce, ending=ending)
+    _compare(what, pod, trailer, digest.hexdigest())
+    return StreamProof(sent, trailer.algorithm, trailer.digest)

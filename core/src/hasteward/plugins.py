@@ -1,0 +1,165 @@
+"""Loads plugins one entry point at a time and addresses ONE engine; only this touches pluggy's hooks.
+
+Each entry point is imported, registered and checked in its own try: a broken engine is unregistered,
+shown by ``hasteward engines``, and never takes the tool down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import pluggy
+
+from hasteward.domain.capability import Capability, EngineInfo, Unsupported
+from hasteward.domain.errors import InvalidInput
+from hasteward.hookspecs import ENGINE_GROUP, PLUGIN_GROUP, PROJECT, CommandSpec, EngineSpec, PluginSpec
+
+
+class EntryPoint(Protocol):
+    """The part of an entry point that is used; tests pass their own."""
+
+    @property
+    def name(self) -> str:
+        """The name on the left of the equals sign."""
+
+    @property
+    def group(self) -> str:
+        """``hasteward.engines`` or ``hasteward.plugins``."""
+
+    @property
+    def value(self) -> str:
+        """``module:object``."""
+
+    def load(self) -> Any:
+        """Import it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A plugin that could not be used, and why."""
+
+    name: str
+    origin: str
+    reason: str
+
+
+class Engine:
+    """One engine, addressed. Hooks are called on it alone."""
+
+    def __init__(self, info: EngineInfo, plugin: EngineSpec, implemented: frozenset[str]) -> None:
+        self.info = info
+        self._plugin = plugin
+        self._implemented = implemented
+
+    def require(self, capability: Capability) -> EngineSpec:
+        """The engine, typed, if it offers `capability`; InvalidInput with its own reason if not."""
+        match self.info.capability(capability):
+            case Unsupported(reason):
+                raise InvalidInput(
+                    f"engine {self.info.name} does not support {capability}: {reason}",
+                    code="engine.unsupported",
+                )
+            case _ if capability.value not in self._implemented:
+                raise InvalidInput(
+                    f"engine {self.info.name} declares {capability} but does not implement it",
+                    code="engine.unsupported",
+                )
+            case _:
+                return self._plugin
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """Everything that was found."""
+
+    engines: Mapping[str, Engine]
+    broken: tuple[Broken, ...]
+    commands: tuple[CommandSpec, ...]
+
+    def engine(self, name: str) -> Engine:
+        """The engine called `name`; InvalidInput that says which there are."""
+        if name in self.engines:
+            return self.engines[name]
+        broken = next((b for b in self.broken if b.name == name), None)
+        if broken is not None:
+            raise InvalidInput(
+                f"engine {name} is installed but could not be loaded: {broken.reason}",
+                hint="hasteward engines",
+                code="engine.broken",
+            )
+        if not self.engines:
+            raise InvalidInput(
+                f"no engine is installed, so {name!r} is not known",
+                hint=f"pip install hasteward-{name}",
+                code="engine.unknown",
+            )
+        raise InvalidInput(
+            f"engine {name!r} is not known; installed: {', '.join(sorted(self.engines))}",
+            hint="hasteward engines",
+            code="engine.unknown",
+        )
+
+
+def installed_entry_points() -> Iterable[EntryPoint]:
+    """The entry points of both groups in this environment."""
+    import importlib_metadata
+
+    found = importlib_metadata.entry_points()
+    return [*found.select(group=ENGINE_GROUP), *found.select(group=PLUGIN_GROUP)]
+
+
+def load(entry_points: Iterable[EntryPoint]) -> Plugins:
+    """Load every entry point in its own try. Of two with one name, neither is used."""
+    found = list(entry_points)
+    engines: dict[str, Engine] = {}
+    broken: list[Broken] = []
+    commands: list[CommandSpec] = []
+    names = [entry.name for entry in found if entry.group == ENGINE_GROUP]
+    for entry in found:
+        try:
+            if entry.group == ENGINE_GROUP and names.count(entry.name) > 1:
+                raise InvalidInput(f"{names.count(entry.name)} installed engines are called {entry.name!r}")
+            plugin, manager = _register(entry)
+            commands.extend(_commands(manager, plugin))
+            if entry.group == ENGINE_GROUP:
+                engines[entry.name] = _engine(entry, plugin, manager)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a stranger's module raises is its own
+            broken.append(Broken(entry.name, entry.value, f"{type(error).__name__}: {error}"))
+    return Plugins(engines, tuple(broken), tuple(commands))
+
+
+def _register(entry: EntryPoint) -> tuple[PluginSpec, pluggy.PluginManager]:
+    """A manager of its own per plugin: a misspelt hook or a wrong signature is that plugin's error alone."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(EngineSpec if entry.group == ENGINE_GROUP else PluginSpec)
+    loaded = entry.load()
+    plugin = loaded() if isinstance(loaded, type) else loaded
+    if hasattr(plugin, "plugin"):  # a module that holds its instance under this name
+        plugin = plugin.plugin
+    manager.register(plugin, name=entry.name)
+    manager.check_pending()
+    return cast("PluginSpec", plugin), manager
+
+
+def _implements(manager: pluggy.PluginManager, hook: str) -> bool:
+    caller = getattr(manager.hook, hook, None)
+    return bool(caller and cast("Callable[[], list[Any]]", caller.get_hookimpls)())
+
+
+def _commands(manager: pluggy.PluginManager, plugin: PluginSpec) -> tuple[CommandSpec, ...]:
+    return plugin.commands() if _implements(manager, "commands") else ()
+
+
+def _engine(entry: EntryPoint, plugin: PluginSpec, manager: pluggy.PluginManager) -> Engine:
+    if not _implements(manager, "info"):
+        raise InvalidInput("an engine must implement the hook info()")
+    engine = cast("EngineSpec", plugin)
+    info = engine.info()
+    if not isinstance(info, EngineInfo):
+        raise InvalidInput(f"info() returned {type(info).__name__}, not EngineInfo")
+    if info.name != entry.name:
+        raise InvalidInput(f"the engine calls itself {info.name!r} but its entry point is {entry.name!r}")
+    implemented = frozenset(c.value for c in Capability if _implements(manager, c.value))
+    return Engine(info, engine, implemented)

@@ -1,0 +1,148 @@
+"""What an engine is given to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from hasteward.domain.events import Event
+from hasteward.domain.manifest import Manifest, Section
+from hasteward.domain.plan import Plan
+from hasteward.ports.kubernetes import Kubernetes
+
+
+class Clock(Protocol):
+    """Time, so that tests can own it."""
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Reporter(Protocol):
+    """Where events go."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event; never raises."""
+
+
+class Approve(Protocol):
+    """Shows the plan and decides whether to go on. The same call in a dry run, which always answers no."""
+
+    def __call__(self, plan: Plan) -> bool:
+        """True to act. Raises Refused when the plan gives something up and nobody said yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One invocation. `job` is the start time as the `job` tag writes it (``20060102T150405Z``)."""
+
+    id: str
+    started: datetime
+
+    @property
+    def job(self) -> str:
+        """Groups the snapshots of one run."""
+        return self.started.strftime("%Y%m%dT%H%M%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Deadlines, in seconds. There is no total deadline on a stream, only on its standing still."""
+
+    stall_seconds: float = 300.0
+    lock_seconds: float = 60.0
+    heal_seconds: float = 600.0
+    delete_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """Handed to every hook."""
+
+    kubernetes: Kubernetes
+    clock: Clock
+    reporter: Reporter
+    run: Run
+    approve: Approve
+    tuning: Tuning = field(default_factory=Tuning)
+
+
+class DumpSink(Protocol):
+    """Where a dump goes. Bytes written are not yet a backup: that takes the pipeline's word."""
+
+    @property
+    def position(self) -> int:
+        """Bytes written so far."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Hand over bytes in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class DumpOptions:
+    """`instance` names the member to dump (for a diverged capture); None lets the engine choose."""
+
+    instance: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DumpProof:
+    """What an engine returns from `dump`: every byte it wrote belongs to a proven section.
+
+    `planned_only` is True when the plan was not approved (a dry run): nothing was written.
+    """
+
+    member: str
+    server_version: str
+    sections: tuple[Section, ...]
+    catalog: dict[str, Any] = field(default_factory=dict)
+    planned_only: bool = False
+
+
+class RestoreSource(Protocol):
+    """A proven snapshot, read by sections."""
+
+    @property
+    def snapshot_id(self) -> str:
+        """Which one."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its proof."""
+
+    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, Iterable[memoryview]]]:
+        """The wanted sections in the order they are stored; each must be read to its end before the next.
+
+        Raises Unproven when a section's bytes are not the ones that were proven.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """`databases` limits the restore to some (empty: all). `keep_old` leaves the replaced data beside."""
+
+    instance: int | None = None
+    databases: tuple[str, ...] = ()
+    keep_old: bool = True
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOutcome:
+    """What became of a restore. `planned_only` is True when the plan was not approved.
+
+    `restored` names what is live now, `kept` where the replaced data stayed, `checks` what was verified.
+    """
+
+    restored: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    planned_only: bool = False
