@@ -24,7 +24,7 @@ from hasteward.streams.proof import (
     new_digest,
     parse_trailer,
 )
-from hasteward.streams.wrapper import download_argv, upload_argv
+from hasteward.streams.wrapper import READ_MARK, download_argv, upload_argv
 
 _STDERR_KEPT = 4096
 _CAPTURE_LIMIT = 64 * 1024 * 1024
@@ -182,7 +182,7 @@ def capture(
 
     receiver = _Receiver(keep, None)
     ending = _Ending()
-    wrapped = download_argv(argv, run=context.run.id, nonce=nonce)
+    wrapped = download_argv(argv, run=context.run.id, nonce=nonce, mark=READ_MARK)
     with context.kubernetes.exec(
         pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
     ) as stream:

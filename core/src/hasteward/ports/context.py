@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -63,9 +63,17 @@ class Tuning:
     delete_seconds: float = 300.0
 
 
+def _no_lease() -> None:
+    """Reads need no Lease."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """Handed to every hook."""
+    """Handed to every hook.
+
+    `check_lease` raises Refused when the cluster's Lease may have passed to another run: call it right before
+    every destructive act.
+    """
 
     kubernetes: Kubernetes
     clock: Clock
@@ -73,6 +81,7 @@ class EngineContext:
     run: Run
     approve: Approve
     tuning: Tuning = field(default_factory=Tuning)
+    check_lease: Callable[[], None] = _no_lease
 
 
 class DumpSink(Protocol):

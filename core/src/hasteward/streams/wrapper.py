@@ -18,8 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: what `ps` shows for our processes; the next run finds orphans of a dead one by it
-MARK = "hasteward-stream"
+#: what `ps` shows for a stream; the next run finds orphans of a dead one by it
+STREAM_MARK = "hasteward-stream"
+#: short reads, which need no Lease and are never taken for orphans
+READ_MARK = "hasteward-read"
 
 _CHOOSE = r"""set -f
 a=$1 m=$2; shift 2
@@ -61,21 +63,27 @@ o=$( { { tee /dev/fd/5 <&8 3>&- 4>&- 8<&- \
 
 
 def _argv(
-    script: str, argv: Sequence[str], *, run: str, nonce: str, algorithm: str, memory_limit: int
+    script: str, argv: Sequence[str], *, mark: str, run: str, nonce: str, algorithm: str, memory_limit: int
 ) -> list[str]:
     kib = memory_limit // 1024
-    return ["sh", "-c", script, f"{MARK}:{run}:{nonce}", algorithm, str(kib), *argv]
+    return ["sh", "-c", script, f"{mark}:{run}:{nonce}", algorithm, str(kib), *argv]
 
 
 def download_argv(
-    argv: Sequence[str], *, run: str, nonce: str, algorithm: str = "auto", memory_limit: int = 0
+    argv: Sequence[str],
+    *,
+    run: str,
+    nonce: str,
+    mark: str = STREAM_MARK,
+    algorithm: str = "auto",
+    memory_limit: int = 0,
 ) -> list[str]:
     """Wrap a producer. `memory_limit` is bytes of address space, 0 for none."""
-    return _argv(_DOWNLOAD, argv, run=run, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit)
+    return _argv(
+        _DOWNLOAD, argv, mark=mark, run=run, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit
+    )
 
 
-def upload_argv(
-    argv: Sequence[str], *, run: str, nonce: str, algorithm: str = "auto", memory_limit: int = 0
-) -> list[str]:
+def upload_argv(argv: Sequence[str], *, run: str, nonce: str, algorithm: str = "auto") -> list[str]:
     """Wrap a consumer; its stdout is sent to stderr, stdout carries the trailer alone."""
-    return _argv(_UPLOAD, argv, run=run, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit)
+    return _argv(_UPLOAD, argv, mark=STREAM_MARK, run=run, nonce=nonce, algorithm=algorithm, memory_limit=0)

@@ -1,0 +1,38 @@
+"""Ending the streams that a dead run left in a pod.
+
+A client that goes away does not end the process in the pod. The wrapper's lifeline does, except when the
+kubelet or the runtime died in mid-stream: then producer or consumer wait for ever. The cluster's Lease is
+held by the caller, so every stream of another run belongs to a dead one.
+"""
+
+from __future__ import annotations
+
+from hasteward.domain.events import Warned
+from hasteward.kit.streaming import capture
+from hasteward.ports.context import EngineContext
+from hasteward.ports.kubernetes import PodRef
+from hasteward.streams.wrapper import STREAM_MARK
+
+# $0 of our wrappers is "<mark>:<run>:<nonce>"; field 5 of stat is the process group, which the runtime made
+# one per exec. POSIX sh and /proc only: ps and pkill are not in every image.
+_END = r"""
+for p in /proc/[0-9]*; do
+  m=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep "^$1:" | head -n 1)
+  case $m in ''|"$1:$2:"*) continue ;; esac
+  s=$(cat "$p/stat" 2>/dev/null) || continue
+  set -- "$1" "$2" ${s##*)}
+  g=$5
+  kill -KILL -- "-$g" 2>/dev/null && echo "$m"
+  set -- "$1" "$2"
+done
+exit 0
+"""
+
+
+def end_orphans(context: EngineContext, pod: PodRef) -> list[str]:
+    """Kill the process groups of streams of other runs in `pod`; return the run ids that were found."""
+    found = capture(context, pod, ["sh", "-c", _END, "sh", STREAM_MARK, context.run.id])
+    runs = sorted({line.split(":")[1] for line in found.stdout.decode().splitlines() if ":" in line})
+    for run in runs:
+        context.reporter.emit(Warned("orphan.ended", f"ended a stream that dead run {run} left in {pod}"))
+    return runs

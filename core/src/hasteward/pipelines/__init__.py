@@ -1,0 +1,1 @@
+"""What happens, in which order: each verb is one pipeline over ports and ONE engine."""

@@ -1,0 +1,187 @@
+"""Backup: dump through the engine into a snapshot that exists only once it is proven.
+
+Order: repository opened, Lease taken, plan approved, sections proven one by one, manifest snapshot written,
+and only then the word that lets restic save the data snapshot. Killed before the word, nothing of it exists;
+after it, one snapshot that restores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+
+from hasteward import __version__
+from hasteward.domain.capability import Capability
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Unproven
+from hasteward.domain.events import PhaseStarted, Progress, StepDone
+from hasteward.domain.manifest import Manifest, covers
+from hasteward.domain.snapshot import PROOF, SnapshotTags, SnapshotType, data_path, manifest_path
+from hasteward.kit.lease import held
+from hasteward.pipelines.catalog import encode
+from hasteward.plugins import Engine
+from hasteward.ports.context import DumpOptions, DumpProof, EngineContext
+from hasteward.ports.repository import Repository, Saved, SaveStream
+
+_PROGRESS_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """`type` is ``backup`` or ``diverged``; a diverged capture names the member by `instance`."""
+
+    type: SnapshotType = SnapshotType.BACKUP
+    instance: int | None = None
+    reason: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackupResult:
+    """What now exists. Sizes are bytes; `added` is what the repository grew by before compression."""
+
+    snapshot: str
+    manifest: str
+    path: str
+    member: str
+    size: int
+    added: int
+    sections: int
+    seconds: float
+    dry_run: bool = False
+
+
+class _Sink:
+    """Counts, reports, and starts the snapshot with the first byte, so that a dry run starts none."""
+
+    def __init__(
+        self,
+        context: EngineContext,
+        begin: contextlib.AbstractContextManager[SaveStream],
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self._context = context
+        self._begin = begin
+        self._stack = stack
+        self._shown = 0.0
+        self._stream: SaveStream | None = None
+        self.position = 0
+
+    @property
+    def stream(self) -> SaveStream:
+        if self._stream is None:
+            self._stream = self._stack.enter_context(self._begin)
+        return self._stream
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.stream.write(data)
+        self.position += len(data)
+        now = self._context.clock.monotonic()
+        if now - self._shown >= _PROGRESS_SECONDS:
+            self._shown = now
+            self._context.reporter.emit(Progress("dump", self.position))
+
+
+def backup(
+    engine: Engine,
+    context: EngineContext,
+    cluster: ClusterRef,
+    repository: Repository,
+    options: BackupOptions,
+) -> BackupResult:
+    """Back `cluster` up. Raises before anything is touched when the repository cannot be opened."""
+    engine.require(Capability.DUMP)
+    info = repository.open()
+    context.reporter.emit(StepDone("repository", f"repository {info.id[:10]} at {info.location} is open"))
+    with contextlib.ExitStack() as stack:
+        if not options.dry_run:
+            lease = stack.enter_context(held(context, cluster))
+            context = replace(context, check_lease=lease.check)
+        return _save(engine, context, cluster, repository, options)
+
+
+def _save(
+    engine: Engine,
+    context: EngineContext,
+    cluster: ClusterRef,
+    repository: Repository,
+    options: BackupOptions,
+) -> BackupResult:
+    path = data_path(cluster, engine.info.dump_file, options.instance)
+    tags = SnapshotTags(
+        engine=cluster.engine,
+        cluster=cluster.name,
+        namespace=cluster.namespace,
+        type=options.type,
+        job=context.run.job,
+        run=context.run.id,
+        format=engine.info.dump_format,
+        proof=PROOF,
+        reason=options.reason,
+    )
+    begun = context.clock.monotonic()
+    with contextlib.ExitStack() as stack:
+        stall = context.tuning.stall_seconds
+        begin = repository.save(path, tags, context.run.started, stall_seconds=stall)
+        sink = _Sink(context, begin, stack)
+        proof = engine.require(Capability.DUMP).dump(
+            context=context, cluster=cluster, sink=sink, options=DumpOptions(options.instance)
+        )
+        if proof.planned_only:
+            return BackupResult("", "", path, proof.member, 0, 0, 0, 0.0, dry_run=True)
+        if sink.position == 0 or not covers(proof.sections, sink.position):
+            raise Unproven("the sections that were proven do not cover what was written", code="proof.gap")
+        sink.stream.end()
+        context.reporter.emit(Progress("dump", sink.position, sink.position))
+        context.reporter.emit(PhaseStarted("proof", "every section is proven; writing the manifest"))
+        manifest = _write_manifest(context, repository, tags, path, proof)
+        saved = sink.stream.commit()
+    context.reporter.emit(StepDone("proof", f"snapshot {saved.snapshot_id[:8]} is saved"))
+    seconds = context.clock.monotonic() - begun
+    return BackupResult(
+        snapshot=saved.snapshot_id,
+        manifest=manifest.snapshot_id,
+        path=path,
+        member=proof.member,
+        size=saved.size,
+        added=saved.added,
+        sections=len(proof.sections),
+        seconds=round(seconds, 3),
+    )
+
+
+def _write_manifest(
+    context: EngineContext,
+    repository: Repository,
+    tags: SnapshotTags,
+    path: str,
+    proof: DumpProof,
+) -> Saved:
+    manifest = Manifest(
+        run=tags.run,
+        job=tags.job,
+        engine=tags.engine,
+        namespace=tags.namespace,
+        cluster=tags.cluster,
+        type=tags.type,
+        path="/" + path,
+        format=tags.format,
+        size=sum(section.length for section in proof.sections),
+        sections=proof.sections,
+        member=proof.member,
+        server_version=proof.server_version,
+        started=context.run.started.isoformat(timespec="seconds"),
+        finished=context.clock.now().isoformat(timespec="seconds"),
+        tool_version=__version__,
+        catalog=proof.catalog,
+    )
+    begin = repository.save(
+        manifest_path(path),
+        replace(tags, type=SnapshotType.MANIFEST),
+        context.run.started,
+        stall_seconds=context.tuning.stall_seconds,
+    )
+    with begin as stream:
+        stream.write(encode(manifest))
+        stream.end()
+        return stream.commit()

@@ -1,0 +1,81 @@
+"""Restore: a proven snapshot back into its cluster, by the engine that owns it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+
+from hasteward.domain.capability import Capability
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Refused
+from hasteward.domain.events import StepDone
+from hasteward.domain.snapshot import SnapshotFilter, SnapshotType, data_path
+from hasteward.kit.lease import held
+from hasteward.pipelines.catalog import LATEST, find, manifest_of
+from hasteward.pipelines.sections import StoredSections
+from hasteward.plugins import Engine
+from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome
+from hasteward.ports.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRequest:
+    """`snapshot` is an id or ``latest``; `options.instance` chooses the diverged capture of that member."""
+
+    snapshot: str = LATEST
+    options: RestoreOptions = field(default_factory=RestoreOptions)
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """What became of it, and from which snapshot."""
+
+    snapshot: str
+    outcome: RestoreOutcome
+    seconds: float
+    dry_run: bool = False
+
+
+def wanted_snapshot(engine: Engine, cluster: ClusterRef, instance: int | None) -> SnapshotFilter:
+    """The snapshots that can be meant: of this cluster, and of the right kind (W16)."""
+    kind = SnapshotType.BACKUP if instance is None else SnapshotType.DIVERGED
+    return SnapshotFilter(
+        engine=cluster.engine,
+        namespace=cluster.namespace,
+        cluster=cluster.name,
+        type=kind,
+        path="/" + data_path(cluster, engine.info.dump_file, instance),
+    )
+
+
+def restore(
+    engine: Engine,
+    context: EngineContext,
+    cluster: ClusterRef,
+    repository: Repository,
+    request: RestoreRequest,
+) -> RestoreResult:
+    """Restore `cluster`. Repository and proof are checked before the cluster is touched."""
+    spec = engine.require(Capability.RESTORE)
+    repository.open()
+    entry = find(repository, request.snapshot, wanted_snapshot(engine, cluster, request.options.instance))
+    manifest = manifest_of(repository, entry)
+    if manifest.format != engine.info.dump_format:
+        raise Refused(
+            f"snapshot {entry.snapshot.short_id} has format {manifest.format};"
+            f" engine {engine.info.name} restores {engine.info.dump_format}",
+            code="snapshot.format",
+        )
+    context.reporter.emit(
+        StepDone("repository", f"snapshot {entry.snapshot.short_id} of {manifest.started} is proven")
+    )
+    begun = context.clock.monotonic()
+    with contextlib.ExitStack() as stack:
+        if not request.dry_run:
+            lease = stack.enter_context(held(context, cluster))
+            context = replace(context, check_lease=lease.check)
+        source = StoredSections(context, repository, entry.snapshot, manifest)
+        outcome = spec.restore(context=context, cluster=cluster, source=source, options=request.options)
+    seconds = round(context.clock.monotonic() - begun, 3)
+    return RestoreResult(entry.snapshot.id, outcome, seconds, dry_run=outcome.planned_only)

@@ -1,0 +1,86 @@
+"""Reading a stored file by its proven sections."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterator
+
+from hasteward.domain.errors import InvalidInput, Unproven
+from hasteward.domain.manifest import Manifest, Section
+from hasteward.domain.snapshot import Snapshot
+from hasteward.ports.context import EngineContext
+from hasteward.ports.repository import Repository
+from hasteward.streams.proof import Algorithm, new_digest
+
+
+class _Cursor:
+    """A position in a stream of chunks that can be read by counts."""
+
+    def __init__(self, chunks: Iterator[memoryview]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+        self.position = 0
+
+    def take(self, count: int) -> Generator[memoryview]:
+        """The next `count` bytes, in pieces as they come."""
+        while count:
+            if not len(self._rest):
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    raise Unproven(f"the stored file ends at byte {self.position}", code="proof.short")
+                self._rest = chunk
+            piece, self._rest = self._rest[:count], self._rest[count:]
+            self.position += len(piece)
+            count -= len(piece)
+            yield piece
+
+    def skip_to(self, offset: int) -> None:
+        """Read and forget up to `offset`."""
+        for _ in self.take(offset - self.position):
+            pass
+
+
+def _checked(cursor: _Cursor, section: Section) -> Generator[memoryview]:
+    """The section's bytes; Unproven after the last one if they are not those that were proven."""
+    digest = new_digest(Algorithm(section.algorithm))
+    for piece in cursor.take(section.length):
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != section.digest:
+        raise Unproven(
+            f"section {section.key} in the repository is not the one that was proven",
+            hint="hasteward get backups   (take another snapshot)",
+            code="proof.section",
+        )
+
+
+class StoredSections:
+    """A proven snapshot as a `RestoreSource`."""
+
+    def __init__(
+        self, context: EngineContext, repository: Repository, snapshot: Snapshot, manifest: Manifest
+    ) -> None:
+        self._context = context
+        self._repository = repository
+        self._snapshot = snapshot
+        self.manifest = manifest
+
+    @property
+    def snapshot_id(self) -> str:
+        """The full id."""
+        return self._snapshot.id
+
+    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, Generator[memoryview]]]:
+        """The wanted sections in stored order. One process of the store serves them all."""
+        missing = sorted(set(keys) - {section.key for section in self.manifest.sections})
+        if missing:
+            raise InvalidInput(f"snapshot {self._snapshot.short_id} has no section {', '.join(missing)}")
+        wanted = [section for section in self.manifest.sections if section.key in keys]
+        with self._repository.read(
+            self._snapshot.id, self._snapshot.path, stall_seconds=self._context.tuning.stall_seconds
+        ) as chunks:
+            cursor = _Cursor(chunks)
+            for section in wanted:
+                cursor.skip_to(section.offset)
+                yield section, _checked(cursor, section)
+                if cursor.position != section.offset + section.length:
+                    raise Unproven(f"section {section.key} was not read to its end", code="proof.short")
