@@ -1,0 +1,1 @@
+"""The emulated Kubernetes API: one HTTPS server over one object store."""

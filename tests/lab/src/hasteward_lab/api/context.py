@@ -1,0 +1,44 @@
+"""What every part of the API server works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hasteward_lab.api.runtime import Runtime
+    from hasteward_lab.api.store import Store
+
+from hasteward_lab.faults import Call, FaultTable
+
+
+@dataclass
+class AuditRecord:
+    """Who did what, and how it was answered (0: not yet)."""
+
+    call: Call
+    code: int = 0
+
+    def to_json(self) -> dict[str, str | int]:
+        """The record as the audit endpoint tells it."""
+        return {
+            "user": self.call.user,
+            "verb": self.call.verb,
+            "resource": self.call.resource,
+            "subresource": self.call.subresource,
+            "namespace": self.call.namespace,
+            "name": self.call.name,
+            "code": self.code,
+        }
+
+
+@dataclass
+class ApiContext:
+    """The state behind the API of one lab."""
+
+    store: Store
+    runtime: Runtime
+    tokens: dict[str, str]
+    lab_token: str
+    faults: FaultTable = field(default_factory=FaultTable)
+    audit: list[AuditRecord] = field(default_factory=list)

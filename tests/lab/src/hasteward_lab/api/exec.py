@@ -1,0 +1,114 @@
+"""`pods/exec` over WebSocket: negotiation and answers before the stream begins."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from aiohttp import hdrs, web
+
+from hasteward_lab.api.errors import ApiError
+from hasteward_lab.api.resources import PODS
+from hasteward_lab.api.runtime import CommandNotFoundError, ContainerNotRunningError
+from hasteward_lab.api.stream import ERROR, STDOUT, Codec, Session
+from hasteward_lab.faults import STREAM_KINDS
+
+if TYPE_CHECKING:
+    from hasteward_lab.api.context import ApiContext
+    from hasteward_lab.api.requests import Target
+    from hasteward_lab.api.store import Object
+    from hasteward_lab.faults import Call
+
+# What a real server takes, in its order of preference whatever the client's order is.
+PROTOCOLS = (
+    "v5.channel.k8s.io",
+    "v4.channel.k8s.io",
+    "channel.k8s.io",
+    "v4.base64.channel.k8s.io",
+    "base64.channel.k8s.io",
+)
+_UNASKED = "v4.channel.k8s.io"
+
+
+def negotiate(offered: list[str]) -> str | None:
+    """The protocol to speak; None when none offered is known.
+
+    A client that offers nothing is told one it did not ask for, as the real server does.
+    """
+    if not offered:
+        return _UNASKED
+    return next((name for name in PROTOCOLS if name in offered), None)
+
+
+def _container(pod: Object, asked: str) -> str:
+    names = [row["name"] for row in pod["spec"]["containers"]]
+    if asked and asked not in names:
+        raise ApiError(400, f"container {asked} is not valid for pod {pod['metadata']['name']}")
+    return str(asked or names[0])
+
+
+def _yes(request: web.Request, name: str) -> bool:
+    return request.query.get(name) in {"1", "true"}
+
+
+async def serve(
+    request: web.Request, target: Target, context: ApiContext, call: Call
+) -> web.StreamResponse:
+    """Answer an exec request; the response is over when the stream is."""
+    pod = context.store.get(PODS, target.namespace, target.name)
+    container = _container(pod, request.query.get("container", ""))
+    argv = request.query.getall("command", [])
+    if not argv:
+        raise ApiError(400, "you must specify at least 1 command for the container")
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        raise ApiError(400, "unable to upgrade: missing upgrade headers in request")
+    header = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
+    offered = [part.strip() for part in header.split(",") if part.strip()]
+    protocol = negotiate(offered)
+    if protocol is None:
+        return web.Response(status=403)
+    failure, process = "", None
+    try:
+        process = context.runtime.spawn(
+            target.namespace, target.name, argv, stdin=_yes(request, "stdin"), tty=_yes(request, "tty")
+        )
+    except ContainerNotRunningError:
+        failure = f'unable to upgrade connection: container not found ("{container}")'
+        if not protocol.startswith("v5"):
+            return web.Response(status=500, text=f'container not found ("{container}")')
+    except CommandNotFoundError as error:
+        failure = _not_started(str(error))
+    socket = web.WebSocketResponse(
+        protocols=(protocol,), compress=False, max_msg_size=0, timeout=2.0, autoping=True
+    )
+    socket.headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = protocol
+    await socket.prepare(request)
+    codec = Codec(protocol)
+    if process is None:
+        await codec.send(socket, STDOUT, b"")
+        if codec.has_status:
+            await codec.send(socket, ERROR, json.dumps(_internal(failure)).encode())
+        await socket.close(code=1000)
+        return socket
+    fault = context.faults.take(call, *STREAM_KINDS)
+    await Session(request, socket, codec, process, context.runtime, fault).run()
+    return socket
+
+
+def _not_started(program: str) -> str:
+    return (
+        "error executing command in container: failed to exec in container: failed to start exec: OCI runtime "
+        f'exec failed: exec failed: unable to start container process: exec: "{program}": executable file '
+        "not found in $PATH"
+    )
+
+
+def _internal(message: str) -> Object:
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"Internal error occurred: {message}",
+        "reason": "InternalError",
+        "details": {"causes": [{"message": message}]},
+        "code": 500,
+    }

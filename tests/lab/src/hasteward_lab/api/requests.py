@@ -1,0 +1,77 @@
+"""From a path to what is asked for: the verbs and resources of the Kubernetes API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from hasteward_lab.api.errors import ApiError
+from hasteward_lab.api.resources import Resource, find
+from hasteward_lab.faults import Call
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A request on a resource, taken apart."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    subresource: str
+    verb: str
+
+    def call(self, user: str, command: str = "") -> Call:
+        """The call for audit, rights and faults."""
+        return Call(
+            user=user,
+            verb=self.verb,
+            resource=self.resource.plural,
+            subresource=self.subresource,
+            namespace=self.namespace,
+            name=self.name,
+            command=command,
+        )
+
+
+def parse(request: web.Request) -> Target | None:
+    """Take a request apart; None when its path names no resource, 404 when it is not served."""
+    parts = [part for part in request.path.split("/") if part]
+    if len(parts) >= 3 and parts[0] == "api":  # noqa: PLR2004
+        group, version, rest = "", parts[1], parts[2:]
+    elif len(parts) >= 4 and parts[0] == "apis":  # noqa: PLR2004
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] != "status":  # noqa: PLR2004
+        namespace, rest = rest[1], rest[2:]
+    resource = find(group, version, rest[0])
+    if resource is None or len(rest) > 3:  # noqa: PLR2004
+        raise ApiError(404, "the server could not find the requested resource", reason="NotFound")
+    name, subresource = [*rest[1:], "", ""][:2]
+    target = Target(resource, namespace, name, subresource, "")
+    return replace(target, verb=_verb(request, target))
+
+
+def _verb(request: web.Request, target: Target) -> str:
+    if request.method in {"GET", "HEAD"}:
+        if request.query.get("watch") in {"1", "true"}:
+            return "watch"
+        return "get" if target.name else "list"
+    verb = _VERBS.get(request.method)
+    if verb is None:
+        raise ApiError(405, "the server does not allow this method on the requested resource")
+    return "deletecollection" if verb == "delete" and not target.name else verb
+
+
+def group_version(request: web.Request) -> tuple[str, str] | None:
+    """The (group, version) of a discovery request; None when it is none."""
+    parts = [part for part in request.path.split("/") if part]
+    if len(parts) == 2 and parts[0] == "api":  # noqa: PLR2004
+        return "", parts[1]
+    if len(parts) == 3 and parts[0] == "apis":  # noqa: PLR2004
+        return parts[1], parts[2]
+    return None

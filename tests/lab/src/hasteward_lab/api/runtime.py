@@ -1,0 +1,30 @@
+"""What the API asks of the kubelet."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import IO, Protocol
+
+
+class ContainerNotRunningError(Exception):
+    """There is no running container to enter."""
+
+
+class CommandNotFoundError(Exception):
+    """The container has no such program."""
+
+
+class Runtime(Protocol):
+    """The kubelet, as far as exec and logs are concerned."""
+
+    def spawn(
+        self, namespace: str, pod: str, argv: list[str], *, stdin: bool, tty: bool
+    ) -> subprocess.Popen[bytes]:
+        """Start a command in a pod with pipes for its streams."""
+
+    def log_file(self, namespace: str, pod: str, *, previous: bool) -> Path | None:
+        """The container's output so far; None when it never ran."""
+
+    def adopt(self, process: subprocess.Popen[bytes], held: list[IO[bytes]]) -> None:
+        """Take over a process whose client left: its pipes stay open and unread till it ends."""

@@ -1,0 +1,329 @@
+"""One exec stream: frames on one side, the pipes of a real process on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import fcntl
+import json
+import os
+import select
+import socket as sockets
+import struct
+import termios
+from typing import IO, TYPE_CHECKING
+
+from aiohttp import WSMsgType, web
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from hasteward_lab.api.runtime import Runtime
+    from hasteward_lab.faults import Fault
+
+STDIN, STDOUT, STDERR, ERROR, CLOSE = 0, 1, 2, 3, 255
+PAYLOAD = 32 << 10
+MAX_FRAME = 32 << 20
+_READ = 256 << 10
+_GONE_POLL = 0.2
+
+
+class Codec:
+    """How channels and bytes are written in one of the subprotocols."""
+
+    def __init__(self, protocol: str) -> None:
+        self.base64 = "base64" in protocol
+        self.has_status = protocol.startswith(("v4", "v5"))
+        self.has_close = protocol.startswith("v5")
+
+    async def send(self, socket: web.WebSocketResponse, channel: int, data: bytes) -> None:
+        """Send one message."""
+        if self.base64:
+            await socket.send_str(str(channel) + base64.b64encode(data).decode())
+        else:
+            await socket.send_bytes(bytes((channel,)) + data)
+
+    def decode(self, data: bytes | str) -> tuple[int, bytes]:
+        """Take a client's message apart; an undecodable one has channel -1."""
+        if not data:
+            return -1, b""
+        if isinstance(data, bytes):
+            return data[0], data[1:]
+        try:
+            return int(data[0]), base64.b64decode(data[1:])
+        except (ValueError, binascii.Error):
+            return -1, b""
+
+
+def frames(channel: int, data: bytes) -> bytes:
+    """Data as binary WebSocket frames of at most 32 KiB payload, ready for the wire."""
+    parts: list[bytes | memoryview] = []
+    view = memoryview(data)
+    for start in range(0, len(data), PAYLOAD):
+        piece = view[start : start + PAYLOAD]
+        size = len(piece) + 1
+        head = struct.pack("!BB", 0x82, size) if size < 126 else struct.pack("!BBH", 0x82, 126, size)  # noqa: PLR2004
+        parts += [head, bytes((channel,)), piece]
+    return b"".join(parts)
+
+
+class Session:
+    """Carries one exec from its first frame to its status."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        codec: Codec,
+        process: subprocess.Popen[bytes],
+        runtime: Runtime,
+        fault: Fault | None,
+    ) -> None:
+        self._request = request
+        self._socket = socket
+        self._codec = codec
+        self._process = process
+        self._runtime = runtime
+        self._fault = fault
+        self._moved = {"stdin": 0, "stdout": 0}
+        self._gone = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Carry the stream until the process is done or the client is gone."""
+        await self._codec.send(self._socket, STDOUT, b"")
+        process = self._process
+        receiving = self._loop.create_task(self._receive())
+        watching = self._loop.create_task(self._watch_client())
+        work = self._loop.create_task(self._output())
+        leaving = self._loop.create_task(self._gone.wait())
+        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        watching.cancel()
+        if not self._gone.is_set() and work.done() and work.exception() is None:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await self._finish(work.result())
+            receiving.cancel()
+            _close(process.stdin)
+        work.cancel()
+        await asyncio.gather(work, leaving, watching, return_exceptions=True)
+        # What arrived before the client left still goes in; then comes a clean end of file.
+        await asyncio.gather(receiving, return_exceptions=True)
+        _close(process.stdin)
+        held = [pipe for pipe in (process.stdout, process.stderr) if pipe]
+        self._runtime.adopt(process, held)
+
+    async def _output(self) -> bool:
+        """Carry stdout and stderr to their end; True when the process is done too."""
+        pumps = [self._loop.create_task(self._pump(pipe, channel)) for pipe, channel in self._outputs()]
+        try:
+            await asyncio.gather(*pumps)
+        except _EarlyEnd:
+            return False
+        finally:
+            for pump in pumps:
+                pump.cancel()
+        await _exited(self._process)
+        return True
+
+    def _outputs(self) -> list[tuple[IO[bytes], int]]:
+        pairs = ((self._process.stdout, STDOUT), (self._process.stderr, STDERR))
+        return [(pipe, channel) for pipe, channel in pairs if pipe]
+
+    async def _finish(self, complete: bool) -> None:
+        """Tell how it ended, and close."""
+        kind = self._fault.kind if self._fault else ""
+        if self._codec.has_status and not (complete and kind == "no-status"):
+            status = exit_status(self._process.returncode if complete else 0)
+            await self._codec.send(self._socket, ERROR, json.dumps(status).encode())
+        await self._socket.close(code=1000)
+
+    async def _pump(self, pipe: IO[bytes], channel: int) -> None:
+        descriptor = pipe.fileno()
+        os.set_blocking(descriptor, False)
+        while True:
+            try:
+                data = os.read(descriptor, _READ)
+            except BlockingIOError:
+                await _ready(descriptor, write=False)
+                continue
+            if not data:
+                return
+            if channel == STDOUT:
+                data = await self._strike("stdout", data)
+            await self._send(channel, data)
+            if channel == STDOUT:
+                await self._struck("stdout")
+
+    async def _send(self, channel: int, data: bytes) -> None:
+        if self._codec.base64:
+            for start in range(0, len(data), PAYLOAD):
+                await self._codec.send(self._socket, channel, data[start : start + PAYLOAD])
+            return
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            self._gone.set()
+            await asyncio.Event().wait()
+            return
+        # Frames go straight to the transport: one write for many of them is what makes it fast.
+        transport.write(frames(channel, data))
+        if self._request.protocol.writing_paused:
+            try:
+                await self._request.protocol._drain_helper()  # noqa: SLF001
+            except ConnectionError:
+                self._gone.set()
+        else:
+            await asyncio.sleep(0)
+
+    async def _receive(self) -> None:
+        """Carry stdin, and notice when the client leaves."""
+        while True:
+            message = await self._socket.receive()
+            if message.type not in {WSMsgType.BINARY, WSMsgType.TEXT}:
+                self._gone.set()
+                return
+            if len(message.data) > MAX_FRAME:
+                await self._too_big()
+                return
+            channel, data = self._codec.decode(message.data)
+            if channel == STDIN and data:
+                data = await self._strike("stdin", data)
+                await self._feed(data)
+                await self._struck("stdin")
+            elif channel == CLOSE and self._codec.has_close and data[:1] == b"\x00":
+                _close(self._process.stdin)
+
+    async def _too_big(self) -> None:
+        self._gone.set()
+        if self._codec.has_close:
+            await self._socket.close(code=1000)
+        elif self._request.transport:
+            self._request.transport.abort()
+
+    async def _feed(self, data: bytes) -> None:
+        pipe = self._process.stdin
+        if pipe is None or pipe.closed:
+            return
+        descriptor = pipe.fileno()
+        os.set_blocking(descriptor, False)
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                await _ready(descriptor, write=True)
+            except BrokenPipeError:
+                return
+
+    async def _watch_client(self) -> None:
+        """Notice a client that left even while nothing is read from it."""
+        transport = self._request.transport
+        socket = transport.get_extra_info("socket") if transport else None
+        if socket is None:
+            self._gone.set()
+            return
+        poll = select.poll()
+        poll.register(socket.fileno(), select.POLLRDHUP)
+        while not poll.poll(0) and socket.fileno() >= 0:
+            await asyncio.sleep(_GONE_POLL)
+        self._gone.set()
+
+    async def _strike(self, stream: str, data: bytes) -> bytes:
+        """Shorten or change data where the fault says so."""
+        fault = self._fault
+        before = self._moved[stream]
+        self._moved[stream] = before + len(data)
+        if fault is None or fault.stream != stream or fault.after > before + len(data):
+            return data
+        keep = fault.after - before
+        if fault.kind == "flip" and 0 <= keep < len(data):
+            return data[:keep] + bytes((data[keep] ^ 1,)) + data[keep + 1 :]
+        if fault.kind in {"cut", "stall", "false-success"}:
+            return data[:keep]
+        return data
+
+    async def _struck(self, stream: str) -> None:
+        """End or hold the stream when its fault is due."""
+        fault = self._fault
+        if fault is None or fault.stream != stream or self._moved[stream] < fault.after:
+            return
+        if fault.kind == "false-success":
+            raise _EarlyEnd
+        if fault.kind == "stall":
+            await self._gone.wait()
+            raise _EarlyEnd
+        if fault.kind == "cut":
+            await self._reset()
+            raise _EarlyEnd
+
+    async def _reset(self) -> None:
+        """Reset the TCP connection once what was sent has left."""
+        transport = self._request.transport
+        if transport is None:
+            return
+        socket = transport.get_extra_info("socket")
+        for _ in range(500):
+            unsent = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+            if not unsent and not transport.get_write_buffer_size():
+                break
+            await asyncio.sleep(0.01)
+        socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+        self._gone.set()
+
+
+class _EarlyEnd(Exception):  # noqa: N818
+    """The fault says: that was all."""
+
+
+def exit_status(code: int) -> dict[str, object]:
+    """The Status of an ended process; one killed by a signal counts as 128 + signal."""
+    if code == 0:
+        return {"metadata": {}, "status": "Success"}
+    shown = 128 - code if code < 0 else code
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"command terminated with non-zero exit code: exit status {shown}",
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [{"reason": "ExitCode", "message": str(shown)}]},
+    }
+
+
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe and not pipe.closed:
+        with contextlib.suppress(OSError):
+            pipe.close()
+
+
+async def _ready(descriptor: int, *, write: bool) -> None:
+    """Wait till a pipe can be read or written."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def fire() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    add, remove = (
+        (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
+    )
+    add(descriptor, fire)
+    try:
+        await future
+    finally:
+        remove(descriptor)
+
+
+async def _exited(process: subprocess.Popen[bytes]) -> None:
+    """Wait till a process has ended, without a thread and without polling."""
+    if process.poll() is not None:
+        return
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        await _ready(descriptor, write=False)
+    finally:
+        os.close(descriptor)
+    process.wait()

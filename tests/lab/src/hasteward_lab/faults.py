@@ -1,0 +1,121 @@
+"""Faults a test asks for: which call they hit, how often, and what then goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+Kind = Literal["cut", "stall", "false-success", "no-status", "flip", "http", "delay", "forbid"]
+STREAM_KINDS: tuple[Kind, ...] = ("cut", "stall", "false-success", "no-status", "flip")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as the API server sees it."""
+
+    user: str
+    verb: str
+    resource: str
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong.
+
+    The empty matchers match everything. `nth` counts the matching calls from 1; 0 hits them all.
+
+    - `cut`: the TCP connection is reset after `after` bytes of `stream` of an exec.
+    - `stall`: no byte of `stream` moves any more after `after` bytes; the connection stays.
+    - `false-success`: after `after` bytes of stdout the server says Success and closes with 1000.
+    - `no-status`: all data comes, then close 1000 without a status.
+    - `flip`: one bit of the byte at offset `after` of `stream` is wrong.
+    - `http`: the call is answered with `code` (an exec: instead of the upgrade).
+    - `delay`: the call waits `seconds` first.
+    - `forbid`: the user has no right to it: 403, and access reviews say so too.
+    """
+
+    kind: Kind
+    command: str = ""
+    user: str = ""
+    verb: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    nth: int = 0
+    after: int = 0
+    stream: Literal["stdout", "stdin"] = "stdout"
+    code: int = 500
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"unknown kind of fault: {self.kind!r}")
+        if self.stream not in {"stdout", "stdin"}:
+            raise ValueError(f"unknown stream: {self.stream!r}")
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Fault:
+        """Read a fault from JSON; ValueError for what is no field."""
+        unknown = set(data) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
+        return cls(**data)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fault as JSON."""
+        return asdict(self)
+
+    def matches(self, call: Call) -> bool:
+        """Say whether this fault is about such a call."""
+        if (self.kind in STREAM_KINDS or self.command) and call.subresource != "exec":
+            return False
+        pairs = (
+            (self.user, call.user),
+            (self.verb, call.verb),
+            (self.resource, call.resource),
+            (self.subresource, call.subresource),
+            (self.name, call.name),
+        )
+        return self.command in call.command and all(wanted in {"", got} for wanted, got in pairs)
+
+
+class FaultTable:
+    """The faults in force, and how often each was met."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._met: list[int] = []
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault in force."""
+        self._faults.append(fault)
+        self._met.append(0)
+
+    def clear(self) -> None:
+        """End all faults; streams that stall already go on stalling."""
+        self._faults.clear()
+        self._met.clear()
+
+    def listing(self) -> list[dict[str, Any]]:
+        """The faults in force and how often each was met."""
+        pairs = zip(self._faults, self._met, strict=True)
+        return [{**fault.to_json(), "met": met} for fault, met in pairs]
+
+    def take(self, call: Call, *kinds: Kind) -> Fault | None:
+        """Count the call on every fault about it, and return the first one that strikes now."""
+        struck: Fault | None = None
+        for index, fault in enumerate(self._faults):
+            if fault.kind not in kinds or not fault.matches(call):
+                continue
+            self._met[index] += 1
+            if struck is None and fault.nth in {0, self._met[index]}:
+                struck = fault
+        return struck
+
+    def forbids(self, call: Call) -> bool:
+        """Say whether the user lacks the right, without counting."""
+        return any(fault.kind == "forbid" and fault.matches(call) for fault in self._faults)

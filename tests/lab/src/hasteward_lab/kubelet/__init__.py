@@ -1,0 +1,1 @@
+"""A small kubelet: its pods are bubblewrap sandboxes with real server processes."""

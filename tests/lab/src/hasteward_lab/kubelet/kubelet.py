@@ -1,0 +1,234 @@
+"""The kubelet: follows the pod objects of the store, and is what exec, logs and tests reach."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import threading
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from hasteward_lab.api.errors import not_found
+from hasteward_lab.api.resources import CLAIMS, PODS
+from hasteward_lab.api.runtime import CommandNotFoundError, ContainerNotRunningError
+from hasteward_lab.kubelet.container import RunningContainer
+from hasteward_lab.kubelet.network import Network
+from hasteward_lab.kubelet.pod import PodWorker
+from hasteward_lab.kubelet.sandbox import Image, has_program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hasteward_lab.api.store import Event, Store
+    from hasteward_lab.kubelet.volumes import Volumes
+
+Object = dict[str, Any]
+Key = tuple[str, str]
+
+PROTECTION = "kubernetes.io/pvc-protection"
+
+
+class Kubelet:
+    """Runs every pod of the store whose image it knows."""
+
+    def __init__(self, store: Store, volumes: Volumes, folder: Path, scale: float) -> None:
+        self._store = store
+        self._volumes = volumes
+        self._folder = folder
+        self._scale = scale
+        self._network = Network()
+        self._images: dict[str, Image] = {}
+        self._workers: dict[Key, PodWorker] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hosts: dict[str, str] = {}
+        store.on_change(self._changed)
+
+    def set_up(self) -> None:
+        """Make the pod network."""
+        self._network.set_up()
+
+    def add_image(self, image: Image) -> None:
+        """Make an image known."""
+        self._images[image.name] = image
+
+    def set_hosts(self, hosts: Mapping[str, str]) -> None:
+        """Set what service names resolve to, in all pods."""
+        self._hosts = dict(hosts)
+        for worker in self._workers.values():
+            worker.set_hosts(self._hosts)
+
+    def address(self, namespace: str, pod: str) -> str | None:
+        """The address of a pod that is there."""
+        worker = self._workers.get((namespace, pod))
+        return worker.address if worker else None
+
+    def worker(self, namespace: str, pod: str) -> PodWorker:
+        """The worker of a pod; 404 when there is none."""
+        found = self._workers.get((namespace, pod))
+        if found is None:
+            raise not_found("pods", "", pod)
+        return found
+
+    async def run_once(self, pod: Object, name: str, argv: list[str]) -> None:
+        """Run one command to its end where a pod would run, under a name of its own; RuntimeError if it fails."""
+        image = self._images[pod["spec"]["containers"][0]["image"]]
+        once = {**pod, "metadata": {**pod["metadata"], "name": name, "uid": ""}}
+        folder = self._folder / f"{pod['metadata']['namespace']}_{name}"
+        address = self._network.add(name)
+        worker = PodWorker(once, image, address, folder, self._store, self._volumes, self._scale)
+        worker.prepare()
+        worker.set_hosts(self._hosts)
+        log = folder / "logs/1.log"
+        try:
+            with log.open("ab") as stream:
+                running = await RunningContainer.start(worker.container(tuple(argv)), stream)
+            code = await running.wait()
+            if code:
+                said = log.read_text(encoding="utf-8", errors="replace").strip()
+                raise RuntimeError(f"{name} failed with code {code}: {said}")
+        finally:
+            self._network.remove(name)
+            worker.clean()
+
+    # What the API asks (api.runtime.Runtime).
+
+    def spawn(
+        self, namespace: str, pod: str, argv: list[str], *, stdin: bool, tty: bool
+    ) -> subprocess.Popen[bytes]:
+        """Start a command in a pod."""
+        running = self._running(namespace, pod)
+        path = running.container.environment()["PATH"]
+        if not has_program(running.pid, argv[0], path):
+            raise CommandNotFoundError(argv[0])
+        return running.spawn(argv, stdin=stdin, merge=tty)
+
+    def log_file(self, namespace: str, pod: str, *, previous: bool) -> Path | None:
+        """The container's output so far."""
+        worker = self._workers.get((namespace, pod))
+        return worker.log_file(previous=previous) if worker else None
+
+    def adopt(self, process: subprocess.Popen[bytes], held: list[IO[bytes]]) -> None:
+        """Keep a process's pipes open and unread until it ends, and reap it."""
+
+        def reap() -> None:
+            process.wait()
+            for pipe in held:
+                pipe.close()
+
+        if process.poll() is not None:
+            reap()
+            return
+        threading.Thread(target=reap, daemon=True).start()
+
+    # What a test asks (api.admin.Hands).
+
+    async def stop(self, namespace: str, pod: str) -> None:
+        """Hold the container down."""
+        self.worker(namespace, pod).hold()
+        await self._until(namespace, pod, running=False)
+
+    async def start(self, namespace: str, pod: str) -> None:
+        """Let the container start again."""
+        self.worker(namespace, pod).release()
+        await self._until(namespace, pod, running=True)
+
+    async def kill(self, namespace: str, pod: str) -> None:
+        """Kill -9 the container."""
+        worker = self.worker(namespace, pod)
+        running = worker.running
+        worker.kill()
+        if running:
+            await running.wait()
+
+    def processes(self, namespace: str, pod: str) -> list[str]:
+        """The command lines of all processes in the pod."""
+        running = self.worker(namespace, pod).running
+        return running.processes() if running else []
+
+    def fill(self, namespace: str, pod: str, leave: int) -> int:
+        """Fill the volume of a pod up to `leave` bytes; negative empties it again."""
+        for volume in self._store.get(PODS, namespace, pod)["spec"]["volumes"]:
+            claim = volume.get("persistentVolumeClaim")
+            if claim:
+                return self._volumes.fill(namespace, claim["claimName"], leave)
+        return 0
+
+    # The pods' lives.
+
+    def _running(self, namespace: str, pod: str) -> RunningContainer:
+        worker = self._workers.get((namespace, pod))
+        if worker is None or worker.running is None or not worker.running.alive():
+            raise ContainerNotRunningError(pod)
+        return worker.running
+
+    async def _until(self, namespace: str, pod: str, *, running: bool) -> None:
+        for _ in range(500):
+            worker = self._workers.get((namespace, pod))
+            if worker is None or (worker.running is not None) is running:
+                return
+            await asyncio.sleep(0.02)
+
+    def _changed(self, event: Event) -> None:
+        if event.resource is not PODS:
+            return
+        if event.before is None and event.after is not None:
+            self._start(self._live(event.after))
+        elif event.after and "deletionTimestamp" in event.after["metadata"]:
+            meta = event.after["metadata"]
+            worker = self._workers.get((meta["namespace"], meta["name"]))
+            marked = event.before and "deletionTimestamp" in event.before["metadata"]
+            grace = meta.get("deletionGracePeriodSeconds", 30)
+            if worker is None:
+                self._store_finish_soon(meta)
+            elif not marked or grace == 0:
+                self._start(self._end(worker, grace))
+
+    def _start(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _store_finish_soon(self, meta: Object) -> None:
+        finish = self._store.finish
+        asyncio.get_running_loop().call_soon(finish, PODS, meta["namespace"], meta["name"])
+
+    async def _live(self, pod: Object) -> None:
+        meta = pod["metadata"]
+        key = (meta["namespace"], meta["name"])
+        image = self._images.get(pod["spec"]["containers"][0]["image"])
+        if image is None:
+            return
+        address = self._network.add(meta["name"])
+        folder = self._folder / f"{key[0]}_{key[1]}"
+        worker = PodWorker(pod, image, address, folder, self._store, self._volumes, self._scale)
+        worker.prepare()
+        worker.set_hosts(self._hosts)
+        self._workers[key] = worker
+        await worker.run()
+
+    async def _end(self, worker: PodWorker, grace: float) -> None:
+        key = (worker.namespace, worker.name)
+        await worker.end(grace)
+        if self._workers.get(key) is not worker:
+            return
+        del self._workers[key]
+        with contextlib.suppress(RuntimeError):
+            self._network.remove(worker.name)
+        worker.clean()
+        self._store.finish(PODS, *key)
+        self._unprotect(worker.namespace)
+
+    def _unprotect(self, namespace: str) -> None:
+        """Let go of deleted claims that no pod uses any more."""
+        used = {
+            volume["persistentVolumeClaim"]["claimName"]
+            for pod in self._store.list(PODS, namespace)
+            for volume in pod["spec"].get("volumes", [])
+            if "persistentVolumeClaim" in volume
+        }
+        for claim in self._store.list(CLAIMS, namespace):
+            name = claim["metadata"]["name"]
+            if "deletionTimestamp" in claim["metadata"] and name not in used:
+                self._store.finish(CLAIMS, namespace, name)
+                self._volumes.release(namespace, name)

@@ -1,0 +1,60 @@
+"""The pod network: one bridge per lab, one network namespace and address per pod."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from hasteward_lab.programs import find
+
+BRIDGE = "br0"
+GATEWAY = "10.88.0.1"
+SUBNET = "10.88.0.0/24"
+_NAMESPACES = Path("/run/netns")
+_FIRST, _LAST = 11, 250
+
+
+def run(*argv: str) -> None:
+    """Run a program of the set-up; what it said comes with the error."""
+    done = subprocess.run([find(argv[0]), *argv[1:]], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")
+
+
+class Network:
+    """Addresses and links of the pods. A pod keeps its namespace over restarts of its container."""
+
+    def __init__(self) -> None:
+        self._next = _FIRST
+        self._links: dict[str, str] = {}
+
+    def set_up(self) -> None:
+        """Make the bridge; `/run` must already be the lab's own."""
+        run("ip", "link", "set", "lo", "up")
+        run("ip", "link", "add", BRIDGE, "type", "bridge")
+        run("ip", "addr", "add", f"{GATEWAY}/24", "dev", BRIDGE)
+        run("ip", "link", "set", BRIDGE, "up")
+
+    def add(self, pod: str) -> str:
+        """Give a pod its namespace and a fresh address, and return the address."""
+        number, self._next = self._next, self._next + 1 if self._next < _LAST else _FIRST
+        address, link = f"10.88.0.{number}", f"v{number}"
+        self._links[pod] = link
+        run("ip", "netns", "add", pod)
+        run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pod)
+        run("ip", "link", "set", link, "master", BRIDGE, "up")
+        inside = f"link set lo up\naddr add {address}/24 dev eth0\nlink set eth0 up\nroute add default via {GATEWAY}\n"
+        subprocess.run(
+            [find("ip"), "-netns", pod, "-batch", "-"], input=inside, text=True, check=True, capture_output=True
+        )
+        return address
+
+    def remove(self, pod: str) -> None:
+        """Take a pod off the network."""
+        if self._links.pop(pod, None):
+            run("ip", "netns", "del", pod)
+
+    @staticmethod
+    def path(pod: str) -> str:
+        """The file that stands for a pod's network namespace."""
+        return str(_NAMESPACES / pod)

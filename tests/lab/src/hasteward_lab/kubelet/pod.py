@@ -1,0 +1,195 @@
+"""One pod: its container is started, probed, restarted with back-off, held, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hasteward_lab.api.resources import PODS
+from hasteward_lab.kubelet.container import RunningContainer
+from hasteward_lab.kubelet.sandbox import Container, Image, Mount, write_etc
+from hasteward_lab.kubelet.status import ContainerState, back_off, pod_status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hasteward_lab.api.store import Store
+    from hasteward_lab.kubelet.volumes import Volumes
+
+Object = dict[str, Any]
+
+_PROBE_STARTING, _PROBE = 0.1, 1.0
+_LONG_RUN = 600.0
+
+
+class PodWorker:
+    """Keeps one pod running as its object says."""
+
+    def __init__(
+        self, pod: Object, image: Image, address: str, folder: Path, store: Store, volumes: Volumes, scale: float
+    ) -> None:
+        self.namespace: str = pod["metadata"]["namespace"]
+        self.name: str = pod["metadata"]["name"]
+        self.uid: str = pod["metadata"]["uid"]
+        self.folder = folder
+        self.address = address
+        self.running: RunningContainer | None = None
+        self._spec: Object = pod["spec"]
+        self._image = image
+        self._store = store
+        self._volumes = volumes
+        self._scale = scale
+        row = self._spec["containers"][0]
+        self._state = ContainerState(row["name"], row["image"])
+        self._held = False
+        self._ending = False
+        self._wake = asyncio.Event()
+
+    def container(self, argv: tuple[str, ...] | None = None) -> Container:
+        """The container as the pod's object describes it, or another command in the same place."""
+        row = self._spec["containers"][0]
+        env = {item["name"]: item["value"] for item in row.get("env", [])}
+        return Container(
+            pod=self.name,
+            image=self._image,
+            argv=argv or tuple([*row.get("command", []), *row.get("args", [])]),
+            env=env,
+            mounts=tuple(self._mounts(row)),
+            etc=self.folder / "etc",
+        )
+
+    def set_hosts(self, hosts: Mapping[str, str]) -> None:
+        """Rewrite /etc/hosts in place, for it is bound into the running container."""
+        lines = ["127.0.0.1 localhost", f"{self.address} {self.name}"]
+        lines += [f"{address} {name}" for name, address in sorted(hosts.items())]
+        path = self.folder / "etc/hosts"
+        text = "\n".join(lines) + "\n"
+        if path.read_text(encoding="ascii") != text:
+            path.write_text(text, encoding="ascii")
+
+    def prepare(self) -> None:
+        """Make the pod's own files; they last as long as the pod."""
+        write_etc(self.folder / "etc", self._image, self.name)
+        scratch = self.folder / "scratch"
+        for name in ("controller/run", "controller/tmp", "controller/log", "run"):
+            (scratch / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "logs").mkdir(exist_ok=True)
+        self._image.prepare(self.name, scratch)
+
+    def log_file(self, *, previous: bool) -> Path | None:
+        """The log of the current container or of the one before it."""
+        number = self._state.starts - (1 if previous else 0)
+        path = self.folder / f"logs/{number}.log"
+        return path if number > 0 and path.exists() else None
+
+    async def run(self) -> None:
+        """Keep the container running until the pod is to end."""
+        while not self._ending:
+            if self._held:
+                await self._pause(None)
+                continue
+            began = time.monotonic()
+            code = await self._run_once()
+            if self._ending:
+                break
+            if time.monotonic() - began > _LONG_RUN * self._scale:
+                self._state.restarts = 0
+            self._state.ended(code)
+            self._publish()
+            wait = back_off(self._state.restarts + 1)
+            if wait and not self._held:
+                self._state.waiting(wait, self.name, self.namespace)
+                self._publish()
+                await self._pause(wait * self._scale)
+            self._state.restarts += 1
+
+    async def end(self, grace: float) -> None:
+        """End the container: politely for a while, then not."""
+        self._ending = True
+        self._wake.set()
+        running = self.running
+        if running is None:
+            return
+        if grace > 0:
+            running.signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(running.wait(), grace * self._scale)
+        running.kill()
+        await running.wait()
+
+    def hold(self) -> None:
+        """Kill the container and keep it down."""
+        self._held = True
+        if self.running:
+            self.running.kill()
+
+    def release(self) -> None:
+        """Let the container start again, at once."""
+        self._held = False
+        self._wake.set()
+
+    def kill(self) -> None:
+        """Kill the container; what follows is the kubelet's usual restart."""
+        if self.running:
+            self.running.kill()
+
+    def clean(self) -> None:
+        """Remove the pod's own files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def _pause(self, seconds: float | None) -> None:
+        if seconds is None:
+            self._state.waiting(300, self.name, self.namespace)
+            self._publish()
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    async def _run_once(self) -> int:
+        with (self.folder / f"logs/{self._state.starts + 1}.log").open("ab") as log:
+            running = await RunningContainer.start(self.container(), log)
+        self.running = running
+        self._state.started()
+        self._publish()
+        probing = asyncio.get_running_loop().create_task(self._probe(running))
+        try:
+            return await running.wait()
+        finally:
+            probing.cancel()
+            running.kill()
+            self.running = None
+
+    async def _probe(self, running: RunningContainer) -> None:
+        probe = self._spec["containers"][0].get("readinessProbe", {}).get("exec", {}).get("command")
+        while True:
+            done = await running.run(probe) if probe else None
+            ready = done is None or done.returncode == 0
+            if ready != self._state.ready:
+                self._state.ready = ready
+                self._publish()
+            await asyncio.sleep(_PROBE * self._scale if ready else _PROBE_STARTING)
+
+    def _publish(self) -> None:
+        def change(pod: Object) -> None:
+            pod["status"] = pod_status(pod, [self._state], self.address)
+
+        self._store.modify(PODS, self.namespace, self.name, change)
+
+    def _mounts(self, row: Object) -> list[Mount]:
+        sources = {volume["name"]: volume for volume in self._spec.get("volumes", [])}
+        mounts = []
+        for mount in row.get("volumeMounts", []):
+            claim = sources[mount["name"]].get("persistentVolumeClaim")
+            if claim:
+                source = self._volumes.path(self.namespace, claim["claimName"])
+            elif sources[mount["name"]].get("emptyDir", {}).get("medium") == "Memory":
+                continue
+            else:
+                source = self.folder / "scratch" / mount.get("subPath", mount["name"])
+            mounts.append(Mount(source, mount["mountPath"], bool(mount.get("readOnly"))))
+        return mounts

@@ -1,0 +1,197 @@
+"""The lab as tests use it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hasteward_lab import launch
+from hasteward_lab.client import Client
+from hasteward_lab.faults import Fault
+from hasteward_lab.state import LabError, StateDir, state_dir
+
+
+class Lab:
+    """A running lab. `with Lab.up() as lab:` ends it, and it ends with the process that started it."""
+
+    def __init__(self, state: StateDir, lifeline: int = -1) -> None:
+        config = state.load_config()
+        self.state = state
+        self.name = config.name
+        self.namespace = config.namespace
+        self.cluster = config.cluster
+        self.kubeconfig: Path = state.kubeconfig
+        self._lifeline = lifeline
+        self._client = Client(state)
+
+    @classmethod
+    def up(
+        cls,
+        name: str | None = None,
+        members: int = 3,
+        namespace: str = "db",
+        cluster: str = "pg",
+        volume_size: str = "1Gi",
+        *,
+        postgres_bin: str | None = None,
+        fsync: bool = False,
+        time_scale: float = 1.0,
+        keep: bool = False,
+        say: launch.Say = lambda _message: None,
+    ) -> Self:
+        """Start a lab; with `keep` it outlives this process."""
+        state = state_dir(name or f"t{secrets.token_hex(4)}")
+        wish = launch.Wish(members, namespace, cluster, volume_size, postgres_bin, fsync, time_scale)
+        if keep:
+            launch.up(state, wish, say)
+            return cls(state)
+        theirs, ours = os.pipe()
+        try:
+            launch.up(state, wish, say, lifeline=theirs)
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        return cls(state, ours)
+
+    @classmethod
+    def attach(cls, name: str) -> Self:
+        """A lab that is already up."""
+        return cls(state_dir(name))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    def down(self) -> None:
+        """End the lab; nothing is left."""
+        launch.down(self.state)
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+    @property
+    def pods(self) -> list[str]:
+        """The names of the cluster's pods."""
+        return [row["metadata"]["name"] for row in self.get("pods")]
+
+    @property
+    def primary(self) -> str:
+        """The current primary, as the Cluster's status tells it."""
+        return str(self.cluster_object()["status"]["currentPrimary"])
+
+    def get(self, plural: str) -> list[dict[str, Any]]:
+        """All core objects of a kind in the lab's namespace."""
+        rows: list[dict[str, Any]] = self._client.call(
+            "GET", f"/api/v1/namespaces/{self.namespace}/{plural}"
+        )["items"]
+        return rows
+
+    def pod(self, pod: str) -> dict[str, Any]:
+        """One pod's object."""
+        found: dict[str, Any] = self._client.call("GET", f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
+        return found
+
+    def cluster_object(self) -> dict[str, Any]:
+        """The Cluster's object."""
+        path = f"/apis/postgresql.cnpg.io/v1/namespaces/{self.namespace}/clusters/{self.cluster}"
+        found: dict[str, Any] = self._client.call("GET", path)
+        return found
+
+    def exec(
+        self, pod: str, argv: list[str], stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a command in a pod over the API."""
+        return self._client.exec(pod, argv, stdin)
+
+    def psql(self, pod: str, sql: str, database: str = "postgres") -> str:
+        """Run SQL in a pod as its superuser and return what it prints, unaligned; LabError if it fails."""
+        argv = ["psql", "-X", "-U", "postgres", "-d", database, "-Atq", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+        done = self.exec(pod, argv, sql.encode())
+        if done.returncode:
+            raise LabError(f"psql in {pod}: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout.decode().strip()
+
+    def stop(self, pod: str) -> None:
+        """Hold a pod's container down until `start`."""
+        self._hand("stop", pod)
+
+    def start(self, pod: str) -> None:
+        """Let a held container start again; `wait_ready` tells when its server answers."""
+        self._hand("start", pod)
+
+    def kill(self, pod: str) -> None:
+        """Kill -9 a pod's container; the kubelet restarts it."""
+        self._hand("kill", pod)
+
+    def delete_pod(self, pod: str, grace: int | None = None) -> None:
+        """Delete a pod through the API; it comes back on its volume."""
+        query = "" if grace is None else f"?gracePeriodSeconds={grace}"
+        self._client.call("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{pod}{query}")
+
+    def wait_ready(self, *pods: str, timeout: float = 30.0) -> None:
+        """Wait till these pods (all when none is named) are ready."""
+        deadline = time.monotonic() + timeout
+        while True:
+            ready = {
+                row["metadata"]["name"]
+                for row in self.get("pods")
+                if "deletionTimestamp" not in row["metadata"]
+                and {"type": "Ready", "status": "True"}.items()
+                <= {k: v for c in row.get("status", {}).get("conditions", []) if c["type"] == "Ready" for k, v in c.items()}.items()
+            }
+            wanted = set(pods) or {f"{self.cluster}-{n + 1}" for n in range(self.state.load_config().members)}
+            if wanted <= ready:
+                return
+            if time.monotonic() > deadline:
+                raise LabError(f"not ready after {timeout:g} s: {', '.join(sorted(wanted - ready))}")
+            time.sleep(0.05)
+
+    def processes(self, pod: str) -> list[str]:
+        """The command lines of all processes in a pod."""
+        rows: list[str] = self._hand("processes", pod)
+        return rows
+
+    def fill(self, pod: str, leave_bytes: int) -> int:
+        """Fill a pod's volume up to so many bytes and return what is free; negative empties it again."""
+        return int(self._hand("fill", pod, leave=leave_bytes)["free"])
+
+    def add_fault(self, kind: str, **fields: Any) -> None:
+        """Put a fault in force: see `hasteward_lab.faults.Fault`."""
+        fault = Fault.from_json({"kind": kind, **fields})
+        self._client.lab("POST", "faults", fault.to_json())
+
+    def clear_faults(self) -> None:
+        """End all faults."""
+        self._client.lab("DELETE", "faults")
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults in force, each with how often it was met."""
+        rows: list[dict[str, Any]] = self._client.lab("GET", "faults")
+        return rows
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Every call of the API so far: user, verb, resource, subresource, namespace, name, code."""
+        rows: list[dict[str, Any]] = self._client.lab("GET", "audit")
+        return rows
+
+    def clear_audit(self) -> None:
+        """Forget the calls so far."""
+        self._client.lab("DELETE", "audit")
+
+    def compact(self) -> None:
+        """Make the API forget its watch history: older watches are answered with 410."""
+        self._client.lab("POST", "compact", {})
+
+    def _hand(self, action: str, pod: str, **more: Any) -> Any:
+        return self._client.lab("POST", action, {"namespace": self.namespace, "pod": pod, **more})
