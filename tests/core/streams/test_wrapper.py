@@ -1,0 +1,142 @@
+"""The shell beside the database, run for real by every POSIX shell that is here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from hasteward.streams.proof import TRAILER_LENGTH, Algorithm, new_digest, parse_trailer
+from hasteward.streams.wrapper import download_argv, upload_argv
+
+NONCE = "ab" * 16
+SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
+
+
+def start(shell: list[str], argv: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        shell + argv[1:],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdin is not None
+    out = process.stdout.read()
+    process.wait(10)
+    process.stdin.close()
+    err = process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    return out, err
+
+
+def members_of(session: int) -> list[str]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[3] == str(session) and fields[0] != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+def test_there_is_a_shell_to_test() -> None:
+    assert SHELLS
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize("algorithm", ["auto", "sha256", "blake2b-256"])
+@pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
+def test_a_download_ends_with_a_trailer_over_its_bytes(shell: list[str], algorithm: str, size: int) -> None:
+    command = ["head", "-c", str(size), "/dev/zero"]
+    process = start(shell, download_argv(command, run="r", nonce=NONCE, algorithm=algorithm))
+    out, _ = finish(process)
+
+    trailer = parse_trailer(out[-TRAILER_LENGTH:], NONCE)
+    assert trailer is not None
+    digest = new_digest(trailer.algorithm)
+    digest.update(out[:-TRAILER_LENGTH])
+    assert (process.returncode, trailer.exit_status, trailer.digest) == (0, 0, digest.hexdigest())
+    assert len(out) == size + TRAILER_LENGTH
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize(
+    ("command", "status"), [("exit 7", 7), ("kill -9 $$", 137), ("echo half; exit 1", 1)]
+)
+def test_a_failing_producer_is_named_in_the_trailer_and_the_exit(
+    shell: list[str], command: str, status: int
+) -> None:
+    process = start(shell, download_argv(["sh", "-c", command], run="r", nonce=NONCE))
+    out, _ = finish(process)
+
+    trailer = parse_trailer(out[-TRAILER_LENGTH:], NONCE)
+    assert trailer is not None
+    assert (process.returncode, trailer.exit_status) == (status, status)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_a_producer_dies_with_its_lifeline(shell: list[str]) -> None:
+    argv = download_argv(["sh", "-c", "echo on; while :; do sleep 1; done"], run="r", nonce=NONCE)
+    process = start(shell, argv)
+    assert process.stdout is not None
+    assert process.stdout.read(3) == b"on\n"
+    assert process.stdin is not None
+    process.stdin.close()
+
+    assert process.wait(5) == -9
+    deadline = time.monotonic() + 5
+    while members_of(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert members_of(process.pid) == []
+    process.stdout.close()
+    assert process.stderr is not None
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_an_upload_answers_with_the_digest_of_what_arrived(shell: list[str], algorithm: Algorithm) -> None:
+    data = os.urandom(1_000_000)
+    argv = upload_argv(["wc", "-c"], run="r", nonce=NONCE, algorithm=algorithm)
+    process = start(shell, argv)
+    out, err = process.communicate(data, timeout=20)
+
+    digest = new_digest(algorithm)
+    digest.update(data)
+    trailer = parse_trailer(out, NONCE)
+    assert trailer is not None
+    assert (trailer.exit_status, trailer.digest) == (0, digest.hexdigest())
+    assert err.strip() == b"1000000"
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_a_consumer_that_gives_up_early_is_reported_while_data_still_flows(shell: list[str]) -> None:
+    argv = upload_argv(["sh", "-c", "head -c 10 >/dev/null; exit 3"], run="r", nonce=NONCE)
+    process = start(shell, argv)
+    out, _ = process.communicate(os.urandom(5_000_000), timeout=20)
+
+    trailer = parse_trailer(out, NONCE)
+    assert trailer is not None
+    assert trailer.exit_status == 3
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_the_memory_limit_binds_the_producer(shell: list[str]) -> None:
+    argv = download_argv(["sh", "-c", "ulimit -v"], run="r", nonce=NONCE, memory_limit=512 * 1024 * 1024)
+    process = start(shell, argv)
+    out, _ = finish(process)
+
+    assert out[:-TRAILER_LENGTH].strip() == b"524288"
