@@ -1,0 +1,1 @@
+"""Restic behind `hasteward.ports.repository`: argv, descriptors, JSON lines and exit codes."""
