@@ -1,0 +1,59 @@
+"""Where the demo plays: it prints what a person would type, runs it, and prints what comes back."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hasteward_lab.state import LabError
+
+
+@dataclass(slots=True)
+class Stage:
+    """Runs real commands in a folder of its own, with the environment set by `export`."""
+
+    folder: Path
+    colour: bool
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def say(self, text: str) -> None:
+        """A line of the story."""
+        self._out(f"\n\033[1m# {text}\033[0m" if self.colour else f"\n# {text}")
+
+    def export(self, values: Mapping[str, str]) -> None:
+        """Set environment variables, as a person would."""
+        for name, value in values.items():
+            self.environment[name] = value
+            self._out(f"$ export {name}={shlex.quote(value)}")
+
+    def run(self, *argv: str, stdin: Path | None = None, expect: Sequence[int] = (0,)) -> str:
+        """Run a command; LabError if it ends with a status that is not expected. Returns its stdout."""
+        shown = shlex.join(argv) + (f" < {stdin.name}" if stdin else "")
+        self._out(f"$ {shown}")
+        with (stdin or Path(os.devnull)).open("rb") as source:
+            done = subprocess.run(
+                argv,
+                stdin=source,
+                capture_output=True,
+                text=True,
+                cwd=self.folder,
+                env=self.environment,
+                check=False,
+            )
+        for line in (done.stderr + done.stdout).splitlines():
+            self._out(line)
+        if done.returncode not in expect:
+            raise LabError(
+                f"`{shown}` ended with {done.returncode}, expected {' or '.join(map(str, expect))}"
+            )
+        return done.stdout
+
+    @staticmethod
+    def _out(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
