@@ -1,0 +1,73 @@
+"""A socket that never blocks, plain or TLS. One thread only: an SSL object must not be used from two."""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import ssl
+
+from hasteward.ports.kubernetes import StreamBroken
+
+
+class Wire:
+    """Reads and writes what goes at once, and waits for more to go."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        # What a blocked read or write waits for; TLS may need the other direction than one would think.
+        self._to_read = select.POLLIN
+        self._to_write = select.POLLOUT
+
+    def read_into(self, space: memoryview) -> int | None:
+        """Bytes read; None if there are none now. Raises StreamBroken at the end of the connection."""
+        try:
+            count = self._sock.recv_into(space)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._to_read = select.POLLIN
+            return None
+        except ssl.SSLWantWriteError:
+            self._to_read = select.POLLOUT
+            return None
+        except OSError as error:
+            raise _lost(error) from error
+        if not count:
+            raise StreamBroken("the connection ended without a close frame")
+        return count
+
+    def write(self, data: memoryview) -> int:
+        """Bytes written, 0 if none go now. Raises StreamBroken."""
+        try:
+            return self._sock.send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            self._to_write = select.POLLOUT
+            return 0
+        except ssl.SSLWantReadError:
+            self._to_write = select.POLLIN
+            return 0
+        except OSError as error:
+            raise _lost(error) from error
+
+    def wait(self, seconds: float, *, to_write: bool) -> None:
+        """Sleep until a read (or with `to_write` a write) may go on, or the time is over."""
+        self._poll.modify(self._sock, self._to_read | (self._to_write if to_write else 0))
+        self._poll.poll(max(0, math.ceil(seconds * 1000)))
+
+    def close(self, farewell: bytes = b"") -> None:
+        """Close now. The farewell is sent if it goes at once; nothing here can block or fail."""
+        try:
+            if farewell:
+                self._sock.send(farewell)
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        finally:
+            self._sock.close()
+
+
+def _lost(error: OSError) -> StreamBroken:
+    reason = getattr(error, "reason", None) or error.strerror or str(error) or type(error).__name__
+    return StreamBroken(f"the connection was lost ({reason})")
