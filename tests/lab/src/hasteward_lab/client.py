@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import subprocess
@@ -14,6 +15,10 @@ from urllib.parse import urlencode
 from hasteward_lab.state import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import aiohttp
+
     from hasteward_lab.state import StateDir
 
 
@@ -38,10 +43,8 @@ class Client:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace")
-            try:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
                 said = json.loads(said)["message"]
-            except (ValueError, KeyError, TypeError):
-                pass
             raise LabError(said or str(error)) from None
         except OSError as error:
             raise LabError(f"lab {self._config.name!r} does not answer: {error}") from None
@@ -56,23 +59,45 @@ class Client:
         """Run a command in a pod over the API's exec, as any client would."""
         return asyncio.run(self._exec(pod, argv, stdin))
 
+    @contextlib.asynccontextmanager
+    async def open_exec(
+        self,
+        pod: str,
+        argv: list[str],
+        *,
+        protocols: tuple[str, ...] = ("v5.channel.k8s.io",),
+        stdin: bool = False,
+        identity: str = "admin",
+        container: str = "",
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """The bare WebSocket of an exec: messages begin with their channel's byte."""
+        import aiohttp
+
+        query = [("command", part) for part in argv] + [("stdout", "true"), ("stderr", "true")]
+        query += [("stdin", "true")] if stdin else []
+        query += [("container", container)] if container else []
+        path = f"/api/v1/namespaces/{self._config.namespace}/pods/{pod}/exec?{urlencode(query)}"
+        headers = {"Authorization": f"Bearer {self._config.tokens[identity]}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.ws_connect(
+                self._base + path,
+                protocols=protocols,
+                ssl=self._tls,
+                max_msg_size=0,
+                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+            ) as socket,
+        ):
+            yield socket
+
     async def _exec(
         self, pod: str, argv: list[str], stdin: bytes | None
     ) -> subprocess.CompletedProcess[bytes]:
         import aiohttp
 
-        query = [("command", part) for part in argv] + [("stdout", "true"), ("stderr", "true")]
-        query += [("stdin", "true")] if stdin is not None else []
-        path = f"/api/v1/namespaces/{self._config.namespace}/pods/{pod}/exec?{urlencode(query)}"
-        headers = {"Authorization": f"Bearer {self._config.tokens['admin']}"}
         parts: dict[int, list[bytes]] = {1: [], 2: [], 3: []}
         try:
-            async with (
-                aiohttp.ClientSession(headers=headers) as session,
-                session.ws_connect(
-                    self._base + path, protocols=("v5.channel.k8s.io",), ssl=self._tls, max_msg_size=0
-                ) as socket,
-            ):
+            async with self.open_exec(pod, argv, stdin=stdin is not None) as socket:
                 sending = asyncio.create_task(_send(socket, stdin))
                 async for message in socket:
                     parts[message.data[0]].append(message.data[1:])

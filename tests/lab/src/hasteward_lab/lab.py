@@ -27,7 +27,7 @@ class Lab:
         self.cluster = config.cluster
         self.kubeconfig: Path = state.kubeconfig
         self._lifeline = lifeline
-        self._client = Client(state)
+        self.client = Client(state)
 
     @classmethod
     def up(
@@ -92,27 +92,27 @@ class Lab:
 
     def get(self, plural: str) -> list[dict[str, Any]]:
         """All core objects of a kind in the lab's namespace."""
-        rows: list[dict[str, Any]] = self._client.call(
-            "GET", f"/api/v1/namespaces/{self.namespace}/{plural}"
-        )["items"]
+        rows: list[dict[str, Any]] = self.client.call("GET", f"/api/v1/namespaces/{self.namespace}/{plural}")[
+            "items"
+        ]
         return rows
 
     def pod(self, pod: str) -> dict[str, Any]:
         """One pod's object."""
-        found: dict[str, Any] = self._client.call("GET", f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
+        found: dict[str, Any] = self.client.call("GET", f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
         return found
 
     def cluster_object(self) -> dict[str, Any]:
         """The Cluster's object."""
         path = f"/apis/postgresql.cnpg.io/v1/namespaces/{self.namespace}/clusters/{self.cluster}"
-        found: dict[str, Any] = self._client.call("GET", path)
+        found: dict[str, Any] = self.client.call("GET", path)
         return found
 
     def exec(
         self, pod: str, argv: list[str], stdin: bytes | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command in a pod over the API."""
-        return self._client.exec(pod, argv, stdin)
+        return self.client.exec(pod, argv, stdin)
 
     def psql(self, pod: str, sql: str, database: str = "postgres") -> str:
         """Run SQL in a pod as its superuser and return what it prints, unaligned; LabError if it fails."""
@@ -137,19 +137,13 @@ class Lab:
     def delete_pod(self, pod: str, grace: int | None = None) -> None:
         """Delete a pod through the API; it comes back on its volume."""
         query = "" if grace is None else f"?gracePeriodSeconds={grace}"
-        self._client.call("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{pod}{query}")
+        self.client.call("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{pod}{query}")
 
     def wait_ready(self, *pods: str, timeout: float = 30.0) -> None:
         """Wait till these pods (all when none is named) are ready."""
         deadline = time.monotonic() + timeout
         while True:
-            ready = {
-                row["metadata"]["name"]
-                for row in self.get("pods")
-                if "deletionTimestamp" not in row["metadata"]
-                and {"type": "Ready", "status": "True"}.items()
-                <= {k: v for c in row.get("status", {}).get("conditions", []) if c["type"] == "Ready" for k, v in c.items()}.items()
-            }
+            ready = {row["metadata"]["name"] for row in self.get("pods") if _is_ready(row)}
             wanted = set(pods) or {f"{self.cluster}-{n + 1}" for n in range(self.state.load_config().members)}
             if wanted <= ready:
                 return
@@ -169,29 +163,36 @@ class Lab:
     def add_fault(self, kind: str, **fields: Any) -> None:
         """Put a fault in force: see `hasteward_lab.faults.Fault`."""
         fault = Fault.from_json({"kind": kind, **fields})
-        self._client.lab("POST", "faults", fault.to_json())
+        self.client.lab("POST", "faults", fault.to_json())
 
     def clear_faults(self) -> None:
         """End all faults."""
-        self._client.lab("DELETE", "faults")
+        self.client.lab("DELETE", "faults")
 
     def faults(self) -> list[dict[str, Any]]:
         """The faults in force, each with how often it was met."""
-        rows: list[dict[str, Any]] = self._client.lab("GET", "faults")
+        rows: list[dict[str, Any]] = self.client.lab("GET", "faults")
         return rows
 
     def audit(self) -> list[dict[str, Any]]:
         """Every call of the API so far: user, verb, resource, subresource, namespace, name, code."""
-        rows: list[dict[str, Any]] = self._client.lab("GET", "audit")
+        rows: list[dict[str, Any]] = self.client.lab("GET", "audit")
         return rows
 
     def clear_audit(self) -> None:
         """Forget the calls so far."""
-        self._client.lab("DELETE", "audit")
+        self.client.lab("DELETE", "audit")
 
     def compact(self) -> None:
         """Make the API forget its watch history: older watches are answered with 410."""
-        self._client.lab("POST", "compact", {})
+        self.client.lab("POST", "compact", {})
 
     def _hand(self, action: str, pod: str, **more: Any) -> Any:
-        return self._client.lab("POST", action, {"namespace": self.namespace, "pod": pod, **more})
+        return self.client.lab("POST", action, {"namespace": self.namespace, "pod": pod, **more})
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    if "deletionTimestamp" in pod["metadata"]:
+        return False
+    rows = pod.get("status", {}).get("conditions", [])
+    return any(row["type"] == "Ready" and row["status"] == "True" for row in rows)

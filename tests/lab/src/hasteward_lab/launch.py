@@ -42,7 +42,7 @@ def up(state: StateDir, wish: Wish, say: Say, *, lifeline: int = -1) -> None:
     """Start a lab and return when all its members are ready; on failure nothing is left."""
     programs.check()
     binaries = programs.postgres_bin(wish.postgres_bin)
-    if not 1 <= wish.members <= 9:  # noqa: PLR2004
+    if not 1 <= wish.members <= 9:
         raise LabError("a lab has 1 to 9 members")
     state.create()
     try:

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from hasteward_lab.api import admin, discovery, exec as exec_stream, logs, rest, watch
+from hasteward_lab.api import admin, discovery, logs, rest, watch
+from hasteward_lab.api import exec as exec_stream
 from hasteward_lab.api.context import ApiContext, AuditRecord
 from hasteward_lab.api.errors import ApiError, forbidden, injected
 from hasteward_lab.api.requests import Target, group_version, parse
@@ -36,7 +37,7 @@ def build(context: ApiContext, hands: admin.Hands) -> web.Application:
         try:
             return await handler(request)
         except ApiError as error:
-            headers = {"Retry-After": "1"} if error.code == 429 else {}  # noqa: PLR2004
+            headers = {"Retry-After": "1"} if error.code == 429 else {}
             return web.json_response(error.body(), status=error.code, headers=headers)
 
     async def audit(request: web.Request, response: web.StreamResponse) -> None:
@@ -73,10 +74,10 @@ def _discovery(request: web.Request) -> web.Response:
     if path in {"/healthz", "/livez", "/readyz"}:
         return web.Response(text="ok")
     parts = path.strip("/").split("/")
-    if parts[0] == "openapi" and len(parts) > 3:  # noqa: PLR2004
+    if parts[0] == "openapi" and len(parts) > 3:
         name = parts[3] if parts[2] == "apis" else ""
         return web.json_response(discovery.openapi(name, parts[-1]))
-    if parts[0] == "apis" and len(parts) == 2:  # noqa: PLR2004
+    if parts[0] == "apis" and len(parts) == 2:
         return web.json_response({"kind": "APIGroup", "apiVersion": "v1", **discovery.group(parts[1])})
     found = group_version(request)
     if found is None or not discovery.resources(*found)["resources"]:
@@ -103,7 +104,7 @@ async def _serve(request: web.Request, target: Target, context: ApiContext) -> w
         if context.faults.forbids(needed):
             resource = "/".join(filter(None, (call.resource, call.subresource)))
             group = target.resource.group
-            raise forbidden(call.user, needed.verb, resource, group, call.namespace, call.name)
+            raise forbidden(call.user, needed.verb, resource, group, namespace=call.namespace, name=call.name)
     fault = context.faults.take(call, "http")
     if fault:
         raise injected(fault.code, call.resource, call.name)

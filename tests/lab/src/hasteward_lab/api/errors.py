@@ -92,14 +92,14 @@ def injected(code: int, resource: str, name: str) -> ApiError:
         503: "the server is currently unable to handle the request",
         504: "Timeout: request did not complete within requested timeout - context deadline exceeded",
     }
-    if code == 404:  # noqa: PLR2004
+    if code == 404:
         return not_found(resource, "", name)
-    if code == 409:  # noqa: PLR2004
+    if code == 409:
         return conflict(resource, "", name)
     return ApiError(code, message.get(code, f"the server answered {code}"))
 
 
-def forbidden(user: str, verb: str, resource: str, group: str, namespace: str, name: str) -> ApiError:
+def forbidden(user: str, verb: str, resource: str, group: str, *, namespace: str, name: str) -> ApiError:
     """The user has no right to do that."""
     where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
     base = resource.split("/", 1)[0]

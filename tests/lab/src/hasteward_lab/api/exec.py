@@ -51,9 +51,7 @@ def _yes(request: web.Request, name: str) -> bool:
     return request.query.get(name) in {"1", "true"}
 
 
-async def serve(
-    request: web.Request, target: Target, context: ApiContext, call: Call
-) -> web.StreamResponse:
+async def serve(request: web.Request, target: Target, context: ApiContext, call: Call) -> web.StreamResponse:
     """Answer an exec request; the response is over when the stream is."""
     pod = context.store.get(PODS, target.namespace, target.name)
     container = _container(pod, request.query.get("container", ""))
@@ -91,15 +89,15 @@ async def serve(
         await socket.close(code=1000)
         return socket
     fault = context.faults.take(call, *STREAM_KINDS)
-    await Session(request, socket, codec, process, context.runtime, fault).run()
+    await Session(request, socket, codec, process, runtime=context.runtime, fault=fault).run()
     return socket
 
 
 def _not_started(program: str) -> str:
     return (
-        "error executing command in container: failed to exec in container: failed to start exec: OCI runtime "
-        f'exec failed: exec failed: unable to start container process: exec: "{program}": executable file '
-        "not found in $PATH"
+        "error executing command in container: failed to exec in container: failed to start exec: OCI "
+        "runtime exec failed: exec failed: unable to start container process: "
+        f'exec: "{program}": executable file not found in $PATH'
     )
 
 

@@ -39,17 +39,17 @@ class Target:
 def parse(request: web.Request) -> Target | None:
     """Take a request apart; None when its path names no resource, 404 when it is not served."""
     parts = [part for part in request.path.split("/") if part]
-    if len(parts) >= 3 and parts[0] == "api":  # noqa: PLR2004
+    if len(parts) >= 3 and parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
-    elif len(parts) >= 4 and parts[0] == "apis":  # noqa: PLR2004
+    elif len(parts) >= 4 and parts[0] == "apis":
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return None
     namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] != "status":  # noqa: PLR2004
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] != "status":
         namespace, rest = rest[1], rest[2:]
     resource = find(group, version, rest[0])
-    if resource is None or len(rest) > 3:  # noqa: PLR2004
+    if resource is None or len(rest) > 3:
         raise ApiError(404, "the server could not find the requested resource", reason="NotFound")
     name, subresource = [*rest[1:], "", ""][:2]
     target = Target(resource, namespace, name, subresource, "")
@@ -70,8 +70,8 @@ def _verb(request: web.Request, target: Target) -> str:
 def group_version(request: web.Request) -> tuple[str, str] | None:
     """The (group, version) of a discovery request; None when it is none."""
     parts = [part for part in request.path.split("/") if part]
-    if len(parts) == 2 and parts[0] == "api":  # noqa: PLR2004
+    if len(parts) == 2 and parts[0] == "api":
         return "", parts[1]
-    if len(parts) == 3 and parts[0] == "apis":  # noqa: PLR2004
+    if len(parts) == 3 and parts[0] == "apis":
         return parts[1], parts[2]
     return None

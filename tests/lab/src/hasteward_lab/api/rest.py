@@ -25,24 +25,31 @@ async def serve(request: web.Request, target: Target, context: ApiContext) -> we
         return web.json_response(_review(await _body(request), context, request["user"]), status=201)
     if target.subresource and not (target.subresource == "status" and target.resource.has_status):
         raise ApiError(404, "the server could not find the requested resource")
-    if target.verb == "get":
-        item = context.store.get(target.resource, target.namespace, target.name)
-        return _answer(request, target, item)
-    if target.verb == "list":
-        return _list(request, target, context)
-    if target.verb == "create":
-        return web.json_response(_create(target, context, await _body(request)), status=201)
-    if target.verb == "update":
-        return web.json_response(_update(target, context, await _body(request)))
     if target.verb == "patch":
         return await _patch(request, target, context)
-    return await _delete(request, target, context)
+    if target.verb in {"delete", "deletecollection"}:
+        return await _delete(request, target, context)
+    if target.verb in {"create", "update"}:
+        body = await _body(request)
+        if target.verb == "create":
+            return web.json_response(_create(target, context, body), status=201)
+        return web.json_response(_update(target, context, body))
+    return _read(request, target, context)
+
+
+def _read(request: web.Request, target: Target, context: ApiContext) -> web.Response:
+    if target.verb == "list":
+        return _list(request, target, context)
+    return _answer(request, target, context.store.get(target.resource, target.namespace, target.name))
 
 
 async def _body(request: web.Request) -> Object:
     if "protobuf" in request.content_type:
-        raise ApiError(415, "the body of the request was in an unknown format - accepted media types include: "
-                       "application/json, application/yaml")
+        raise ApiError(
+            415,
+            "the body of the request was in an unknown format - accepted media types include: "
+            "application/json, application/yaml",
+        )
     text = await request.text()
     try:
         body = yaml.safe_load(text) if "yaml" in request.content_type else json.loads(text)
@@ -66,7 +73,7 @@ def _list(request: web.Request, target: Target, context: ApiContext) -> web.Resp
     query = request.query
     match = both(query.get("labelSelector", ""), query.get("fieldSelector", ""))
     namespace = target.namespace or None
-    items = [item for item in context.store.list(target.resource, namespace) if match(item)]
+    items = [item for item in context.store.listing(target.resource, namespace) if match(item)]
     version = str(context.store.version)
     if table.wanted(request.headers.get("Accept", "")):
         include = query.get("includeObject", "")
@@ -86,11 +93,13 @@ def _placed(target: Target, body: Object) -> Object:
     if target.resource.namespaced:
         given = meta.setdefault("namespace", target.namespace)
         if given != target.namespace:
-            raise ApiError(400, "the namespace of the provided object does not match the namespace sent on "
-                           "the request")
+            raise ApiError(
+                400, "the namespace of the provided object does not match the namespace sent on the request"
+            )
     if target.name and meta.setdefault("name", target.name) != target.name:
-        raise ApiError(400, f"the name of the object ({meta['name']}) does not match the name on the URL "
-                       f"({target.name})")
+        raise ApiError(
+            400, f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})"
+        )
     return body
 
 
@@ -121,7 +130,7 @@ async def _delete(request: web.Request, target: Target, context: ApiContext) -> 
     if target.verb == "deletecollection":
         query = request.query
         match = both(query.get("labelSelector", ""), query.get("fieldSelector", ""))
-        for item in filter(match, context.store.list(target.resource, target.namespace or None)):
+        for item in filter(match, context.store.listing(target.resource, target.namespace or None)):
             meta = item["metadata"]
             context.store.delete(target.resource, meta.get("namespace", ""), meta["name"], grace=grace)
         return web.json_response({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
@@ -134,8 +143,11 @@ def _precondition(options: dict[str, Any], target: Target, context: ApiContext) 
     meta = context.store.get(target.resource, target.namespace, target.name)["metadata"]
     for field, value in (options.get("preconditions") or {}).items():
         if value is not None and meta.get(field) != value:
-            raise ApiError(409, f"the {field} in the precondition ({value}) does not match the {field} in "
-                           f"record ({meta.get(field)}). The object might have been deleted and recreated")
+            raise ApiError(
+                409,
+                f"the {field} in the precondition ({value}) does not match the {field} in "
+                f"record ({meta.get(field)}). The object might have been deleted and recreated",
+            )
 
 
 def _review(body: Object, context: ApiContext, user: str) -> Object:

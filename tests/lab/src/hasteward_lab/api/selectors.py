@@ -62,7 +62,7 @@ def field_selector(text: str) -> Match:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         found = _EQUALITY.match(part)
         if not found or found["key"] not in _FIELDS:
-            raise ApiError(400, f'field label not supported: {part.split("=", 1)[0]}')
+            raise ApiError(400, f"field label not supported: {part.split('=', 1)[0]}")
         tests.append(_field_test(found["key"].split("."), found["value"], found["op"] != "!="))
     return lambda item: all(test(item) for test in tests)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import datetime
+import datetime as dt
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Event:
 
 def now() -> str:
     """The time as objects carry it."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Store:
@@ -61,7 +61,7 @@ class Store:
         found = self._objects.get(resource, {}).get((namespace, name))
         return copy.deepcopy(found)
 
-    def list(self, resource: Resource, namespace: str | None = None) -> list[Object]:
+    def listing(self, resource: Resource, namespace: str | None = None) -> list[Object]:
         """All objects of a kind, of one namespace or of all, by name."""
         rows = sorted(self._objects.get(resource, {}).items())
         return [copy.deepcopy(item) for (ns, _), item in rows if namespace in {None, ns}]

@@ -64,7 +64,7 @@ def frames(channel: int, data: bytes) -> bytes:
     for start in range(0, len(data), PAYLOAD):
         piece = view[start : start + PAYLOAD]
         size = len(piece) + 1
-        head = struct.pack("!BB", 0x82, size) if size < 126 else struct.pack("!BBH", 0x82, 126, size)  # noqa: PLR2004
+        head = struct.pack("!BB", 0x82, size) if size < 126 else struct.pack("!BBH", 0x82, 126, size)
         parts += [head, bytes((channel,)), piece]
     return b"".join(parts)
 
@@ -78,6 +78,7 @@ class Session:
         socket: web.WebSocketResponse,
         codec: Codec,
         process: subprocess.Popen[bytes],
+        *,
         runtime: Runtime,
         fault: Fault | None,
     ) -> None:
@@ -171,7 +172,7 @@ class Session:
         transport.write(frames(channel, data))
         if self._request.protocol.writing_paused:
             try:
-                await self._request.protocol._drain_helper()  # noqa: SLF001
+                await self._request.protocol._drain_helper()
             except ConnectionError:
                 self._gone.set()
         else:
@@ -226,7 +227,7 @@ class Session:
             return
         poll = select.poll()
         poll.register(socket.fileno(), select.POLLRDHUP)
-        while not poll.poll(0) and socket.fileno() >= 0:
+        while not poll.poll(0) and socket.fileno() >= 0:  # noqa: ASYNC110 - the kernel tells it only when asked
             await asyncio.sleep(_GONE_POLL)
         self._gone.set()
 
@@ -274,7 +275,7 @@ class Session:
         self._gone.set()
 
 
-class _EarlyEnd(Exception):  # noqa: N818
+class _EarlyEnd(Exception):
     """The fault says: that was all."""
 
 
@@ -307,9 +308,7 @@ async def _ready(descriptor: int, *, write: bool) -> None:
         if not future.done():
             future.set_result(None)
 
-    add, remove = (
-        (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
-    )
+    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
     add(descriptor, fire)
     try:
         await future

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -44,8 +44,8 @@ def _name(item: Object) -> str:
 
 
 def _age(item: Object) -> str:
-    created = datetime.datetime.fromisoformat(item["metadata"]["creationTimestamp"])
-    return _duration((datetime.datetime.now(datetime.UTC) - created).total_seconds())
+    created = dt.datetime.fromisoformat(item["metadata"]["creationTimestamp"])
+    return _duration((dt.datetime.now(dt.UTC) - created).total_seconds())
 
 
 def _duration(seconds: float) -> str:

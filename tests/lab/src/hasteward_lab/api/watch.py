@@ -29,7 +29,7 @@ async def watch(request: web.Request, target: Target, store: Store) -> web.Strea
     first: list[Object] = []
     if since in {"", "0"}:
         namespace = target.namespace or None
-        first = [item for item in store.list(target.resource, namespace) if match(item)]
+        first = [item for item in store.listing(target.resource, namespace) if match(item)]
         since = str(store.version)
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     try:

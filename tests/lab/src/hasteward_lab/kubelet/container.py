@@ -34,7 +34,7 @@ class RunningContainer:
         """Start a container; its output goes to the log."""
         reading, writing = os.pipe()
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes a millisecond
                 command(container, writing),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -54,7 +54,7 @@ class RunningContainer:
 
     async def wait(self) -> int:
         """Wait for the end; minus the signal's number when it was killed."""
-        while self._process.poll() is None:
+        while self._process.poll() is None:  # noqa: ASYNC110 - several may wait for one end
             await asyncio.sleep(0.02)
         self._status.close()
         # bwrap tells a signal of its child as 128 + signal, as a container runtime does.
@@ -93,11 +93,11 @@ class RunningContainer:
 
     def processes(self) -> list[str]:
         """The command lines of all processes in the container."""
-        namespace = os.stat(f"/proc/{self.pid}/ns/pid").st_ino
+        namespace = Path(f"/proc/{self.pid}/ns/pid").stat().st_ino
         rows = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if os.stat(folder / "ns/pid").st_ino == namespace:
+                if (folder / "ns/pid").stat().st_ino == namespace:
                     line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     rows.append(line.strip())
             except OSError:

@@ -71,12 +71,14 @@ class Kubelet:
         return found
 
     async def run_once(self, pod: Object, name: str, argv: list[str]) -> None:
-        """Run one command to its end where a pod would run, under a name of its own; RuntimeError if it fails."""
+        """Run one command to its end where a pod would run; RuntimeError if it fails."""
         image = self._images[pod["spec"]["containers"][0]["image"]]
         once = {**pod, "metadata": {**pod["metadata"], "name": name, "uid": ""}}
         folder = self._folder / f"{pod['metadata']['namespace']}_{name}"
         address = self._network.add(name)
-        worker = PodWorker(once, image, address, folder, self._store, self._volumes, self._scale)
+        worker = PodWorker(
+            once, image, address, folder, store=self._store, volumes=self._volumes, scale=self._scale
+        )
         worker.prepare()
         worker.set_hosts(self._hosts)
         log = folder / "logs/1.log"
@@ -201,7 +203,9 @@ class Kubelet:
             return
         address = self._network.add(meta["name"])
         folder = self._folder / f"{key[0]}_{key[1]}"
-        worker = PodWorker(pod, image, address, folder, self._store, self._volumes, self._scale)
+        worker = PodWorker(
+            pod, image, address, folder, store=self._store, volumes=self._volumes, scale=self._scale
+        )
         worker.prepare()
         worker.set_hosts(self._hosts)
         self._workers[key] = worker
@@ -223,11 +227,11 @@ class Kubelet:
         """Let go of deleted claims that no pod uses any more."""
         used = {
             volume["persistentVolumeClaim"]["claimName"]
-            for pod in self._store.list(PODS, namespace)
+            for pod in self._store.listing(PODS, namespace)
             for volume in pod["spec"].get("volumes", [])
             if "persistentVolumeClaim" in volume
         }
-        for claim in self._store.list(CLAIMS, namespace):
+        for claim in self._store.listing(CLAIMS, namespace):
             name = claim["metadata"]["name"]
             if "deletionTimestamp" in claim["metadata"] and name not in used:
                 self._store.finish(CLAIMS, namespace, name)

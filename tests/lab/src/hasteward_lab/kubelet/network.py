@@ -43,9 +43,16 @@ class Network:
         run("ip", "netns", "add", pod)
         run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pod)
         run("ip", "link", "set", link, "master", BRIDGE, "up")
-        inside = f"link set lo up\naddr add {address}/24 dev eth0\nlink set eth0 up\nroute add default via {GATEWAY}\n"
+        inside = (
+            f"link set lo up\naddr add {address}/24 dev eth0\nlink set eth0 up\n"
+            f"route add default via {GATEWAY}\n"
+        )
         subprocess.run(
-            [find("ip"), "-netns", pod, "-batch", "-"], input=inside, text=True, check=True, capture_output=True
+            [find("ip"), "-netns", pod, "-batch", "-"],
+            input=inside,
+            text=True,
+            check=True,
+            capture_output=True,
         )
         return address
 

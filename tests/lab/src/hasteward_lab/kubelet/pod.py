@@ -25,13 +25,23 @@ Object = dict[str, Any]
 
 _PROBE_STARTING, _PROBE = 0.1, 1.0
 _LONG_RUN = 600.0
+# What a container runtime reports for a container that could not even begin.
+_NOT_STARTED = 128
 
 
 class PodWorker:
     """Keeps one pod running as its object says."""
 
     def __init__(
-        self, pod: Object, image: Image, address: str, folder: Path, store: Store, volumes: Volumes, scale: float
+        self,
+        pod: Object,
+        image: Image,
+        address: str,
+        folder: Path,
+        *,
+        store: Store,
+        volumes: Volumes,
+        scale: float,
     ) -> None:
         self.namespace: str = pod["metadata"]["namespace"]
         self.name: str = pod["metadata"]["name"]
@@ -57,7 +67,7 @@ class PodWorker:
         return Container(
             pod=self.name,
             image=self._image,
-            argv=argv or tuple([*row.get("command", []), *row.get("args", [])]),
+            argv=argv or (*row.get("command", []), *row.get("args", [])),
             env=env,
             mounts=tuple(self._mounts(row)),
             etc=self.folder / "etc",
@@ -95,7 +105,7 @@ class PodWorker:
                 continue
             began = time.monotonic()
             code = await self._run_once()
-            if self._ending:
+            if self._is_ending():
                 break
             if time.monotonic() - began > _LONG_RUN * self._scale:
                 self._state.restarts = 0
@@ -107,6 +117,9 @@ class PodWorker:
                 self._publish()
                 await self._pause(wait * self._scale)
             self._state.restarts += 1
+
+    def _is_ending(self) -> bool:
+        return self._ending
 
     async def end(self, grace: float) -> None:
         """End the container: politely for a while, then not."""
@@ -152,7 +165,11 @@ class PodWorker:
 
     async def _run_once(self) -> int:
         with (self.folder / f"logs/{self._state.starts + 1}.log").open("ab") as log:
-            running = await RunningContainer.start(self.container(), log)
+            try:
+                running = await RunningContainer.start(self.container(), log)
+            except RuntimeError:
+                self._state.started()
+                return _NOT_STARTED
         self.running = running
         self._state.started()
         self._publish()

@@ -11,7 +11,15 @@ from hasteward_lab.kubelet.network import Network
 from hasteward_lab.programs import find
 
 # What a container's /etc takes from the machine: nothing about its users, hosts or secrets.
-_ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "ssl/certs", "nsswitch.conf")
+_ETC = (
+    "alternatives",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "ssl/certs",
+    "nsswitch.conf",
+)
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 

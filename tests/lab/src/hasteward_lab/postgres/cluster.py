@@ -58,7 +58,12 @@ class PostgresCluster:
         kubelet.add_image(picture)
         tag = picture.name.rsplit(":", 1)[1]
         self.plan = objects.Plan(
-            lab.namespace, lab.cluster, lab.members, lab.volume_size, picture.name, int(tag) if tag.isdigit() else 0
+            lab.namespace,
+            lab.cluster,
+            lab.members,
+            lab.volume_size,
+            picture.name,
+            int(tag) if tag.isdigit() else 0,
         )
         self._parent: Object = {}
         self.status = ClusterStatus(self.plan, store, kubelet)
@@ -91,7 +96,18 @@ class PostgresCluster:
         self._create_claim(member)
         self._publish_hosts()
         source = config.conninfo(self._host, f"{member}-join")
-        argv = ["pg_basebackup", "-D", objects.PGDATA, "-d", source, "-X", "stream", "-c", "fast", "--no-sync"]
+        argv = [
+            "pg_basebackup",
+            "-D",
+            objects.PGDATA,
+            "-d",
+            source,
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        ]
         await self._kubelet.run_once(self._pod(member), f"{member}-join", argv)
         pgdata = self._pgdata(member)
         config.write_override(pgdata, member, self._host)
@@ -112,7 +128,9 @@ class PostgresCluster:
         plan, store = self.plan, self._store
         for name in ("default", "kube-system", plan.namespace):
             if not store.find(NAMESPACES, "", name):
-                store.create(NAMESPACES, {"metadata": {"name": name}, "status": {"phase": "Active"}}, status=True)
+                store.create(
+                    NAMESPACES, {"metadata": {"name": name}, "status": {"phase": "Active"}}, status=True
+                )
         for serial in range(1, plan.members + 1):
             conditions = [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]
             node = {"metadata": {"name": f"node-{serial}"}, "status": {"conditions": conditions}}
@@ -156,15 +174,14 @@ class PostgresCluster:
             f"ALTER ROLE postgres PASSWORD '{self.passwords['superuser']}'",
             "CREATE DATABASE app OWNER app",
         ]
-        for other in self.plan.names:
-            if other != member:
-                statements.append(f"SELECT pg_create_physical_replication_slot('{config.slot(other)}')")
+        slots = [config.slot(other) for other in self.plan.names if other != member]
+        statements += [f"SELECT pg_create_physical_replication_slot('{slot}')" for slot in slots]
         await self.status.sql(member, *statements)
 
     async def _until_ready(self, member: str) -> None:
         try:
             async with asyncio.timeout(_READY_WITHIN):
-                while not is_ready(self._store.find(PODS, self.plan.namespace, member) or {}):
+                while not is_ready(self._store.find(PODS, self.plan.namespace, member) or {}):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except TimeoutError:
             path = self._kubelet.log_file(self.plan.namespace, member, previous=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from hasteward_lab.api.resources import CLAIMS, CLUSTERS, PODS
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-_LOOK = "SELECT timeline_id, NOT pg_is_in_recovery(), (SELECT system_identifier FROM pg_control_system()) FROM pg_control_checkpoint()"
+_LOOK = (
+    "SELECT timeline_id, NOT pg_is_in_recovery(), (SELECT system_identifier FROM pg_control_system()) "
+    "FROM pg_control_checkpoint()"
+)
 
 
 def _micro() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class ClusterStatus:
@@ -58,8 +61,10 @@ class ClusterStatus:
 
     async def refresh(self) -> None:
         """Look at pods and claims and write what is seen; an unchanged status is not written."""
-        pods = self._store.list(PODS, self._plan.namespace)
-        pods = [pod for pod in pods if pod["metadata"].get("labels", {}).get("cnpg.io/cluster") == self._plan.name]
+        pods = self._store.listing(PODS, self._plan.namespace)
+        pods = [
+            pod for pod in pods if pod["metadata"].get("labels", {}).get("cnpg.io/cluster") == self._plan.name
+        ]
         for pod in pods:
             self._label(pod)
             await self._ask(pod)
@@ -104,7 +109,7 @@ class ClusterStatus:
 
     def _seen(self, pods: list[Object]) -> Object:
         plan = self._plan
-        claims = [item["metadata"] for item in self._store.list(CLAIMS, plan.namespace)]
+        claims = [item["metadata"] for item in self._store.listing(CLAIMS, plan.namespace)]
         names = [
             meta["name"]
             for meta in claims
@@ -144,7 +149,11 @@ def _conditions(status: Object) -> list[Object]:
     healthy = status.get("phase") == "Cluster in healthy state"
     wanted = {
         "Initialized": (True, "BootstrapCompleted", "Cluster has been bootstrapped"),
-        "ConsistentSystemID": (True, "Unique", "A single, unique system ID was found across reporting instances."),
+        "ConsistentSystemID": (
+            True,
+            "Unique",
+            "A single, unique system ID was found across reporting instances.",
+        ),
         "Ready": (
             healthy,
             "ClusterIsReady" if healthy else "ClusterIsNotReady",

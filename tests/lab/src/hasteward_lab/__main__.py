@@ -1,0 +1,7 @@
+"""`python -m hasteward_lab`."""
+
+import sys
+
+from hasteward_lab.cli import main
+
+sys.exit(main())
