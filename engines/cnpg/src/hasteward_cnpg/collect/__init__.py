@@ -1,0 +1,160 @@
+"""Reads everything triage rests on. Changes nothing; whatever cannot be read becomes Unread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import HastewardError, InvalidInput
+from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.ports.context import EngineContext
+from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound
+from hasteward_cnpg.collect.server import read_server
+from hasteward_cnpg.evidence import (
+    ClusterFacts,
+    ContainerState,
+    Evidence,
+    MemberEvidence,
+    PodFacts,
+    ServerFacts,
+)
+from hasteward_cnpg.facts.objects import name_of, parse_cluster, parse_pod, parse_volumes
+from hasteward_cnpg.resources import CLUSTERS, instance_selector, pod_of, volume_selector
+
+T = TypeVar("T")
+
+#: a member that does not answer a short question for this long is not read; a dump may wait longer
+_STALL_SECONDS = 30.0
+
+
+def attempt(source: str, read: Callable[[], T]) -> Known[T] | Unread:
+    """What `read` returns, or why it could not: a failure is never a fact."""
+    try:
+        return Known(read(), source)
+    except HastewardError as error:
+        return Unread(f"{source}: {error.message}")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return Unread(f"{source}: the answer was not understood ({error})")
+
+
+def short(context: EngineContext) -> EngineContext:
+    """The context for short questions."""
+    stall = min(_STALL_SECONDS, context.tuning.stall_seconds)
+    return replace(context, tuning=replace(context.tuning, stall_seconds=stall))
+
+
+def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
+    """Read the Cluster, its pods and volumes, and every member whose server runs.
+
+    The primary is asked last, so that a standby's position can be beyond it only if it really is.
+    Raises InvalidInput if the cluster is proven not to exist.
+    """
+    facts = _cluster(context, cluster)
+    pods = attempt("the list of pods", lambda: _pods(context, cluster))
+    volumes = attempt("the list of volume claims", lambda: _volumes(context, cluster))
+    named = facts.value.instance_names if isinstance(facts, Known) else ()
+    found = dict.fromkeys(named)
+    if isinstance(pods, Known):
+        found |= dict.fromkeys(sorted(pods.value))
+    detached: tuple[str, ...] = ()
+    if isinstance(volumes, Known):
+        owners, detached = volumes.value
+        found |= dict.fromkeys(sorted(owners))
+    primary = facts.value.current_primary if isinstance(facts, Known) else ""
+    order = sorted(found, key=lambda name: name == primary)
+    members = {name: _member(context, cluster, name, pods, named=name in named) for name in order}
+    return Evidence(facts, _inventory(pods, volumes), tuple(members[name] for name in found), detached)
+
+
+def read_cluster(context: EngineContext, cluster: ClusterRef) -> ClusterFacts:
+    """The Cluster object; InvalidInput with the names of those that exist when it does not."""
+    try:
+        body = context.kubernetes.get(CLUSTERS, cluster.namespace, cluster.name)
+    except ApiNotFound as error:
+        raise InvalidInput(
+            f"there is no CloudNativePG cluster {cluster.namespace}/{cluster.name}",
+            hint=_existing(context, cluster),
+            code="cluster.not_found",
+        ) from error
+    return parse_cluster(body)
+
+
+def _cluster(context: EngineContext, cluster: ClusterRef) -> Known[ClusterFacts] | Unread:
+    """As `attempt`, except that a cluster which does not exist is the user's error and no reading."""
+    try:
+        return Known(read_cluster(context, cluster), "the Cluster object")
+    except InvalidInput:
+        raise
+    except HastewardError as error:
+        return Unread(f"the Cluster object: {error.message}")
+    except (ValueError, TypeError) as error:
+        return Unread(f"the Cluster object was not understood ({error})")
+
+
+def _existing(context: EngineContext, cluster: ClusterRef) -> str:
+    try:
+        names = [name_of(body) for body in context.kubernetes.list(CLUSTERS, cluster.namespace)]
+    except HastewardError:
+        names = []
+    if names:
+        return f"in {cluster.namespace} there are: {', '.join(sorted(names))}"
+    return "kubectl get clusters.postgresql.cnpg.io --all-namespaces"
+
+
+def _pods(context: EngineContext, cluster: ClusterRef) -> dict[str, PodFacts]:
+    listed = context.kubernetes.list(PODS, cluster.namespace, labels=instance_selector(cluster.name))
+    return {name_of(body): parse_pod(body) for body in listed}
+
+
+def _volumes(context: EngineContext, cluster: ClusterRef) -> tuple[frozenset[str], tuple[str, ...]]:
+    return parse_volumes(
+        context.kubernetes.list(
+            PERSISTENT_VOLUME_CLAIMS, cluster.namespace, labels=volume_selector(cluster.name)
+        )
+    )
+
+
+def _inventory(pods: Known[Any] | Unread, volumes: Known[Any] | Unread) -> Reading[int]:
+    if isinstance(pods, Unread):
+        return pods
+    if isinstance(volumes, Unread):
+        return volumes
+    return Known(len(pods.value), pods.source)
+
+
+def _member(
+    context: EngineContext,
+    cluster: ClusterRef,
+    name: str,
+    pods: Known[dict[str, PodFacts]] | Unread,
+    *,
+    named: bool,
+) -> MemberEvidence:
+    pod = _pod(name, pods)
+    return MemberEvidence(name, named, pod, _server(context, cluster, name, pod))
+
+
+def _pod(name: str, pods: Known[dict[str, PodFacts]] | Unread) -> Reading[PodFacts]:
+    if isinstance(pods, Unread):
+        return pods
+    if name in pods.value:
+        return Known(pods.value[name], pods.source)
+    return Absent(f"{pods.source} has no pod {name}")
+
+
+def _server(
+    context: EngineContext, cluster: ClusterRef, name: str, pod: Reading[PodFacts]
+) -> Reading[ServerFacts]:
+    """Ask the server, unless the API proves that no process could answer."""
+    match pod:
+        case Absent(proof):
+            return Unread(proof)
+        case Known(facts) if facts.container is not ContainerState.RUNNING:
+            return Unread(
+                f"container postgres of {name} is {facts.container} ({facts.reason or facts.phase})"
+            )
+        case Known() | Unread():
+            reading = short(context)
+            return attempt(f"psql on {name}", lambda: read_server(reading, pod_of(cluster, name)))

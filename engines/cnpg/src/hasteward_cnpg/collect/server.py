@@ -1,0 +1,47 @@
+"""The one statement that asks a member how it is.
+
+Its answer is a JSON object: ``version``, ``version_number``, ``system_id`` (text), ``in_recovery``,
+``checkpoint_timeline``, ``timeline`` (null on a standby), ``current`` (null on a standby), ``received``,
+``replayed``, ``last_replay`` (RFC 3339 or null), ``receiver`` (null or ``status, timeline, sender``),
+``standbys`` (``name, state, sync_state, sent, written, flushed, replayed``), ``slots`` (``name, kind,
+active, restart, database, wal_status``) and ``databases`` (``name, size`` in bytes, ``connectable``).
+"""
+
+from __future__ import annotations
+
+from hasteward.ports.context import EngineContext
+from hasteward.ports.kubernetes import PodRef
+from hasteward_cnpg.collect.psql import query
+from hasteward_cnpg.evidence import ServerFacts
+from hasteward_cnpg.facts.server import parse_server
+
+_SQL = """
+SELECT json_build_object(
+ 'version', current_setting('server_version'),
+ 'version_number', current_setting('server_version_num')::int,
+ 'system_id', (SELECT system_identifier::text FROM pg_control_system()),
+ 'in_recovery', pg_is_in_recovery(),
+ 'checkpoint_timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
+ 'timeline', CASE WHEN NOT pg_is_in_recovery()
+   THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
+ 'current', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END,
+ 'received', pg_last_wal_receive_lsn(),
+ 'replayed', pg_last_wal_replay_lsn(),
+ 'last_replay', pg_last_xact_replay_timestamp(),
+ 'receiver', (SELECT json_build_object('status', status, 'timeline', received_tli,
+   'sender', concat_ws(':', sender_host, sender_port)) FROM pg_stat_wal_receiver),
+ 'standbys', (SELECT coalesce(json_agg(json_build_object('name', application_name, 'state', state,
+   'sync_state', sync_state, 'sent', sent_lsn, 'written', write_lsn, 'flushed', flush_lsn,
+   'replayed', replay_lsn) ORDER BY application_name), '[]') FROM pg_stat_replication),
+ 'slots', (SELECT coalesce(json_agg(json_build_object('name', slot_name, 'kind', slot_type,
+   'active', active, 'restart', restart_lsn, 'database', database, 'wal_status', wal_status)
+   ORDER BY slot_name), '[]') FROM pg_replication_slots),
+ 'databases', (SELECT coalesce(json_agg(json_build_object('name', datname,
+   'size', pg_database_size(oid), 'connectable', datallowconn AND datconnlimit <> -2)
+   ORDER BY datname), '[]') FROM pg_database))
+"""
+
+
+def read_server(context: EngineContext, pod: PodRef) -> ServerFacts:
+    """Ask one running member; raises a HastewardError or ValueError when the answer is no answer."""
+    return parse_server(query(context, pod, _SQL))

@@ -1,0 +1,160 @@
+"""Names what is wrong, with the evidence and a command that exists, and puts the report together. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.reading import Known
+from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, TriageReport
+from hasteward_cnpg.analyse import LAG_BYTES, Analysis, Doubt, analyse
+from hasteward_cnpg.evidence import ClusterFacts, Evidence
+from hasteward_cnpg.resources import CONTAINER
+
+_TWO_PRIMARIES = (Doubt.TWO_PRIMARIES,)
+
+
+def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTES) -> TriageReport:
+    """The whole answer to triage.
+
+    `details` is a JSON object: ``phase``, ``current_primary``, ``target_primary``, ``primary`` (who accepts
+    writes and is named), ``fenced`` (list), ``hibernated``, ``detached_volumes`` (list), ``questions``
+    (list of ``kind, member, text``) and ``standbys``, ``slots``, ``databases`` as the primary lists them.
+    """
+    analysis = analyse(evidence, lag_bytes=lag_bytes)
+    return TriageReport(
+        cluster=cluster,
+        authority=analysis.authority,
+        authority_reason=analysis.reason,
+        assessments=analysis.assessments,
+        diagnoses=diagnose(cluster, evidence, analysis),
+        details=_details(evidence, analysis),
+    )
+
+
+def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:
+    """Every named finding, the cluster's first."""
+    facts = evidence.cluster.value if isinstance(evidence.cluster, Known) else None
+    found = [
+        Diagnosis(
+            "cnpg-two-primaries",
+            Severity.CRITICAL,
+            question.text,
+            tuple(
+                f"{a.member}: {word}"
+                for a in analysis.assessments
+                if a.role == "primary"
+                for word in a.evidence
+            ),
+            f"kubectl describe clusters.postgresql.cnpg.io {cluster.name} -n {cluster.namespace}",
+        )
+        for question in analysis.questions
+        if question.kind in _TWO_PRIMARIES
+    ]
+    found += [
+        finding
+        for assessment in analysis.assessments
+        if (finding := _member(cluster, facts, assessment)) is not None
+    ]
+    return tuple(found)
+
+
+def _member(cluster: ClusterRef, facts: ClusterFacts | None, assessment: Assessment) -> Diagnosis | None:
+    name = assessment.member
+    primary = facts is not None and name == facts.current_primary
+    describe = f"kubectl describe pod {name} -n {cluster.namespace}"
+    logs = f"kubectl logs {name} -n {cluster.namespace} -c {CONTAINER} --tail=200"
+    match assessment.health:
+        case Health.HEALTHY:
+            return None
+        case Health.DOWN if facts is not None and facts.is_fenced(name):
+            return Diagnosis(
+                "cnpg-member-fenced",
+                Severity.CRITICAL if primary else Severity.WARNING,
+                f"{name} is fenced: its server was stopped on purpose",
+                assessment.evidence,
+                f"kubectl describe clusters.postgresql.cnpg.io {cluster.name} -n {cluster.namespace}",
+                name,
+            )
+        case Health.DOWN:
+            return Diagnosis(
+                "cnpg-member-down",
+                Severity.CRITICAL,
+                f"{name} is down",
+                assessment.evidence,
+                describe,
+                name,
+            )
+        case Health.LAGGING:
+            return Diagnosis(
+                "cnpg-replica-lagging",
+                Severity.WARNING,
+                f"{name} streams, but has much still to replay",
+                assessment.evidence,
+                f"hasteward triage -e {cluster.engine} -c {cluster.name} -n {cluster.namespace}",
+                name,
+            )
+        case Health.NOT_STREAMING:
+            return Diagnosis(
+                "cnpg-replica-not-streaming",
+                Severity.CRITICAL,
+                f"{name} runs, but does not follow the primary",
+                assessment.evidence,
+                logs,
+                name,
+            )
+        case Health.UNDETERMINABLE:
+            return Diagnosis(
+                "cnpg-member-unread",
+                Severity.WARNING,
+                f"the state of {name} cannot be told",
+                (*assessment.evidence, *(f"missing: {lacking}" for lacking in assessment.missing)),
+                logs,
+                name,
+            )
+
+
+def _details(evidence: Evidence, analysis: Analysis) -> dict[str, Any]:
+    details: dict[str, Any] = {
+        "primary": analysis.primary or None,
+        "detached_volumes": list(evidence.detached),
+        "questions": [{"kind": q.kind.value, "member": q.member, "text": q.text} for q in analysis.questions],
+    }
+    if isinstance(evidence.cluster, Known):
+        facts = evidence.cluster.value
+        details |= {
+            "phase": facts.phase,
+            "current_primary": facts.current_primary,
+            "target_primary": facts.target_primary,
+            "fenced": sorted(facts.fenced),
+            "hibernated": facts.hibernated,
+        }
+    member = evidence.member(analysis.primary)
+    if member is not None and isinstance(member.server, Known):
+        server = member.server.value
+        details |= {
+            "standbys": [
+                {
+                    "name": s.name,
+                    "state": s.state,
+                    "sync_state": s.sync_state,
+                    "sent_lsn": str(s.sent) if s.sent else None,
+                    "replayed_lsn": str(s.replayed) if s.replayed else None,
+                    "lag_bytes": s.lag_bytes,
+                }
+                for s in server.standbys
+            ],
+            "slots": [
+                {
+                    "name": s.name,
+                    "kind": s.kind,
+                    "active": s.active,
+                    "restart_lsn": str(s.restart) if s.restart else None,
+                    "database": s.database or None,
+                    "wal_status": s.wal_status,
+                }
+                for s in server.slots
+            ],
+            "databases": [{"name": d.name, "bytes": d.size} for d in server.databases],
+        }
+    return details

@@ -1,0 +1,165 @@
+"""Writes a dump section by section: every byte is proven where it was made, nothing is written in the pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import RunFailed
+from hasteward.domain.events import Progress, Warned
+from hasteward.kit.sections import SectionWriter
+from hasteward.kit.streaming import capture
+from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
+from hasteward.ports.kubernetes import PodRef
+from hasteward_cnpg.analyse import analyse
+from hasteward_cnpg.collect import collect
+from hasteward_cnpg.collect.catalog import Globals, read_counts, read_globals
+from hasteward_cnpg.collect.psql import environment, one_line
+from hasteward_cnpg.dump.catalog import database_entry, membership_entry, role_entry
+from hasteward_cnpg.dump.choose import Choice, choose
+from hasteward_cnpg.dump.sql import (
+    HEADER,
+    connect_sql,
+    memberships_sql,
+    role_settings_sql,
+    role_sql,
+    tablespaces_sql,
+)
+from hasteward_cnpg.evidence import Evidence
+from hasteward_cnpg.facts.quoting import conninfo
+from hasteward_cnpg.plan import dump_plan
+from hasteward_cnpg.resources import NEW_PREFIX, OLD_PREFIX, SUPERUSER, pod_of
+
+_END_MARKER = b"-- PostgreSQL database dump complete"
+#: every server has these, so a replay connects to them and does not create them
+_EVERYWHERE = ("postgres", "template1")
+
+
+def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: DumpOptions) -> DumpProof:
+    """Choose a member, show the plan, and push every section into `sink`."""
+    evidence = collect(context, cluster)
+    analysis = analyse(evidence)
+    choice = choose(context, cluster, evidence, analysis, options.instance)
+    pod = pod_of(cluster, choice.member)
+    found = read_globals(context, pod)
+    databases, excluded = split_databases(found)
+    plan = dump_plan(
+        cluster,
+        member=choice.member,
+        why=choice.why,
+        databases=[(str(row["datname"]), int(row["bytes"] or 0)) for row in databases],
+        excluded=excluded,
+        doubt=analysis.reason if analysis.questions else "",
+    )
+    if not context.approve(plan):
+        return DumpProof(choice.member, choice.server.version, (), planned_only=True)
+    for name in excluded:
+        context.reporter.emit(Warned("dump.excluded", f"database {name} is not part of the dump"))
+    context.reporter.emit(Progress("dump", 0, about=sum(int(row["bytes"] or 0) for row in databases)))
+    writer = SectionWriter(context, sink, found.algorithm)
+    _write_globals(context, writer, found)
+    base = _pg_dump(context, pod)
+    entries: dict[str, Any] = {}
+    extensions: dict[str, Any] = {}
+    for row in databases:
+        name = str(row["datname"])
+        counts, extensions[name] = _write_database(
+            context, writer, pod, base, name=name, memory=choice.memory_limit
+        )
+        entries[name] = database_entry(row, counts)
+    catalog = _catalog(evidence, choice, found) | {
+        "databases": entries,
+        "extensions": extensions,
+        "excluded": excluded,
+    }
+    return DumpProof(choice.member, choice.server.version, writer.sections, catalog)
+
+
+def split_databases(found: Globals) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """The databases to dump, template1 first as pg_dumpall has it; and the names of those left out."""
+    databases: list[Mapping[str, Any]] = []
+    excluded: list[str] = []
+    for row in found.databases:
+        name = str(row["datname"])
+        ours = name.startswith((NEW_PREFIX, OLD_PREFIX))
+        if row["datallowconn"] and row["datconnlimit"] != -2 and not ours:  # noqa: PLR2004  -2 is "invalid"
+            databases.append(row)
+        elif name != "template0":
+            excluded.append(name)
+    return databases, excluded
+
+
+def _write_globals(context: EngineContext, writer: SectionWriter, found: Globals) -> None:
+    writer.text("header", "", HEADER)
+    for role in found.roles:
+        writer.text("role", str(role["rolname"]), role_sql(role))
+    for role in found.roles:
+        if role["settings"]:
+            writer.text("role-settings", str(role["rolname"]), role_settings_sql(role))
+    grants = [membership_entry(row) for row in found.memberships]
+    writer.text("memberships", "", memberships_sql(grants, found.superuser))
+    writer.text("tablespaces", "", tablespaces_sql(found.tablespaces))
+    if found.tablespaces:
+        names = ", ".join(str(row["name"]) for row in found.tablespaces)
+        text = f"tablespaces {names} are named in the dump, but must exist before it can be restored"
+        context.reporter.emit(Warned("dump.tablespaces", text))
+
+
+def _pg_dump(context: EngineContext, pod: PodRef) -> list[str]:
+    """pg_dump of the pod's own version with the options that all sections share."""
+    answer = capture(context, pod, [*environment(context), "pg_dump", "--help"])
+    if answer.exit_status != 0:
+        raise RunFailed(
+            f"pg_dump --help in {pod} exited with {answer.exit_status}: {one_line(answer.stderr)}",
+            code="dump.no_pg_dump",
+        )
+    lock = f"--lock-wait-timeout={round(context.tuning.lock_seconds * 1000)}"
+    argv = [*environment(context), "pg_dump", "--no-password", "-U", SUPERUSER, lock]
+    key = "".join(letter for letter in context.run.id if letter.isascii() and letter.isalnum())
+    if b"--restrict-key" in answer.stdout and key:
+        argv.append(f"--restrict-key={key}")  # fixed, so that equal data makes equal digests
+    return argv
+
+
+def _write_database(
+    context: EngineContext, writer: SectionWriter, pod: PodRef, base: list[str], *, name: str, memory: int
+) -> tuple[dict[str, int] | None, dict[str, str]]:
+    before, _ = read_counts(context, pod, name)
+    try:
+        if name in _EVERYWHERE:
+            writer.text("create", name, connect_sql(name))
+        else:
+            # no schema is left: what remains is CREATE DATABASE, owner, rights, comment, settings, \connect
+            only = ["--create", "--schema=pg_toast", "--exclude-schema=pg_toast"]
+            argv = [*base, *only, "-d", conninfo(name)]
+            writer.stream("create", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
+        argv = [*base, "-d", conninfo(name)]
+        writer.stream("database", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
+    except RunFailed as error:
+        if "conflict with recovery" not in error.message:
+            raise
+        raise RunFailed(
+            error.message,
+            hint="the replica had to replay what the dump still read: run it again, or set"
+            " hot_standby_feedback or max_standby_streaming_delay in spec.postgresql.parameters",
+            code="dump.recovery_conflict",
+        ) from error
+    after, extensions = read_counts(context, pod, name)
+    if before != after:
+        text = f"objects of database {name} came or went during its dump, so their numbers are not recorded"
+        context.reporter.emit(Warned("dump.counts", text))
+    return (after if before == after else None), extensions
+
+
+def _catalog(evidence: Evidence, choice: Choice, found: Globals) -> dict[str, Any]:
+    primary = getattr(getattr(evidence.cluster, "value", None), "current_primary", "")
+    position = choice.server.replayed if choice.server.in_recovery else choice.server.current
+    return {
+        "roles": [role_entry(row) for row in found.roles],
+        "memberships": [membership_entry(row) for row in found.memberships],
+        "tablespaces": [dict(row) for row in found.tablespaces],
+        "primary": primary,
+        "timeline": choice.server.timeline,
+        "lsn": str(position),
+    }

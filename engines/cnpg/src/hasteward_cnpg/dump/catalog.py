@@ -1,0 +1,78 @@
+"""The engine's part of the manifest: what was there, never a secret.
+
+JSON::
+
+    {"databases": {NAME: {"encoding", "collate", "ctype", "provider": "libc|icu|builtin", "icu_locale",
+                          "icu_rules", "owner", "tablespace", "is_template", "connection_limit",
+                          "acl": [text, ...] | null, "grants": [{"grantor", "grantee" (null: PUBLIC),
+                          "privilege", "grantable"}, ...] | null, "comment",
+                          "settings": [{"role" (null: all), "config": ["name=value", ...]}, ...],
+                          "bytes": size on disk, "counts": {KIND: number} | null}},
+     "roles": [{"name", "superuser", "inherit", "createrole", "createdb", "login", "replication",
+                "bypassrls", "connection_limit", "valid_until", "comment", "settings"}, ...],
+     "memberships": [{"role", "member", "grantor", "admin", "inherit", "set"}, ...],
+     "extensions": {NAME: {EXTENSION: VERSION}},
+     "excluded": [NAME, ...], "tablespaces": [{"name", "owner", "location", "options"}, ...],
+     "primary": NAME, "timeline": number, "lsn": text}
+
+`counts` is null when objects came or went while the database was dumped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin", "d": "libc"}
+
+
+def database_entry(row: Mapping[str, Any], counts: dict[str, int] | None) -> dict[str, Any]:
+    """One database; columns that a version does not have are null."""
+    return {
+        "encoding": row["encoding_name"],
+        "collate": row["datcollate"],
+        "ctype": row["datctype"],
+        "provider": _PROVIDERS.get(str(row.get("datlocprovider", "c")), "libc"),
+        "icu_locale": row.get("datlocale", row.get("daticulocale")),
+        "icu_rules": row.get("daticurules"),
+        "owner": row["owner"],
+        "tablespace": row["tablespace"],
+        "is_template": row["datistemplate"],
+        "connection_limit": row["datconnlimit"],
+        "acl": row["acl"],
+        "grants": row["grants"],
+        "comment": row["comment"],
+        "settings": row["settings"],
+        "bytes": row["bytes"],
+        "counts": counts,
+    }
+
+
+def role_entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One role without its password."""
+    return {
+        "name": row["rolname"],
+        "superuser": row["rolsuper"],
+        "inherit": row["rolinherit"],
+        "createrole": row["rolcreaterole"],
+        "createdb": row["rolcreatedb"],
+        "login": row["rolcanlogin"],
+        "replication": row["rolreplication"],
+        "bypassrls": row["rolbypassrls"],
+        "connection_limit": row["rolconnlimit"],
+        "valid_until": row["rolvaliduntil"],
+        "comment": row["comment"],
+        "settings": row["settings"],
+    }
+
+
+def membership_entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One grant of a role to a role; `inherit` and `set` are null before PostgreSQL 16."""
+    return {
+        "role": row["role"],
+        "member": row["member_name"],
+        "grantor": row["grantor_name"],
+        "admin": row["admin_option"],
+        "inherit": row.get("inherit_option"),
+        "set": row.get("set_option"),
+    }

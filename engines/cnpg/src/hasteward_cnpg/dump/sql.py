@@ -1,0 +1,115 @@
+"""The parts of a dump that are made here from captured facts: header, roles, memberships, tablespaces.
+
+pg_dumpall would write them too, but as one piece. A restore must create exactly the roles that are missing
+and leave the passwords of the others to the operator, and nothing here parses SQL: so each is a section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hasteward_cnpg.facts.quoting import identifier, literal, set_clause
+
+Row = Mapping[str, Any]
+
+HEADER = b"""--
+-- PostgreSQL databases and roles, written by hasteward; replays with plain psql
+--
+
+SET default_transaction_read_only = off;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+
+"""
+
+_ATTRIBUTES = (
+    ("rolsuper", "SUPERUSER"),
+    ("rolinherit", "INHERIT"),
+    ("rolcreaterole", "CREATEROLE"),
+    ("rolcreatedb", "CREATEDB"),
+    ("rolcanlogin", "LOGIN"),
+    ("rolreplication", "REPLICATION"),
+    ("rolbypassrls", "BYPASSRLS"),
+)
+
+
+def role_sql(role: Row) -> bytes:
+    """One role with everything but its settings, in one transaction: there is never half a role."""
+    name = identifier(role["rolname"])
+    words = [word if role[column] else f"NO{word}" for column, word in _ATTRIBUTES]
+    if role["rolconnlimit"] != -1:
+        words.append(f"CONNECTION LIMIT {int(role['rolconnlimit'])}")
+    if role.get("rolpassword") is not None:
+        words.append(f"PASSWORD {literal(role['rolpassword'])}")
+    if role.get("rolvaliduntil") is not None:
+        words.append(f"VALID UNTIL {literal(role['rolvaliduntil'])}")
+    lines = ["BEGIN;", f"CREATE ROLE {name};", f"ALTER ROLE {name} WITH {' '.join(words)};"]
+    if role["comment"] is not None:
+        lines.append(f"COMMENT ON ROLE {name} IS {literal(role['comment'])};")
+    return _text([*lines, "COMMIT;", ""])
+
+
+def role_settings_sql(role: Row) -> bytes:
+    """``ALTER ROLE ... SET`` for every setting; after all roles, because a setting may name one."""
+    name = identifier(role["rolname"])
+    return _text([*(f"ALTER ROLE {name} {set_clause(entry)};" for entry in role["settings"]), ""])
+
+
+def memberships_sql(memberships: Sequence[Row], superuser: str) -> bytes:
+    """Every GRANT of a role to a role, with its options and who granted it."""
+    return _text([*(grant_sql(row) for row in in_order(memberships, superuser)), ""])
+
+
+def in_order(memberships: Sequence[Row], superuser: str) -> list[Row]:
+    """Grants ordered so that whoever grants was given the right to before (PostgreSQL 16 checks)."""
+    ordered: list[Row] = []
+    waiting = list(memberships)
+    may: set[tuple[str, str]] = set()
+    while waiting:
+        ready = [m for m in waiting if m["grantor"] == superuser or (m["role"], m["grantor"]) in may]
+        for row in ready or waiting:
+            ordered.append(row)
+            if row["admin"]:
+                may.add((row["role"], row["member"]))
+        waiting = [m for m in waiting if m not in ready] if ready else []
+    return ordered
+
+
+def grant_sql(row: Row) -> str:
+    """One GRANT; the options of PostgreSQL 16 only where the source had them."""
+    options = [f"ADMIN {'TRUE' if row['admin'] else 'FALSE'}"] if row["inherit"] is not None else []
+    if row["inherit"] is not None:
+        options.append(f"INHERIT {'TRUE' if row['inherit'] else 'FALSE'}")
+    if row["set"] is not None:
+        options.append(f"SET {'TRUE' if row['set'] else 'FALSE'}")
+    if not options and row["admin"]:
+        options.append("ADMIN OPTION")
+    sql = f"GRANT {identifier(row['role'])} TO {identifier(row['member'])}"
+    if options:
+        sql += f" WITH {', '.join(options)}"
+    if row["grantor"]:
+        sql += f" GRANTED BY {identifier(row['grantor'])}"
+    return sql + ";"
+
+
+def tablespaces_sql(tablespaces: Sequence[Row]) -> bytes:
+    """A comment per user tablespace: creating one needs a directory that only the operator can make."""
+    if not tablespaces:
+        return b"-- no tablespaces\n\n"
+    lines = ["-- Tablespaces that must exist before the databases can be restored:"]
+    for row in tablespaces:
+        words = f"{row['name']}, owner {row['owner']}, location {row['location']}"
+        lines.append("-- " + words.replace("\n", " ").replace("\r", " "))
+    return _text([*lines, ""])
+
+
+def connect_sql(database: str) -> bytes:
+    r"""``\connect`` for the two databases that every server has (their names need no quoting)."""
+    return _text(["--", f"-- {database} exists in every server; its content follows", "--", ""]) + _text(
+        [f"\\connect {database}", ""]
+    )
+
+
+def _text(lines: Sequence[str]) -> bytes:
+    return ("\n".join(lines) + "\n").encode()

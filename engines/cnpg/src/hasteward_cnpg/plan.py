@@ -1,0 +1,119 @@
+"""Plans in words. Pure: everything they say was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.plan import Plan, Reversal, Step
+from hasteward_cnpg.facts.room import human
+
+
+def dump_plan(
+    cluster: ClusterRef,
+    *,
+    member: str,
+    why: str,
+    databases: Sequence[tuple[str, int]],
+    excluded: Sequence[str],
+    doubt: str,
+) -> Plan:
+    """What a dump reads. `databases` come with their size on disk, an estimate of what they are dumped to."""
+    total = sum(size for _, size in databases)
+    steps = [
+        Step(f"read roles, memberships and tablespaces from {member} ({why})"),
+        *(Step(f"dump database {name} (about {human(size)} on disk)") for name, size in databases),
+    ]
+    notes = [f"about {human(total)} on disk in {len(databases)} databases; nothing is written in the pod"]
+    if excluded:
+        notes.append(f"not dumped: {', '.join(excluded)} (closed to connections, or left by a restore)")
+    if doubt:
+        notes.append(f"it is not proven that {member} holds the newest data: {doubt}")
+    title = f"dump {cluster.namespace}/{cluster.name} from {member}"
+    return Plan(title, tuple(steps), notes=tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A database as it is now, before it is replaced."""
+
+    size: int
+    sessions: int
+    applications: tuple[str, ...]
+    activity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One database of a restore; `live` is None when there is none of this name now."""
+
+    name: str
+    old_name: str
+    live: Live | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreWords:
+    """What a restore plan tells beside its databases."""
+
+    snapshot: str
+    member: str
+    finished: str
+    primary: str
+    new_roles: tuple[str, ...]
+    leftovers: tuple[str, ...]
+    keep_old: bool
+    notes: tuple[str, ...]
+
+
+def restore_plan(cluster: ClusterRef, databases: Sequence[Replacement], words: RestoreWords) -> Plan:
+    """What a restore does, in its order, and which live databases it gives up."""
+    steps = []
+    if words.leftovers:
+        steps.append(Step(f"drop what a dead run left: {', '.join(words.leftovers)}", Reversal.FORWARD_ONLY))
+    if words.new_roles:
+        steps.append(Step(f"create the missing roles {', '.join(words.new_roles)}", Reversal.REVERSIBLE))
+    steps += [
+        Step(
+            f"load database {item.name} beside the live ones, compare its digest and count its objects",
+            Reversal.REVERSIBLE,
+        )
+        for item in databases
+    ]
+    steps += [_swap_step(item, keep_old=words.keep_old) for item in databases]
+    replaced = [item for item in databases if item.live is not None]
+    if replaced and not words.keep_old:
+        steps.append(Step("drop the replaced databases", Reversal.FORWARD_ONLY))
+    steps.append(Step("wait until the replicas have replayed the change"))
+    return Plan(
+        title=(
+            f"restore {cluster.namespace}/{cluster.name} on its primary {words.primary} from snapshot"
+            f" {words.snapshot} (dumped from {words.member}, finished {words.finished})"
+        ),
+        steps=tuple(steps),
+        gives_up=tuple(_gives_up(item, item.live, keep_old=words.keep_old) for item in replaced if item.live),
+        notes=words.notes,
+    )
+
+
+def _swap_step(item: Replacement, *, keep_old: bool) -> Step:
+    if item.live is None:
+        return Step(f"give the loaded database the name {item.name}, which is free", Reversal.REVERSIBLE)
+    live = item.live
+    ended = f"end {_sessions(live.sessions)}"
+    if live.applications:
+        ended += f" ({', '.join(live.applications)})"
+    stays = f"the old one becomes {item.old_name}" if keep_old else "the old one is dropped afterwards"
+    reversal = Reversal.REVERSIBLE if keep_old else Reversal.FORWARD_ONLY
+    text = f"in one transaction with the others: {ended} of {item.name} and swap it; {stays}; {live.activity}"
+    return Step(text, reversal)
+
+
+def _gives_up(item: Replacement, live: Live, *, keep_old: bool) -> str:
+    fate = f"kept as {item.old_name}" if keep_old else "DROPPED, not kept"
+    return f"database {item.name} ({human(live.size)}, {_sessions(live.sessions)}) as it is now; {fate}"
+
+
+def _sessions(count: int) -> str:
+    return "1 session" if count == 1 else f"{count} sessions"

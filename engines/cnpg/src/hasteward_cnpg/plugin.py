@@ -1,0 +1,75 @@
+"""Registers the cnpg engine. Everything heavy is imported inside the hooks: `--help` pays for none of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hasteward import EngineSpec, hookimpl
+from hasteward.domain.capability import Capability, EngineInfo, Supported, Unsupported
+
+if TYPE_CHECKING:
+    from hasteward.domain.cluster import ClusterRef
+    from hasteward.domain.report import TriageReport
+    from hasteward.ports.context import (
+        DumpOptions,
+        DumpProof,
+        DumpSink,
+        EngineContext,
+        RestoreOptions,
+        RestoreOutcome,
+        RestoreSource,
+    )
+
+_NO_REPAIR = Unsupported(
+    "not available in this release; triage says what is wrong and names the next command"
+)
+
+
+class CnpgEngine(EngineSpec):
+    """The engine for PostgreSQL under CloudNativePG."""
+
+    @hookimpl
+    def info(self) -> EngineInfo:
+        """Introduce the engine."""
+        return EngineInfo(
+            name="cnpg",
+            title="PostgreSQL under CloudNativePG",
+            dump_file="pgdumpall.sql",
+            dump_format="postgresql-sections-1",
+            capabilities={
+                Capability.TRIAGE: Supported(),
+                Capability.DUMP: Supported(),
+                Capability.RESTORE: Supported(),
+                Capability.PLAN: _NO_REPAIR,
+                Capability.HEAL: _NO_REPAIR,
+            },
+        )
+
+    @hookimpl
+    def triage(self, context: EngineContext, cluster: ClusterRef) -> TriageReport:
+        """Read every member and judge; changes nothing."""
+        from hasteward_cnpg.collect import collect
+        from hasteward_cnpg.diagnose import report
+
+        return report(cluster, collect(context, cluster))
+
+    @hookimpl
+    def dump(
+        self, context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: DumpOptions
+    ) -> DumpProof:
+        """Dump one member, section by section."""
+        from hasteward_cnpg.dump import dump
+
+        return dump(context, cluster, sink, options)
+
+    @hookimpl
+    def restore(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, options: RestoreOptions
+    ) -> RestoreOutcome:
+        """Load a snapshot beside the live databases, then swap them in one transaction."""
+        from hasteward_cnpg.restore import restore
+
+        return restore(context, cluster, source, options)
+
+
+plugin = CnpgEngine()

@@ -1,0 +1,47 @@
+"""What CloudNativePG's objects are called: kinds, labels, annotations, the container, paths."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.ports.kubernetes import PodRef, Resource
+
+CLUSTERS: Final = Resource("postgresql.cnpg.io", "v1", "clusters")
+
+#: always by name: sidecars may come before it in any list
+CONTAINER: Final = "postgres"
+SUPERUSER: Final = "postgres"
+#: used when the container's environment does not say PGDATA
+DATA_DIRECTORY: Final = "/var/lib/postgresql/data/pgdata"
+
+LABEL_CLUSTER: Final = "cnpg.io/cluster"
+LABEL_INSTANCE: Final = "cnpg.io/instanceName"
+LABEL_POD_ROLE: Final = "cnpg.io/podRole"
+LABEL_VOLUME_ROLE: Final = "cnpg.io/pvcRole"
+VOLUME_DATA: Final = "PG_DATA"
+
+FENCED_INSTANCES: Final = "cnpg.io/fencedInstances"
+HIBERNATION: Final = "cnpg.io/hibernation"
+VOLUME_STATUS: Final = "cnpg.io/pvcStatus"
+
+#: databases of ours: being loaded, and replaced ones that were kept
+NEW_PREFIX: Final = "hasteward_new_"
+OLD_PREFIX: Final = "hasteward_old_"
+
+DUMP_FORMAT: Final = "postgresql-sections-1"
+
+
+def instance_selector(name: str) -> str:
+    """Pods that are members; job and pooler pods carry the cluster label too, and must not match."""
+    return f"{LABEL_CLUSTER}={name},{LABEL_POD_ROLE}=instance"
+
+
+def volume_selector(name: str) -> str:
+    """The volumes that hold data directories of the cluster's members."""
+    return f"{LABEL_CLUSTER}={name},{LABEL_VOLUME_ROLE}={VOLUME_DATA}"
+
+
+def pod_of(cluster: ClusterRef, member: str) -> PodRef:
+    """The server's container of one member; pod and member have the same name."""
+    return PodRef(cluster.namespace, member, CONTAINER)
