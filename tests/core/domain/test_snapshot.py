@@ -23,7 +23,7 @@ from hasteward.domain.snapshot import (
 )
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-PATH = "/ns/pg/dump.sql"
+PATH = "ns/pg/dump.sql"
 
 
 def snap(
@@ -57,7 +57,7 @@ def test_latest_is_the_newest_proven_one_even_if_newer_ones_are_not() -> None:
 
 
 def test_w16_latest_of_one_kind_ignores_the_others() -> None:
-    other = "/ns/pg/2-dump.sql"
+    other = "ns/pg/2-dump.sql"
     found = entries(
         [
             snap(5, "diverged", run="a", path=other),
@@ -70,7 +70,7 @@ def test_w16_latest_of_one_kind_ignores_the_others() -> None:
 
 
 def test_a_manifest_of_another_path_in_the_same_run_vouches_for_nothing() -> None:
-    found = entries([snap(1, run="a"), snap(1, "manifest", run="a", path=manifest_path("/ns/pg/2-dump.sql"))])
+    found = entries([snap(1, run="a"), snap(1, "manifest", run="a", path=manifest_path("ns/pg/2-dump.sql"))])
 
     assert [entry.proven for entry in found] == [False]
 

@@ -45,7 +45,7 @@ def test_a_backup_is_saved_with_the_tags_and_path_of_the_readme(world: Any, clus
 
     entry = find(world.repository, "latest", SnapshotFilter(cluster="box"))
     assert entry.snapshot.id == result.snapshot
-    assert entry.snapshot.path == "/db/box/toy.txt"
+    assert entry.snapshot.path == "db/box/toy.txt"
     assert entry.snapshot.tags.pairs() == [
         "engine=toy",
         "cluster=box",
@@ -65,7 +65,7 @@ def test_a_diverged_capture_carries_the_ordinal_in_its_path(world: Any, cluster:
     run_backup(world, cluster, type=SnapshotType.DIVERGED, instance=2)
 
     assert [entry.snapshot.path for entry in backups(world.repository, SnapshotFilter(type="diverged"))] == [
-        "/db/box/2-toy.txt"
+        "db/box/2-toy.txt"
     ]
 
 

@@ -57,7 +57,11 @@ class SnapshotTags:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One snapshot as the repository lists it. `size` is in bytes, None when restic did not record it."""
+    """One snapshot as the repository lists it.
+
+    `path` is the README's, without restic's leading slash; `size` is in bytes, None when restic did not
+    record it.
+    """
 
     id: str
     time: datetime

@@ -164,7 +164,7 @@ def _write_manifest(
         namespace=tags.namespace,
         cluster=tags.cluster,
         type=tags.type,
-        path="/" + path,
+        path=path,
         format=tags.format,
         size=sum(section.length for section in proof.sections),
         sections=proof.sections,

@@ -45,7 +45,7 @@ def wanted_snapshot(engine: Engine, cluster: ClusterRef, instance: int | None) -
         namespace=cluster.namespace,
         cluster=cluster.name,
         type=kind,
-        path="/" + data_path(cluster, engine.info.dump_file, instance),
+        path=data_path(cluster, engine.info.dump_file, instance),
     )
 
 

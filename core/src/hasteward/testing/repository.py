@@ -55,7 +55,7 @@ class FakeRepository:
         """Begin; only `commit` makes it exist."""
         self.on_call("save")
         assert stall_seconds > 0
-        yield _FakeSave(self, "/" + path.lstrip("/"), tags, time)
+        yield _FakeSave(self, path.lstrip("/"), tags, time)
 
     @contextlib.contextmanager
     def read(self, snapshot_id: str, path: str, *, stall_seconds: float) -> Iterator[Iterator[memoryview]]:
@@ -78,7 +78,7 @@ class FakeRepository:
         return self._file(snapshot_id, path)
 
     def _file(self, snapshot_id: str, path: str) -> bytes:
-        found = [s for s in self.listed if s.id == snapshot_id and s.path == "/" + path.lstrip("/")]
+        found = [s for s in self.listed if s.id == snapshot_id and s.path == path.lstrip("/")]
         if not found:
             raise RunFailed(f"no file {path} in snapshot {snapshot_id[:8]}")
         return self.files[snapshot_id]
