@@ -86,7 +86,7 @@ def test_the_manifest_is_written_before_the_word(world: Any, cluster: Any) -> No
 def test_a_dry_run_shows_the_plan_and_touches_nothing(world: Any, cluster: Any) -> None:
     world.approval.answer = False
 
-    result = run_backup(world, cluster, dry_run=True)
+    result = run_backup(world, cluster)
 
     assert result.dry_run
     assert len(world.approval.plans) == 1

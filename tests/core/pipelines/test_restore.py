@@ -38,7 +38,7 @@ def test_a_dry_run_changes_nothing(damaged: Any, cluster: Any) -> None:
     damaged.approval.answer = False
     before = list(damaged.kubernetes.writes)
 
-    assert run_restore(damaged, cluster, dry_run=True).dry_run
+    assert run_restore(damaged, cluster).dry_run
 
     assert damaged.server.live == OLD
     assert damaged.kubernetes.writes == before

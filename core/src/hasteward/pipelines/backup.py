@@ -1,8 +1,8 @@
 """Backup: dump through the engine into a snapshot that exists only once it is proven.
 
-Order: repository opened, Lease taken, plan approved, sections proven one by one, manifest snapshot written,
-and only then the word that lets restic save the data snapshot. Killed before the word, nothing of it exists;
-after it, one snapshot that restores.
+Order: repository opened, plan approved and Lease taken, sections proven one by one, manifest snapshot
+written, and only then the word that lets restic save the data snapshot. Killed before the word, nothing of
+it exists; after it, one snapshot that restores.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from hasteward.domain.errors import Unproven
 from hasteward.domain.events import PhaseStarted, Progress, StepDone
 from hasteward.domain.manifest import Manifest, covers
 from hasteward.domain.snapshot import PROOF, SnapshotTags, SnapshotType, data_path, manifest_path
-from hasteward.kit.lease import held
 from hasteward.pipelines.catalog import encode
+from hasteward.pipelines.leased import leased_on_approval
 from hasteward.plugins import Engine
 from hasteward.ports.context import DumpOptions, DumpProof, EngineContext
 from hasteward.ports.repository import Repository, Saved, SaveStream
@@ -33,7 +33,6 @@ class BackupOptions:
     type: SnapshotType = SnapshotType.BACKUP
     instance: int | None = None
     reason: str = ""
-    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +93,7 @@ def backup(
     info = repository.open()
     context.reporter.emit(StepDone("repository", f"repository {info.id[:10]} at {info.location} is open"))
     with contextlib.ExitStack() as stack:
-        if not options.dry_run:
-            lease = stack.enter_context(held(context, cluster))
-            context = replace(context, check_lease=lease.check)
+        context = leased_on_approval(context, cluster, stack)
         return _save(engine, context, cluster, repository, options)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hasteward.domain.capability import Capability
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused
 from hasteward.domain.events import StepDone
 from hasteward.domain.snapshot import SnapshotFilter, SnapshotType, data_path
-from hasteward.kit.lease import held
 from hasteward.pipelines.catalog import LATEST, find, manifest_of
+from hasteward.pipelines.leased import leased_on_approval
 from hasteward.pipelines.sections import StoredSections
 from hasteward.plugins import Engine
 from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome
@@ -24,7 +24,6 @@ class RestoreRequest:
 
     snapshot: str = LATEST
     options: RestoreOptions = field(default_factory=RestoreOptions)
-    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,7 @@ def restore(
     )
     begun = context.clock.monotonic()
     with contextlib.ExitStack() as stack:
-        if not request.dry_run:
-            lease = stack.enter_context(held(context, cluster))
-            context = replace(context, check_lease=lease.check)
+        context = leased_on_approval(context, cluster, stack)
         source = StoredSections(context, repository, entry.snapshot, manifest)
         outcome = spec.restore(context=context, cluster=cluster, source=source, options=request.options)
     seconds = round(context.clock.monotonic() - begun, 3)
