@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from hasteward_lab.state import StateDir
+
+_CLOSE = 2.0
 
 
 class Client:
@@ -78,17 +81,24 @@ class Client:
         query += [("container", container)] if container else []
         path = f"/api/v1/namespaces/{self._config.namespace}/pods/{pod}/exec?{urlencode(query)}"
         headers = {"Authorization": f"Bearer {self._config.tokens[identity]}"}
-        async with (
-            aiohttp.ClientSession(headers=headers) as session,
-            session.ws_connect(
-                self._base + path,
-                protocols=protocols,
-                ssl=self._tls,
-                max_msg_size=0,
-                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
-            ) as socket,
-        ):
-            yield socket
+        sockets: list[socket.socket] = []
+
+        def factory(address: Any) -> socket.socket:
+            sockets.append(socket.socket(*address[:3]))
+            return sockets[-1]
+
+        connector = aiohttp.TCPConnector(ssl=self._tls, socket_factory=factory)
+        timeout = aiohttp.ClientWSTimeout(ws_close=_CLOSE)
+        try:
+            async with (
+                aiohttp.ClientSession(headers=headers, connector=connector) as session,
+                session.ws_connect(
+                    self._base + path, protocols=protocols, max_msg_size=0, timeout=timeout
+                ) as stream,
+            ):
+                yield stream
+        finally:
+            await _closed(sockets)
 
     async def _exec(
         self, pod: str, argv: list[str], stdin: bytes | None
@@ -97,9 +107,9 @@ class Client:
 
         parts: dict[int, list[bytes]] = {1: [], 2: [], 3: []}
         try:
-            async with self.open_exec(pod, argv, stdin=stdin is not None) as socket:
-                sending = asyncio.create_task(_send(socket, stdin))
-                async for message in socket:
+            async with self.open_exec(pod, argv, stdin=stdin is not None) as stream:
+                sending = asyncio.create_task(_send(stream, stdin))
+                async for message in stream:
                     parts[message.data[0]].append(message.data[1:])
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
@@ -109,13 +119,26 @@ class Client:
         return subprocess.CompletedProcess(argv, _code(status), b"".join(parts[1]), b"".join(parts[2]))
 
 
-async def _send(socket: Any, stdin: bytes | None) -> None:
+async def _closed(sockets: list[socket.socket]) -> None:
+    """Wait till the loop has let go of the sockets: it may end right after this, and would complain."""
+    for attempt in range(200):
+        left = [each for each in sockets if each.fileno() >= 0]
+        if not left:
+            return
+        if attempt == 100:
+            for each in left:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+        await asyncio.sleep(0.005)
+
+
+async def _send(stream: Any, stdin: bytes | None) -> None:
     if stdin is None:
         return
     size = 128 << 10
     for start in range(0, len(stdin), size):
-        await socket.send_bytes(b"\x00" + stdin[start : start + size])
-    await socket.send_bytes(b"\xff\x00")
+        await stream.send_bytes(b"\x00" + stdin[start : start + size])
+    await stream.send_bytes(b"\xff\x00")
 
 
 def _code(status: dict[str, Any]) -> int:

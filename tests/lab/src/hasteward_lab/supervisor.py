@@ -87,10 +87,14 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
 
 async def _lifeline(descriptor: int, state: StateDir) -> None:
     """End the lab when the process that holds the other end is gone."""
+    from hasteward_lab.kubelet.network import run
+
     loop = asyncio.get_running_loop()
     gone = asyncio.Event()
     loop.add_reader(descriptor, gone.set)
     await gone.wait()
+    # What is mounted cannot be removed; the pods end with this process a moment later.
+    run("umount", "--lazy", str(state.world))
     state.remove()
     os._exit(0)
 

@@ -104,9 +104,11 @@ class Session:
         leaving.cancel()
         watching.cancel()
         if not self._gone.is_set() and work.done() and work.exception() is None:
+            # aiohttp's close would not wait for the client's answer while somebody else receives.
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
             with contextlib.suppress(ConnectionError, TimeoutError):
                 await self._finish(work.result())
-            receiving.cancel()
             _close(process.stdin)
         work.cancel()
         await asyncio.gather(work, leaving, watching, return_exceptions=True)

@@ -50,7 +50,20 @@ class RunningContainer:
             status.close()
             process.wait()
             raise RuntimeError(f"the sandbox of {container.pod} did not start")
-        return cls(container, process, pid, status)
+        running = cls(container, process, pid, status)
+        await running._begun()
+        return running
+
+    async def _begun(self) -> None:
+        """Wait till bwrap has become the container's program: before that its root is not there."""
+        for _ in range(500):
+            try:
+                name = Path(f"/proc/{self.pid}/comm").read_text(encoding="utf-8").strip()
+            except OSError:
+                return
+            if name != "bwrap":
+                return
+            await asyncio.sleep(0.01)
 
     async def wait(self) -> int:
         """Wait for the end; minus the signal's number when it was killed."""

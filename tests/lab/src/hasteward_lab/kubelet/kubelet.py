@@ -87,8 +87,7 @@ class Kubelet:
                 running = await RunningContainer.start(worker.container(tuple(argv)), stream)
             code = await running.wait()
             if code:
-                said = log.read_text(encoding="utf-8", errors="replace").strip()
-                raise RuntimeError(f"{name} failed with code {code}: {said}")
+                raise RuntimeError(f"{name} failed with code {code}: {_reason(log)}")
         finally:
             self._network.remove(name)
             worker.clean()
@@ -101,6 +100,8 @@ class Kubelet:
         """Start a command in a pod."""
         running = self._running(namespace, pod)
         path = running.container.environment()["PATH"]
+        if not has_program(running.pid, "/usr", path):
+            raise ContainerNotRunningError(pod)
         if not has_program(running.pid, argv[0], path):
             raise CommandNotFoundError(argv[0])
         return running.spawn(argv, stdin=stdin, merge=tty)
@@ -236,3 +237,12 @@ class Kubelet:
             if "deletionTimestamp" in claim["metadata"] and name not in used:
                 self._store.finish(CLAIMS, namespace, name)
                 self._volumes.release(namespace, name)
+
+
+def _reason(log: Path) -> str:
+    """The line of a log that tells best why a program failed."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
+    telling = [
+        line for line in lines if any(word in line for word in ("No space", "PANIC", "FATAL", "error:"))
+    ]
+    return (telling or lines[-1:])[0]
