@@ -22,7 +22,7 @@ NAMES = (
     "mysql",
     "vault",
     "openbao",
-    "standalone",
+    "standalone(?!_mode)",  # click has a parameter of that name
 )
 
 PUBLIC = {*hasteward.__all__, "domain", "streams", "ports", "kit", "hookspecs"}
