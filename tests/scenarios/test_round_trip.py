@@ -48,7 +48,8 @@ CREATE TABLE shop.things (
   p shop.pair, e shop.email, g text GENERATED ALWAYS AS (upper(t)) STORED
 );
 INSERT INTO shop.things (n, f, b, t, ts, iv, ip, j, x, a, r, m, p, e)
-  SELECT i / 7.0, CASE i %% 5 WHEN 0 THEN 'NaN' WHEN 1 THEN '-Infinity' ELSE sqrt(i) END, decode(md5(i::text), 'hex'),
+  SELECT i / 7.0, CASE i %% 5 WHEN 0 THEN 'NaN' WHEN 1 THEN '-Infinity' ELSE sqrt(i) END,
+    decode(md5(i::text), 'hex'),
     E'tab\\t nl\\n \\\\ ' || i || ' ' || repeat(md5((i %% 31)::text), %(fill)s),
     'epoch'::timestamptz + i * interval '1 h',
     i * interval '1 day', '10.0.0.0'::inet + i, jsonb_build_object('k', i, 'n', NULL),
@@ -109,8 +110,8 @@ def content(psql: Callable[[str, str], str]) -> dict[str, str]:
     for database in DATABASES:
         facts[f"{database} objects"] = psql(
             "SELECT c.oid::regclass, c.relkind, r.rolname, c.relacl::text, obj_description(c.oid)"
-            " FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner JOIN pg_namespace n ON n.oid = relnamespace"
-            " WHERE nspname = 'shop' ORDER BY 1::text",
+            " FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner"
+            " JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'shop' ORDER BY 1::text",
             database,
         )
         facts[f"{database} functions"] = psql(
@@ -128,9 +129,10 @@ def content(psql: Callable[[str, str], str]) -> dict[str, str]:
     facts["databases"] = psql(
         "SELECT datname, r.rolname, encoding, datcollate, datctype, datconnlimit, datacl::text,"
         " shobj_description(d.oid, 'pg_database'),"
-        " (SELECT array_agg(format('%s %s', setrole::regrole, setconfig) ORDER BY setrole) FROM pg_db_role_setting"
-        "  WHERE setdatabase = d.oid)"
-        " FROM pg_database d JOIN pg_roles r ON r.oid = datdba WHERE datname IN ('vault', 'My Ledger') ORDER BY 1",
+        " (SELECT array_agg(format('%s %s', setrole::regrole, setconfig) ORDER BY setrole)"
+        "  FROM pg_db_role_setting WHERE setdatabase = d.oid)"
+        " FROM pg_database d JOIN pg_roles r ON r.oid = datdba"
+        " WHERE datname IN ('vault', 'My Ledger') ORDER BY 1",
         "postgres",
     )
     facts["roles"] = psql(
