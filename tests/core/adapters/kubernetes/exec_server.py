@@ -224,6 +224,8 @@ class Server:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
+            # As servers written in Go do; else small last words wait for an ACK and die in a reset.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             thread = threading.Thread(target=self._serve, args=(sock,))
             self._threads.append(thread)
             thread.start()
@@ -299,7 +301,9 @@ class Kubelet:
             peer.frame(struct.pack("!H", 1000), opcode=8)
         finally:
             with contextlib.suppress(OSError):
-                peer.sock.shutdown(socket.SHUT_WR if self.cut is None else socket.SHUT_RDWR)
+                # The reader below ends when the client leaves; after an accident it ends now.
+                if self.cut is not None:
+                    peer.sock.shutdown(socket.SHUT_RD if self.accident == "reset" else socket.SHUT_RDWR)
             feeder.join()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -316,7 +320,8 @@ class Kubelet:
                 stdin.write(keep)  # type: ignore[attr-defined]
                 stdin.flush()  # type: ignore[attr-defined]
             stdin.close()  # type: ignore[attr-defined]
-            peer.linger()
+        # Also when the process no longer reads: what it said must not be lost in a reset.
+        peer.linger()
 
     def _have_accident(self, peer: Peer) -> None:
         match self.accident:
@@ -324,6 +329,7 @@ class Kubelet:
                 peer.status(0)
                 peer.frame(struct.pack("!H", 1000), opcode=8)
             case "reset":
-                peer.reset()
+                # Closing is left to the end of the connection: a reader still holds the socket.
+                peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             case _:
                 pass
