@@ -6,12 +6,10 @@ and leave the passwords of the others to the operator, and nothing here parses S
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from hasteward_cnpg.facts.grants import Row, grant_sql, in_order
 from hasteward_cnpg.facts.quoting import identifier, literal, set_clause
-
-Row = Mapping[str, Any]
 
 HEADER = b"""--
 -- PostgreSQL databases and roles, written by hasteward; replays with plain psql
@@ -59,38 +57,6 @@ def role_settings_sql(role: Row) -> bytes:
 def memberships_sql(memberships: Sequence[Row], superuser: str) -> bytes:
     """Every GRANT of a role to a role, with its options and who granted it."""
     return _text([*(grant_sql(row) for row in in_order(memberships, superuser)), ""])
-
-
-def in_order(memberships: Sequence[Row], superuser: str) -> list[Row]:
-    """Grants ordered so that whoever grants was given the right to before (PostgreSQL 16 checks)."""
-    ordered: list[Row] = []
-    waiting = list(memberships)
-    may: set[tuple[str, str]] = set()
-    while waiting:
-        ready = [m for m in waiting if m["grantor"] == superuser or (m["role"], m["grantor"]) in may]
-        for row in ready or waiting:
-            ordered.append(row)
-            if row["admin"]:
-                may.add((row["role"], row["member"]))
-        waiting = [m for m in waiting if m not in ready] if ready else []
-    return ordered
-
-
-def grant_sql(row: Row) -> str:
-    """One GRANT; the options of PostgreSQL 16 only where the source had them."""
-    options = [f"ADMIN {'TRUE' if row['admin'] else 'FALSE'}"] if row["inherit"] is not None else []
-    if row["inherit"] is not None:
-        options.append(f"INHERIT {'TRUE' if row['inherit'] else 'FALSE'}")
-    if row["set"] is not None:
-        options.append(f"SET {'TRUE' if row['set'] else 'FALSE'}")
-    if not options and row["admin"]:
-        options.append("ADMIN OPTION")
-    sql = f"GRANT {identifier(row['role'])} TO {identifier(row['member'])}"
-    if options:
-        sql += f" WITH {', '.join(options)}"
-    if row["grantor"]:
-        sql += f" GRANTED BY {identifier(row['grantor'])}"
-    return sql + ";"
 
 
 def tablespaces_sql(tablespaces: Sequence[Row]) -> bytes:

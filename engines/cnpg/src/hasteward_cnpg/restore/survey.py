@@ -1,0 +1,112 @@
+"""Reads what a restore would replace and what stands in its way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hasteward.ports.context import EngineContext
+from hasteward.ports.kubernetes import PodRef
+from hasteward_cnpg.collect.psql import ask, decode
+from hasteward_cnpg.resources import NEW_PREFIX
+from hasteward_cnpg.restore.target import LiveDatabase, Survey
+
+_SQL = """
+SELECT json_build_object(
+ 'databases', (SELECT json_agg(json_build_object('oid', d.oid::bigint, 'name', d.datname,
+    'bytes', pg_database_size(d.oid), 'comment', shobj_description(d.oid, 'pg_database'),
+    'template', d.datistemplate, 'connectable', d.datallowconn AND d.datconnlimit <> -2,
+    'sessions', (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = d.oid
+       AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()),
+    'applications', (SELECT coalesce(json_agg(DISTINCT a.application_name), '[]') FROM pg_stat_activity a
+       WHERE a.datid = d.oid AND a.application_name <> '' AND a.backend_type = 'client backend'
+       AND a.pid <> pg_backend_pid()),
+    'seen', (SELECT max(a.state_change) FROM pg_stat_activity a WHERE a.datid = d.oid
+       AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()),
+    'transactions', (SELECT s.xact_commit FROM pg_stat_database s WHERE s.datid = d.oid),
+    'since', (SELECT s.stats_reset FROM pg_stat_database s WHERE s.datid = d.oid),
+    'prepared', (SELECT coalesce(json_agg(p.gid), '[]') FROM pg_prepared_xacts p
+       WHERE p.database = d.datname),
+    'slots', (SELECT coalesce(json_agg(s.slot_name), '[]') FROM pg_replication_slots s
+       WHERE s.database = d.datname),
+    'subscriptions', (SELECT coalesce(json_agg(s.subname), '[]') FROM pg_subscription s
+       WHERE s.subdbid = d.oid))
+    ORDER BY d.datname) FROM pg_database d),
+ 'roles', (SELECT json_agg(rolname) FROM pg_authid),
+ 'memberships', (SELECT coalesce(json_agg(json_build_array(g.rolname, u.rolname)), '[]')
+    FROM pg_auth_members m JOIN pg_authid g ON g.oid = m.roleid JOIN pg_authid u ON u.oid = m.member),
+ 'tablespaces', (SELECT json_agg(spcname) FROM pg_tablespace),
+ 'committed', CASE WHEN current_setting('track_commit_timestamp') = 'on'
+    THEN (SELECT timestamp FROM pg_last_committed_xact()) END)
+"""
+
+
+def survey(context: EngineContext, pod: PodRef) -> Survey:
+    """One proven answer of the primary."""
+    answer = ask(context, pod, _SQL, seconds=60)
+    document = decode(answer, pod)
+    committed = document["committed"]
+    live = (_database(row, committed) for row in document["databases"])
+    return Survey(
+        databases={database.name: database for database in live},
+        roles=frozenset(document["roles"]),
+        memberships=frozenset((str(role), str(member)) for role, member in document["memberships"]),
+        tablespaces=frozenset(document["tablespaces"]),
+        algorithm=answer.algorithm,
+    )
+
+
+def _database(row: Mapping[str, Any], committed: str | None) -> LiveDatabase:
+    return LiveDatabase(
+        oid=int(row["oid"]),
+        name=str(row["name"]),
+        size=int(row["bytes"] or 0),
+        comment=row["comment"],
+        template=bool(row["template"]),
+        connectable=bool(row["connectable"]),
+        sessions=int(row["sessions"]),
+        applications=tuple(row["applications"]),
+        activity=_activity(row, committed),
+        prepared=tuple(row["prepared"]),
+        slots=tuple(row["slots"]),
+        subscriptions=tuple(row["subscriptions"]),
+    )
+
+
+def _activity(row: Mapping[str, Any], committed: str | None) -> str:
+    words = [f"a session was last active at {row['seen']}"] if row["seen"] else ["no session is in it"]
+    since = f"since {row['since']}" if row["since"] else "since its statistics began"
+    words.append(f"{row['transactions'] or 0} transactions {since}")
+    if committed:
+        words.append(f"the last commit of the whole server was at {committed}")
+    else:
+        words.append("when the last one was is not recorded (track_commit_timestamp is off)")
+    return ", ".join(words)
+
+
+def leftovers(found: Survey, run: str) -> tuple[list[str], list[str]]:
+    """Databases that a dead run was loading; and names that look so, but carry a stranger's comment.
+
+    The Lease of the cluster is ours, so no other run is alive. A database without a comment was created by
+    a run that died before it could write one.
+    """
+    dead: list[str] = []
+    foreign: list[str] = []
+    for name, database in found.databases.items():
+        if not name.startswith(NEW_PREFIX):
+            continue
+        mark = _mark(database.comment)
+        if database.comment is None or (mark.get("role") == "new" and mark.get("run") != run):
+            dead.append(name)
+        else:
+            foreign.append(name)
+    return dead, foreign
+
+
+def _mark(comment: str | None) -> Mapping[str, Any]:
+    try:
+        document = json.loads(comment or "")
+    except ValueError:
+        return {}
+    return document if isinstance(document, Mapping) else {}
