@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hasteward.adapters.restic.location import local_path, redact_location
-from hasteward.adapters.restic.messages import ExitErrorMessage, find_message
+from hasteward.adapters.restic.messages import ErrorMessage, ExitErrorMessage, find_message, find_messages
 from hasteward.domain.errors import (
     DependencyError,
     HastewardError,
@@ -26,7 +26,7 @@ _UNREACHABLE = re.compile(
     r"|TLS handshake|x509:|50[0234] |context canceled|context deadline",
     re.IGNORECASE,
 )
-_RETRYING = re.compile(r"^(.*) returned error, retrying after", re.MULTILINE)
+_RETRYING = re.compile(r"^.* returned error, retrying after [^:]*: (.*)$", re.MULTILINE)
 _HELD_BY = re.compile(r"already locked (?:exclusively )?by (.*)")
 
 
@@ -41,20 +41,26 @@ class Outcome:
     def words(self) -> str:
         """Restic's own reason in one line, without the prefixes it stacks up."""
         said = find_message(ExitErrorMessage, self.stderr)
-        lines = [
-            line.strip() for line in (said.message if said else self.stderr).splitlines() if line.strip()
-        ]
-        if not lines:
-            return ""
-        # exit_error leads with the reason and may add a Go stack trace; plain text ends with the reason
-        chosen = lines[0] if said else lines[-1]
-        return re.sub(r"^(?:Fatal: |error: )+", "", chosen)
+        if said is None:
+            return _first_line("\n".join(reversed(self.stderr.splitlines())))
+        reason = _first_line(said.message)
+        if "context canceled" in reason:
+            # restic's way to say that another part of it failed first, which it has reported
+            earlier = find_messages(ErrorMessage, self.stderr)
+            return _first_line(earlier[0].error.message) if earlier else reason
+        return reason
 
     @property
     def last_retry(self) -> str:
         """What the backend last said while restic kept trying."""
         found: list[str] = _RETRYING.findall(self.stderr)
         return found[-1] if found else ""
+
+
+def _first_line(text: str) -> str:
+    """The first line that says anything: after it comes a Go stack trace, and before it come prefixes."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line.replace("Fatal: ", "")
 
 
 class Redactor:

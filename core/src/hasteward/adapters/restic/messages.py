@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC
@@ -41,6 +42,17 @@ class ExitErrorMessage(BaseModel):
     message_type: Literal["exit_error"]
     code: int
     message: str
+
+
+class _Inner(BaseModel):
+    message: str
+
+
+class ErrorMessage(BaseModel):
+    """Something that went wrong on the way; restic may go on, or end with less to say about it."""
+
+    message_type: Literal["error"]
+    error: _Inner
 
 
 class ConfigDocument(BaseModel):
@@ -102,10 +114,13 @@ def _objects(text: str) -> Iterator[object]:
 
 def find_message(kind: type[_Message], text: str) -> _Message | None:
     """The last line of `text` that is such a message, among whatever else was printed."""
-    found = None
+    return next(reversed(find_messages(kind, text)), None)
+
+
+def find_messages(kind: type[_Message], text: str) -> list[_Message]:
+    """Every line of `text` that is such a message."""
+    found = []
     for thing in _objects(text):
-        try:
-            found = kind.model_validate(thing)
-        except ValidationError:
-            continue
+        with contextlib.suppress(ValidationError):
+            found.append(kind.model_validate(thing))
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -48,55 +47,43 @@ def widen(descriptor: int) -> None:
 
 
 class ResticProcess:
-    """One running restic. A thread drains what it prints, so that it never waits for us.
+    """One running restic. Its words go to memory files and not to pipes: nobody has to drain them, and a
+    restic that outlives us can still print while it removes its lock (a broken pipe would kill it there).
 
     Start it from the thread that will use it to the end: the kernel sends the parent-death signal when the
     *thread* that forked is gone.
     """
 
-    def __init__(self, child: subprocess.Popen[bytes], *, keep_stdout: bool, redact: Redactor) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], *, stdout: int, stderr: int, redact: Redactor) -> None:
         self._child = child
+        self._stdout = stdout
+        self._stderr = stderr
         self.redact = redact
         self.pid = child.pid
-        self._stdout = bytearray()
-        self._stderr = bytearray()
-        self._silent = threading.Event()
+        self._ended = threading.Event()
         self._bell, ring = os.pipe()
-        self._listener = threading.Thread(
-            target=self._listen, args=(keep_stdout, ring), name=f"restic-{child.pid}", daemon=True
+        self._waiter = threading.Thread(
+            target=self._wait, args=(ring,), name=f"restic-{child.pid}", daemon=True
         )
-        self._listener.start()
+        self._waiter.start()
 
-    def _listen(self, keep_stdout: bool, ring: int) -> None:
-        kept = {self._child.stderr: self._stderr}
-        if keep_stdout:
-            kept[self._child.stdout] = self._stdout
-        sinks = {pipe.fileno(): sink for pipe, sink in kept.items() if pipe is not None}
-        poller = select.poll()
-        for descriptor in sinks:
-            poller.register(descriptor, select.POLLIN)
-        while sinks:
-            for descriptor, _ in poller.poll():
-                data = os.read(descriptor, 65536)
-                if not data:
-                    poller.unregister(descriptor)
-                    del sinks[descriptor]
-                    continue
-                sinks[descriptor] += data
-                del self._stderr[: -2 * _STDERR_KEPT]
-        self._silent.set()
+    def _wait(self, ring: int) -> None:
+        # without reaping it, which stays subprocess's business; ECHILD is that it was quicker
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        self._ended.set()
         os.close(ring)
 
     @property
     def stdout(self) -> int:
-        """The descriptor of its output, for one whose output is not kept."""
-        assert self._child.stdout is not None  # noqa: S101 (every restic is started with a pipe there)
+        """The descriptor of its output, for one whose output is a pipe."""
+        assert self._child.stdout is not None  # noqa: S101 (only asked of one started that way)
         return self._child.stdout.fileno()
 
     @property
     def gone(self) -> bool:
-        """Whether it has closed its output, which restic does only by ending. Costs nothing to ask."""
-        return self._silent.is_set()
+        """Whether it has ended. Costs nothing to ask."""
+        return self._ended.is_set()
 
     @property
     def bell(self) -> int:
@@ -105,12 +92,12 @@ class ResticProcess:
 
     def wait_gone(self, seconds: float) -> bool:
         """Wait for the end, no longer than that."""
-        return self._silent.wait(seconds)
+        return self._ended.wait(seconds)
 
     def wait_finished(self, stall_seconds: float) -> Outcome:
         """Wait for the end as long as it makes progress; raises ResticStalled if it does not."""
         mark, since = self._work_done(), time.monotonic()
-        while not self._silent.wait(min(_LOOK_SECONDS, stall_seconds)):
+        while not self._ended.wait(min(_LOOK_SECONDS, stall_seconds)):
             now, done = time.monotonic(), self._work_done()
             if done - mark >= _PROGRESS_BYTES:
                 mark, since = done, now
@@ -133,11 +120,11 @@ class ResticProcess:
         except subprocess.TimeoutExpired:
             self._kill()
             status = self._child.wait()
-        return Outcome(status, bytes(self._stdout), self.words_so_far())
+        return Outcome(status, _content(self._stdout), self.words_so_far())
 
     def words_so_far(self) -> str:
         """The last of its stderr."""
-        return bytes(self._stderr[-_STDERR_KEPT:]).decode("utf-8", "replace")
+        return _content(self._stderr, _STDERR_KEPT).decode("utf-8", "replace")
 
     def failure(self, doing: str, location: str) -> HastewardError:
         """Why it ended, as the domain's error."""
@@ -174,14 +161,22 @@ class ResticProcess:
 
     def _close(self) -> None:
         """Reap it and close our ends. Safe to repeat."""
-        self.outcome()
-        self._listener.join(_TERM_SECONDS)
-        for pipe in (self._child.stdout, self._child.stderr):
-            if pipe is not None:
-                pipe.close()
-        if self._bell >= 0:
-            os.close(self._bell)
-            self._bell = -1
+        self._child.wait()
+        self._waiter.join()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        for descriptor in (self._bell, self._stdout, self._stderr):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._bell = self._stdout = self._stderr = -1
+
+
+def _content(memory_file: int, last: int = 0) -> bytes:
+    """What was written to it, or the last bytes of that; its writer's position does not move."""
+    if memory_file < 0:
+        return b""
+    size = os.fstat(memory_file).st_size
+    return os.pread(memory_file, size, max(0, size - last) if last else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +184,14 @@ class Launcher:
     """Everything that is the same for each restic of one repository."""
 
     program: Program
-    location: str
+    location: str = field(repr=False)
     password: Password
     environment: Mapping[str, str] = field(repr=False)
     #: no progress for so long ends a command that has no deadline of its own
     patience: float = 60.0
 
     def start(
-        self, arguments: Sequence[str], *, descriptors: Sequence[int] = (), keep_stdout: bool = True
+        self, arguments: Sequence[str], *, descriptors: Sequence[int] = (), stream_stdout: bool = False
     ) -> ResticProcess:
         """Start restic; it inherits `descriptors` under their own numbers."""
         value = self.password.reveal()
@@ -207,13 +202,14 @@ class Launcher:
         with ExitStack() as stack:
             secret = stack.enter_context(password_descriptor(value))
             environment["RESTIC_PASSWORD_FILE"] = f"/dev/fd/{secret}"
+            stdout, stderr = (_memory_file(name, stack) for name in ("stdout", "stderr"))
             argv = [*_death_signal(), self.program.path, *options, *arguments]
             try:
                 child = subprocess.Popen(
                     argv,
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
+                    stdout=subprocess.PIPE if stream_stdout else stdout,
+                    stderr=stderr,
                     bufsize=0,
                     env=environment,
                     pass_fds=(secret, *descriptors),
@@ -224,8 +220,8 @@ class Launcher:
                 raise DependencyError(
                     f"restic could not be started: {error}", code="restic.missing"
                 ) from error
-        redact = Redactor([*_long_enough(value), *secrets_in(self.environment)])
-        return ResticProcess(child, keep_stdout=keep_stdout, redact=redact)
+            redact = Redactor([*_long_enough(value), *secrets_in(self.environment)])
+            return ResticProcess(child, stdout=os.dup(stdout), stderr=os.dup(stderr), redact=redact)
 
     def run(self, arguments: Sequence[str], *, doing: str) -> bytes:
         """Run a short command to its end and return what it printed; raises the reason if it failed."""
@@ -240,6 +236,12 @@ class Launcher:
             return outcome.stdout
         finally:
             process.end(0)
+
+
+def _memory_file(name: str, stack: ExitStack) -> int:
+    descriptor = os.memfd_create(f"restic-{name}")
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
 def _long_enough(password: str) -> list[str]:

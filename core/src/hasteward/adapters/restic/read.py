@@ -62,7 +62,7 @@ def reading(launcher: Launcher, snapshot_id: str, path: str, *, stall_seconds: f
     stored = f"/{path.removeprefix('/')}"
     # without a lock: a read-only or append-only store could not hold one, and a restore at night must not
     # wait for a prune; a file removed meanwhile is an error of restic's, never a short file
-    process = launcher.start(["dump", "--no-lock", snapshot_id, stored], keep_stdout=False)
+    process = launcher.start(["dump", "--no-lock", snapshot_id, stored], stream_stdout=True)
     try:
         widen(process.stdout)
         yield DumpedFile(
