@@ -26,7 +26,8 @@ class Call:
 class Fault:
     """One thing that goes wrong.
 
-    The empty matchers match everything. `nth` counts the matching calls from 1; 0 hits them all.
+    The empty matchers match everything, but a `resource` without a `subresource` does not mean its
+    subresources, as in a Role; `*` means all of them. `nth` counts the matching calls from 1; 0 hits all.
 
     - `cut`: the TCP connection is reset after `after` bytes of `stream` of an exec.
     - `stall`: no byte of `stream` moves any more after `after` bytes; the connection stays.
@@ -77,9 +78,12 @@ class Fault:
             (self.user, call.user),
             (self.verb, call.verb),
             (self.resource, call.resource),
-            (self.subresource, call.subresource),
             (self.name, call.name),
         )
+        if self.subresource not in {"*", call.subresource} and (self.subresource or self.resource):
+            exec_meant = not self.subresource and (self.kind in STREAM_KINDS or self.command)
+            if not exec_meant:
+                return False
         return self.command in call.command and all(wanted in {"", got} for wanted, got in pairs)
 
 

@@ -57,11 +57,7 @@ class RunningContainer:
     async def _begun(self) -> None:
         """Wait till bwrap has become the container's program: before that its root is not there."""
         for _ in range(500):
-            try:
-                name = Path(f"/proc/{self.pid}/comm").read_text(encoding="utf-8").strip()
-            except OSError:
-                return
-            if name != "bwrap":
+            if _name(self.pid) != "bwrap":
                 return
             await asyncio.sleep(0.01)
 
@@ -121,3 +117,10 @@ class RunningContainer:
 def _child_pid(stream: IO[bytes]) -> int | None:
     line = stream.readline()
     return int(json.loads(line)["child-pid"]) if line else None
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-_PROBE_STARTING, _PROBE = 0.1, 1.0
+_PROBE_STARTING, _PROBE, _PROBE_LEAST = 0.1, 1.0, 0.5
 _LONG_RUN = 600.0
 # What a container runtime reports for a container that could not even begin.
 _NOT_STARTED = 128
@@ -189,7 +189,7 @@ class PodWorker:
             if ready != self._state.ready:
                 self._state.ready = ready
                 self._publish()
-            await asyncio.sleep(_PROBE * self._scale if ready else _PROBE_STARTING)
+            await asyncio.sleep(max(_PROBE * self._scale, _PROBE_LEAST) if ready else _PROBE_STARTING)
 
     def _publish(self) -> None:
         def change(pod: Object) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.resources import CLAIMS, CLUSTERS, NAMESPACES, NODES, PODS, SECRETS, SERVICES
 from hasteward_lab.kubelet.sandbox import Image
 from hasteward_lab.kubelet.status import is_ready
@@ -25,7 +27,7 @@ Object = dict[str, Any]
 Say = Callable[[str], None]
 
 _READY_WITHIN = 30.0
-_LOOP = 0.5
+_LOOP, _LOOP_LEAST = 0.5, 0.2
 
 
 def image(bin_folder: str, certificates: config.Certificates) -> Image:
@@ -86,10 +88,14 @@ class PostgresCluster:
     async def follow(self) -> None:
         """Keep status, labels and pods as the operator would; runs till the lab ends."""
         while True:
-            self._publish_hosts()
-            await self.status.refresh()
-            await self._restore_members()
-            await asyncio.sleep(_LOOP * self._lab.time_scale)
+            try:
+                self._publish_hosts()
+                await self.status.refresh()
+                await self._restore_members()
+            except (RuntimeError, OSError, ApiError):
+                # A test may have broken anything; the next round sees what is left.
+                traceback.print_exc()
+            await asyncio.sleep(max(_LOOP * self._lab.time_scale, _LOOP_LEAST))
 
     async def join(self, member: str) -> None:
         """Clone a member from the primary into a fresh volume and start its pod."""
@@ -108,7 +114,12 @@ class PostgresCluster:
             "fast",
             "--no-sync",
         ]
-        await self._kubelet.run_once(self._pod(member), f"{member}-join", argv)
+        try:
+            await self._kubelet.run_once(self._pod(member), f"{member}-join", argv)
+        except RuntimeError:
+            self._store.finish(CLAIMS, self.plan.namespace, member)
+            self._volumes.release(self.plan.namespace, member)
+            raise
         pgdata = self._pgdata(member)
         config.write_override(pgdata, member, self._host)
         (pgdata / "standby.signal").touch(mode=0o600)

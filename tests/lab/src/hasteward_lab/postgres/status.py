@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.resources import CLAIMS, CLUSTERS, PODS
 from hasteward_lab.api.store import now
 from hasteward_lab.kubelet.status import is_ready
@@ -102,7 +103,7 @@ class ClusterStatus:
         if is_ready(pod):
             try:
                 timeline, primary, self._system = (await self.sql(name, _LOOK)).split("|")
-            except (RuntimeError, ValueError):
+            except (RuntimeError, ValueError, ApiError):
                 return
             report.update({"timeLineID": int(timeline), "isPrimary": primary == "t"})
         self._reported[name] = (mark, report)
