@@ -22,7 +22,7 @@ for p in /proc/[0-9]*; do
   s=$(cat "$p/stat" 2>/dev/null) || continue
   set -- "$1" "$2" ${s##*)}
   g=$5
-  kill -KILL -- "-$g" 2>/dev/null && echo "$m"
+  kill -KILL "-$g" 2>/dev/null && echo "$m"
   set -- "$1" "$2"
 done
 exit 0
