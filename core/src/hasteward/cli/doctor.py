@@ -1,0 +1,134 @@
+"""``hasteward doctor``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hasteward.cli.verb import REPOSITORY, Answer, Verb
+from hasteward.domain.errors import ExitCode, HastewardError
+
+if TYPE_CHECKING:
+    from hasteward.cli.render.shapes import CheckData
+    from hasteward.cli.session import Session
+
+#: exec over WebSocket with a half-close (v5.channel.k8s.io) is there from this version on
+_OLDEST_SERVER = (1, 30)
+
+
+def _check(name: str, state: str, text: str, following: str = "") -> CheckData:
+    from hasteward.cli.render.shapes import CheckData
+
+    return CheckData(name, state, text, following)
+
+
+def _problem(name: str, error: Exception) -> CheckData:
+    if isinstance(error, HastewardError):
+        return _check(name, "problem", error.message, error.hint)
+    return _check(name, "problem", f"{type(error).__name__}: {error}")
+
+
+def _machine(_session: Session) -> Iterator[CheckData]:
+    import platform
+
+    yield _check("system", "ok", f"{platform.system()} {platform.release()}")
+    yield _check("python", "ok", platform.python_version())
+
+
+def _restic(session: Session) -> Iterator[CheckData]:
+    from hasteward.adapters.restic.program import find_program
+
+    try:
+        program = find_program()
+    except HastewardError as error:
+        yield _problem("restic", error)
+        return
+    yield _check("restic", "ok", f"{program.version} at {program.path}")
+    if not session.settings.text("backups_path"):
+        yield _check("repository", "skipped", "none is configured", "give --backups-path to have it opened")
+        return
+    try:
+        info = session.wiring.repository.open()
+    except HastewardError as error:
+        yield _problem("repository", error)
+        return
+    yield _check("repository", "ok", f"{info.id[:10]} at {info.location}")
+
+
+def _cluster(session: Session) -> Iterator[CheckData]:
+    from hasteward.ports.kubernetes import PODS
+
+    namespace = session.settings.text("namespace")
+    try:
+        session.wiring.kubernetes.may("list", PODS, namespace)
+        version = session.wiring.factories.server_version(session.settings)
+    except Exception as error:  # noqa: BLE001  whatever a broken kubeconfig or library raises is a finding
+        yield _problem("kubernetes", error)
+        return
+    numbers = re.match(r"v?(\d+)\.(\d+)", version)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST_SERVER:
+        wanted = ".".join(map(str, _OLDEST_SERVER))
+        yield _check("kubernetes", "problem", f"the server is {version}; {wanted} or newer is needed")
+        return
+    yield _check("kubernetes", "ok", f"the server is {version}")
+    yield from _rights(session, namespace)
+
+
+def _rights(session: Session, namespace: str) -> Iterator[CheckData]:
+    from hasteward.ports.kubernetes import LEASES, PODS
+
+    if not namespace:
+        yield _check(
+            "rights", "skipped", "they are given per namespace", "give --namespace to have them checked"
+        )
+        return
+    wanted = (
+        *((verb, PODS, "") for verb in ("get", "list")),
+        *((verb, PODS, "exec") for verb in ("get", "create")),
+        *((verb, LEASES, "") for verb in ("get", "create", "update")),
+    )
+    missing = []
+    for verb, resource, subresource in wanted:
+        try:
+            allowed = session.wiring.kubernetes.may(verb, resource, namespace, subresource)
+        except HastewardError as error:
+            yield _problem("rights", error)
+            return
+        if not allowed:
+            missing.append(f"{verb} {resource.title}{'/' + subresource if subresource else ''}")
+    if missing:
+        text = f"missing in namespace {namespace}: {', '.join(missing)}"
+        yield _check("rights", "problem", text, "bind the role for backups in that namespace")
+    else:
+        yield _check("rights", "ok", f"all that a backup needs in namespace {namespace}")
+
+
+def _engines(session: Session) -> Iterator[CheckData]:
+    plugins = session.wiring.plugins
+    if plugins.engines:
+        yield _check("engines", "ok", ", ".join(sorted(plugins.engines)))
+    else:
+        yield _check("engines", "problem", "none is installed", "pip install hasteward-<engine>")
+    for broken in plugins.broken:
+        yield _check(
+            "plugin", "problem", f"{broken.name} cannot be loaded: {broken.reason}", "hasteward engines"
+        )
+
+
+def _run(session: Session) -> Answer:
+    from hasteward.cli.render import human
+    from hasteward.cli.render.shapes import DoctorData
+
+    checks = [found for look in (_machine, _restic, _cluster, _engines) for found in look(session)]
+    broken = any(one.state == "problem" for one in checks)
+    return Answer(DoctorData(tuple(checks)), human.doctor, ExitCode.DEPENDENCY if broken else ExitCode.OK)
+
+
+VERB = Verb(
+    _run,
+    "Looks at this machine, the repository, the API server, the rights in --namespace and the engines."
+    " Creates nothing.",
+    settings=(*REPOSITORY, "kubeconfig", "context", "namespace"),
+    exit_codes={ExitCode.DEPENDENCY: "something that is needed is missing"},
+)

@@ -1,0 +1,251 @@
+"""The command line as typer sees it, made from the tables of verbs and settings.
+
+Parsing ends with an `Invocation`; the verb runs outside of typer, which would swallow signals and errors.
+Options stay None unless they were given: what they are worth is decided in `config.resolve`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from hasteward.cli.verb import BASIC, GROUPS, VERBS, Verb
+from hasteward.config.settings import BY_NAME, SETTINGS, Kind, Setting
+
+if TYPE_CHECKING:
+    from hasteward.hookspecs import CommandSpec
+
+#: typer's name for a command line that cannot be parsed; its home has moved between releases
+UsageProblem: type[Exception] = typer.BadParameter.__bases__[0]
+
+#: set by the script that `hasteward completion` prints
+_COMPLETION = "_HASTEWARD_COMPLETE"
+_WIDTH = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
+_ABOUT = """Triage, repair, backup and restore of database clusters.
+
+Every setting is taken from its flag, else from its environment variable, else from the configuration file;
+`hasteward config show` says which. Flags may stand before or after the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What was asked for: the verb, what was given, and the words after it."""
+
+    command: str
+    verb: Verb
+    given: Mapping[str, Any]
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Contributed:
+    """A command of a plugin, with everything that follows its name."""
+
+    spec: CommandSpec
+    arguments: tuple[str, ...]
+
+
+Commands = Callable[[], Sequence["CommandSpec"]]
+
+
+def load_verb(command: str) -> Verb:
+    """Import the module of one verb."""
+    module = importlib.import_module(f"hasteward.cli.{VERBS[command].module}")
+    return cast("Verb", module.VERB)
+
+
+def settings_of(verb: Verb) -> list[Setting]:
+    """Every setting that the verb takes, in the order of the table."""
+    names = {*BASIC, *verb.settings}
+    return [setting for setting in SETTINGS if setting.name in names]
+
+
+def _option(setting: Setting, note: str = "") -> TyperOption:
+    decls = [setting.name, f"{setting.flag}/--no-{setting.flag[2:]}" if setting.negated else setting.flag]
+    if setting.short:
+        decls.append(setting.short)
+    facts = [f"env: {', '.join(setting.env)}"] if setting.env else []
+    if setting.default not in (None, False, ()):
+        facts.append(f"default: {_shown(setting.default)}")
+    text = note or setting.help
+    boolean = setting.kind is Kind.BOOLEAN
+    return TyperOption(
+        param_decls=decls,
+        type=None if boolean else str,
+        is_flag=boolean,
+        default=None,
+        multiple=setting.kind is Kind.LIST,
+        metavar=None if boolean else (setting.metavar or "|".join(setting.choices)),
+        help=f"{text}  [{'; '.join(facts)}]" if facts else text,
+        autocompletion=_completer(setting),
+    )
+
+
+def _shown(default: object) -> str:
+    if default is True:
+        return "yes"
+    return str(int(default)) if isinstance(default, float) else str(default)
+
+
+def _completer(setting: Setting) -> Callable[[str], list[str]] | None:
+    if setting.choices:
+        return lambda incomplete: [word for word in setting.choices if word.startswith(incomplete)]
+    if setting.name == "engine":
+        return _installed_engines
+    return None
+
+
+def _installed_engines(incomplete: str) -> list[str]:
+    from hasteward.plugins import installed_entry_points, load
+
+    return [name for name in sorted(load(installed_entry_points()).engines) if name.startswith(incomplete)]
+
+
+class VerbCommand(TyperCommand):
+    """A verb; invoking it answers with what was asked for."""
+
+    def __init__(self, command: str, verb: Verb) -> None:
+        self.command = command
+        self.verb = verb
+        parameters: list[Any] = [_option(one, verb.notes.get(one.name, "")) for one in settings_of(verb)]
+        if verb.argument is not None:
+            choices = verb.argument.choices
+            parameters.insert(
+                0,
+                TyperArgument(
+                    param_decls=[verb.argument.name],
+                    type=str,
+                    required=True,
+                    metavar="|".join(choices),
+                    autocompletion=lambda incomplete: [one for one in choices if one.startswith(incomplete)],
+                ),
+            )
+        super().__init__(
+            command.rpartition(" ")[2],
+            params=parameters,
+            help=f"{VERBS[command].help}\n\n{verb.details}".strip(),
+            epilog=_epilog(verb),
+            context_settings=dict(_WIDTH),
+            rich_markup_mode=None,
+        )
+
+    def invoke(self, ctx: Any) -> Invocation:
+        """Collect what was given, before the verb and after it."""
+        given = {name: value for name, value in ctx.params.items() if value not in (None, ())}
+        arguments = {}
+        if self.verb.argument is not None:
+            word = str(given.pop(self.verb.argument.name))
+            if word not in self.verb.argument.choices:
+                ctx.fail(f"{word!r} is not one of {', '.join(self.verb.argument.choices)}.")
+            arguments[self.verb.argument.name] = word
+        names = {setting.name for setting in settings_of(self.verb)}
+        for name, value in ctx.find_root().params.items():
+            if value in (None, ()):
+                continue
+            if name not in names:
+                ctx.fail(f"{BY_NAME[name].flag} has no meaning for {self.command!r}.")
+            given.setdefault(name, value)
+        return Invocation(self.command, self.verb, given, arguments)
+
+
+def _epilog(verb: Verb) -> str:
+    codes = [f"{code.value} {text}" for code, text in verb.exit_codes.items()]
+    return f"Exit status: {'; '.join(['0 done', *codes])}; others as in the manual." if codes else ""
+
+
+class ContributedCommand(TyperCommand):
+    """A command that a plugin brings; its arguments, ``--help`` too, are its own affair."""
+
+    def __init__(self, spec: CommandSpec) -> None:
+        self.spec = spec
+        super().__init__(spec.name, help=spec.help, add_help_option=False, rich_markup_mode=None)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Leave them alone."""
+        ctx.args = list(args)
+        return args
+
+    def invoke(self, ctx: Any) -> Contributed:
+        """Answer with what was asked for."""
+        return Contributed(self.spec, tuple(ctx.args))
+
+
+class Group(TyperGroup):
+    """Commands by name; a module is imported when its command is chosen, never to print a list."""
+
+    def __init__(self, prefix: str = "", contributed: Commands = tuple, **more: Any) -> None:
+        self.prefix = prefix
+        self._contributed = contributed
+        super().__init__(context_settings=dict(_WIDTH), rich_markup_mode=None, **more)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Alone it shows its help."""
+        return super().parse_args(ctx, args or ["--help"])
+
+    def _lines(self) -> dict[str, str]:
+        """Every name at this level with its help."""
+        lines: dict[str, str] = {}
+        for command, entry in VERBS.items():
+            if command.startswith(self.prefix):
+                name, _, deeper = command.removeprefix(self.prefix).partition(" ")
+                lines.setdefault(name, GROUPS[name] if deeper else entry.help)
+        for spec in self._contributed():
+            lines.setdefault(spec.name, spec.help)
+        return lines
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, core's first."""
+        del ctx
+        return list(self._lines())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, with its module imported; None if there is none."""
+        del ctx
+        command = self.prefix + cmd_name
+        if command in VERBS:
+            return VerbCommand(command, load_verb(command))
+        if not self.prefix and cmd_name in GROUPS:
+            return Group(f"{cmd_name} ", name=cmd_name, help=GROUPS[cmd_name])
+        return next((ContributedCommand(s) for s in self._contributed() if s.name == cmd_name), None)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list, from the table alone."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._lines().items()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does it, and its "did you mean" knows the lazy names too."""
+        if self.prefix + args[0] not in VERBS and args[0] not in GROUPS:
+            self.commands = cast("dict[str, Any]", dict.fromkeys(self._lines()))
+        return super().resolve_command(ctx, args)
+
+
+def root(contributed: Commands) -> Group:
+    """The whole command line."""
+    common = [setting for setting in SETTINGS if setting.common]
+    return Group(
+        contributed=contributed,
+        name="hasteward",
+        help=_ABOUT,
+        params=[_option(setting) for setting in common],
+    )
+
+
+def parse(arguments: Sequence[str], contributed: Commands) -> Invocation | Contributed | int:
+    """What was asked for, or the exit status once help was shown. Raises `UsageProblem`, SystemExit."""
+    if _COMPLETION in os.environ:
+        # teaches typer its shells
+        from typer.completion import get_completion_inspect_parameters
+
+        get_completion_inspect_parameters()
+    result = root(contributed).main(
+        list(arguments), prog_name="hasteward", complete_var=_COMPLETION, standalone_mode=False
+    )
+    return result if isinstance(result, Invocation | Contributed) else int(result or 0)

@@ -1,0 +1,1 @@
+"""Turns answers, events and errors into text or JSON. Nothing else prints."""

@@ -1,0 +1,58 @@
+"""Sizes, times and tables for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
+_STEP = 1024
+
+
+def size(count: int | None) -> str:
+    """``1.4 GiB``; ``?`` when it is not known."""
+    if count is None:
+        return "?"
+    if count < _STEP:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= _STEP
+        if amount < _STEP:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / _STEP:.1f} TiB"
+
+
+def seconds(count: float) -> str:
+    """``1.3 s``, ``4 min 05 s``, ``2 h 04 min``."""
+    if count < 60:  # noqa: PLR2004
+        return f"{count:.1f} s"
+    minutes, rest = divmod(round(count), 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def local(moment: datetime) -> str:
+    """In the reader's own zone, with its name."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def width(text: str) -> int:
+    """How wide it is on a screen."""
+    return len(_SGR.sub("", text))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> list[str]:
+    """Aligned columns, two spaces apart; the columns named in `right` end at the same place."""
+    lines = [header, *rows]
+    widths = [max(width(line[column]) for line in lines) for column in range(len(header))]
+    text = []
+    for line in lines:
+        cells = []
+        for column, cell in enumerate(line):
+            padding = " " * (widths[column] - width(cell))
+            cells.append(padding + cell if header[column] in right else cell + padding)
+        text.append("  ".join(cells).rstrip())
+    return text

@@ -1,0 +1,67 @@
+"""``hasteward restore``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hasteward.cli.backup import require_dump
+from hasteward.cli.verb import CLUSTER, REPOSITORY, Answer, Verb
+from hasteward.domain.errors import ExitCode
+
+if TYPE_CHECKING:
+    from hasteward.cli.session import Session
+
+
+def _run(session: Session) -> Answer:
+    from hasteward.domain.capability import Capability
+
+    settings = session.settings
+    require_dump(settings)
+    engine = session.engine(Capability.RESTORE)
+    cluster = session.cluster()
+    repository = session.wiring.repository
+
+    from hasteward.cli.render import human
+    from hasteward.cli.render.shapes import RestoreData
+    from hasteward.pipelines.restore import RestoreRequest, restore
+    from hasteward.ports.context import RestoreOptions
+
+    request = RestoreRequest(
+        snapshot=settings.text("snapshot"),
+        options=RestoreOptions(
+            instance=settings.integer("instance"),
+            databases=settings.items("database"),
+            keep_old=settings.flag("keep_old"),
+            force=settings.flag("force"),
+        ),
+    )
+    result = restore(engine, session.wiring.context(), cluster, repository, request)
+    data = RestoreData(
+        cluster=session.cluster_data(),
+        snapshot=result.snapshot,
+        restored=result.outcome.restored,
+        kept=result.outcome.kept,
+        checks=result.outcome.checks,
+        seconds=result.seconds,
+        dry_run=result.dry_run,
+        plan=session.journal.plan,
+    )
+    return Answer(data, human.restore)
+
+
+VERB = Verb(
+    _run,
+    "Only proven snapshots are restored. The new data is built beside the old, checked, and made live in one"
+    " act; until then nothing of what is live has changed.",
+    settings=(*CLUSTER, *REPOSITORY, "method", "snapshot", "yes", "database", "keep_old"),
+    exit_codes={
+        ExitCode.INVALID: "a value is wrong or names nothing that exists",
+        ExitCode.DEPENDENCY: "restic, the API or a right is missing",
+        ExitCode.NO_REPOSITORY: "no repository",
+        ExitCode.REPOSITORY_LOCKED: "it is locked",
+        ExitCode.WRONG_PASSWORD: "wrong password",
+        ExitCode.REFUSED: "refused, nothing touched",
+        ExitCode.UNPROVEN: "the stored bytes are not the proven ones",
+    },
+    notes={"instance": "Restore from the diverged capture of this member."},
+)

@@ -1,0 +1,117 @@
+"""One run of one verb: its settings, its console, its journal, and the world behind it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hasteward.cli.render.console import Console
+from hasteward.cli.render.journal import Journal
+from hasteward.cli.render.shapes import ClusterData
+from hasteward.config.resolve import Settings
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import InvalidInput, Refused
+from hasteward.domain.events import Planned, Warned
+from hasteward.domain.plan import Plan
+from hasteward.ports.context import Clock, Run
+
+if TYPE_CHECKING:
+    from hasteward.domain.capability import Capability
+    from hasteward.plugins import Engine
+    from hasteward.wiring import Factories, Wiring
+
+
+class Session:
+    """Handed to a verb. The wiring is built when the verb first needs it."""
+
+    def __init__(
+        self,
+        command: str,
+        settings: Settings,
+        console: Console,
+        *,
+        clock: Clock,
+        arguments: Mapping[str, str],
+        factories: Factories | None,
+    ) -> None:
+        self.command = command
+        self.settings = settings
+        self.console = console
+        self.clock = clock
+        self.begun = clock.now()
+        self.begun_monotonic = clock.monotonic()
+        self.run = Run(secrets.token_hex(8), self.begun.replace(microsecond=0))
+        self.arguments = arguments
+        self._factories = factories
+        self.dry_run = "dry_run" in settings and settings.flag("dry_run")
+        self.journal = Journal(
+            console,
+            command,
+            self.run.id,
+            now=clock.now,
+            monotonic=clock.monotonic,
+            dry_run=self.dry_run,
+        )
+        if settings.file.exposed:
+            text = f"{settings.file.path} holds a secret and others can read it"
+            self.journal.emit(Warned("config.exposed", text))
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """The world, built once."""
+        from hasteward.wiring import Factories, Wiring
+
+        return Wiring(
+            self.settings,
+            self._factories or Factories(),
+            run=self.run,
+            clock=self.clock,
+            reporter=self.journal,
+            approve=self.approve,
+            hide=self.console.hide,
+        )
+
+    def engine(self, capability: Capability) -> Engine:
+        """The engine that ``--engine`` names, which must offer `capability`."""
+        plugins = self.wiring.plugins
+        name = self.settings.text("engine")
+        if not name:
+            installed = ", ".join(sorted(plugins.engines)) or "none; pip install hasteward-<engine>"
+            raise InvalidInput(
+                f"--engine is required; installed: {installed}",
+                hint="give --engine (-e) or HASTEWARD_ENGINE",
+                code="setting.missing",
+            )
+        engine = plugins.engine(name)
+        engine.require(capability)
+        return engine
+
+    def cluster(self) -> ClusterRef:
+        """The cluster that the flags name."""
+        chosen = self.settings
+        return ClusterRef(chosen.text("engine"), chosen.required("namespace"), chosen.required("cluster"))
+
+    def cluster_data(self) -> ClusterData:
+        """The same, for the answer."""
+        cluster = self.cluster()
+        return ClusterData(cluster.engine, cluster.namespace, cluster.name)
+
+    def approve(self, plan: Plan) -> bool:
+        """Show the plan and decide. Raises Refused when it gives something up and nobody agreed."""
+        self.journal.emit(Planned(plan))
+        if self.dry_run:
+            return False
+        agreed = "yes" in self.settings and self.settings.flag("yes")
+        if not plan.gives_up or agreed:
+            return True
+        if self.console.interactive:
+            if self.console.ask('Type "yes" to go on: ') == "yes":
+                return True
+            raise Refused("nobody agreed to the plan; nothing was changed", code="gate.yes")
+        raise Refused(
+            f"this gives up: {'; '.join(plan.gives_up)}",
+            hint="look at the plan with --dry-run, then add --yes",
+            code="gate.yes",
+        )

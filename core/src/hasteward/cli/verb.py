@@ -1,0 +1,99 @@
+"""What a verb is, and the list of them. Importing this costs nothing; a verb's module loads when chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hasteward.domain.errors import ExitCode
+
+if TYPE_CHECKING:
+    from hasteward.cli.render.console import Paint
+    from hasteward.cli.session import Session
+
+#: settings that every verb has
+BASIC = ("output", "no_color", "verbose", "config")
+#: settings of verbs that are about one cluster; all of them are taken, also where one has no effect
+CLUSTER = (
+    "engine",
+    "cluster",
+    "namespace",
+    "instance",
+    "force",
+    "dry_run",
+    "kubeconfig",
+    "context",
+    "stall_timeout",
+    "heal_timeout",
+    "delete_timeout",
+)
+#: settings of verbs that open the repository
+REPOSITORY = (
+    "backups_path",
+    "restic_password_file",
+    "restic_password",
+    "require_mount",
+    "stall_timeout",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a verb has found or done: `data` for scripts, `human` makes text for people of it.
+
+    `to_stderr` is for the one case in which standard output carries the data itself.
+    """
+
+    data: Any
+    human: Callable[[Any, Paint], Iterable[str]]
+    exit_code: ExitCode = ExitCode.OK
+    to_stderr: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A word after the verb."""
+
+    name: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One command. `notes` replaces a setting's help where the verb gives it a narrower meaning."""
+
+    run: Callable[[Session], Answer]
+    details: str
+    settings: tuple[str, ...] = ()
+    exit_codes: Mapping[ExitCode, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    argument: Argument | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of ``hasteward --help``; `module` holds ``VERB``."""
+
+    module: str
+    help: str
+
+
+VERBS: dict[str, Entry] = {
+    "triage": Entry("triage", "Say how a cluster is and what that rests on."),
+    "backup": Entry("backup", "Back a cluster up into a restic repository."),
+    "restore": Entry("restore", "Bring a proven snapshot back to life."),
+    "export": Entry("export", "Write a snapshot to a file, checked byte by byte."),
+    "get backups": Entry("get_backups", "List the snapshots of a repository."),
+    "init": Entry("init", "Create a repository; nothing else ever does."),
+    "doctor": Entry("doctor", "Check that everything that is needed is there."),
+    "engines": Entry("engines", "List the installed engines and what they can do."),
+    "config show": Entry("config", "Print every setting and where it came from."),
+    "completion": Entry("completion", "Print the completion script of a shell."),
+    "version": Entry("version", "Print the version."),
+}
+
+GROUPS: dict[str, str] = {
+    "get": "List what there is.",
+    "config": "Look at the configuration.",
+}

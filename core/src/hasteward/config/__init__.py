@@ -1,0 +1,1 @@
+"""Settings: one table of what can be set, and where each value came from."""

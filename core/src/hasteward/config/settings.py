@@ -1,0 +1,284 @@
+"""The one table of settings. Options, `hasteward config show` and the reference page are made from it.
+
+A setting's name is the long flag with underscores; the same word is its key in the configuration file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How the text of a value is read."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    INTEGER = "integer"
+    SECONDS = "seconds"
+    BOOLEAN = "boolean"
+    LIST = "list"
+
+
+Value = str | int | float | bool | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that can be set.
+
+    `env` is tried in order. `common` settings may also stand before the verb. `in_file` is False for what
+    must be said anew for every run. `negated` gives a boolean a ``--no-`` form.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    short: str = ""
+    env: tuple[str, ...] = ()
+    default: Value = None
+    choices: tuple[str, ...] = ()
+    metavar: str = ""
+    secret: bool = False
+    common: bool = True
+    in_file: bool = True
+    negated: bool = False
+
+    @property
+    def flag(self) -> str:
+        """``--long-name``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def ways(self) -> str:
+        """For messages: every way to give it, ``--engine (-e) or HASTEWARD_ENGINE``."""
+        flag = f"{self.flag} ({self.short})" if self.short else self.flag
+        return " or ".join([flag, *self.env])
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "engine",
+        Kind.TEXT,
+        "Engine that owns the cluster; see `hasteward engines`.",
+        short="-e",
+        env=("HASTEWARD_ENGINE",),
+        metavar="ENGINE",
+    ),
+    Setting(
+        "cluster",
+        Kind.TEXT,
+        "Name of the database cluster's custom resource.",
+        short="-c",
+        env=("HASTEWARD_CLUSTER",),
+        metavar="NAME",
+    ),
+    Setting(
+        "namespace",
+        Kind.TEXT,
+        "Kubernetes namespace of the cluster.",
+        short="-n",
+        env=("HASTEWARD_NAMESPACE",),
+        metavar="NAME",
+    ),
+    Setting(
+        "instance",
+        Kind.INTEGER,
+        "Number of one member of the cluster.",
+        short="-i",
+        env=("HASTEWARD_INSTANCE",),
+        metavar="N",
+        in_file=False,
+    ),
+    Setting(
+        "backups_path",
+        Kind.TEXT,
+        "Restic repository: a path or a URL.",
+        env=("HASTEWARD_BACKUPS_PATH",),
+        metavar="PATH",
+    ),
+    Setting(
+        "restic_password_file",
+        Kind.TEXT,
+        "File that holds the repository's password (recommended).",
+        env=("RESTIC_PASSWORD_FILE",),
+        metavar="FILE",
+    ),
+    Setting(
+        "restic_password",
+        Kind.TEXT,
+        "Password of the repository. Other users can read a flag; prefer a file or the environment.",
+        env=("RESTIC_PASSWORD", "HASTEWARD_RESTIC_PASSWORD"),
+        metavar="PASSWORD",
+        secret=True,
+    ),
+    Setting(
+        "require_mount",
+        Kind.BOOLEAN,
+        "Refuse a local repository that does not lie on a mounted volume.",
+        env=("HASTEWARD_REQUIRE_MOUNT",),
+        default=False,
+    ),
+    Setting(
+        "kubeconfig",
+        Kind.TEXT,
+        "Kubernetes configuration file.",
+        env=("KUBECONFIG",),
+        metavar="FILE",
+    ),
+    Setting(
+        "context",
+        Kind.TEXT,
+        "Context of the kubeconfig to use.",
+        env=("HASTEWARD_CONTEXT",),
+        metavar="NAME",
+    ),
+    Setting(
+        "force",
+        Kind.BOOLEAN,
+        "Override the safety checks that can be overridden.",
+        short="-f",
+        env=("HASTEWARD_FORCE",),
+        default=False,
+        in_file=False,
+    ),
+    Setting(
+        "yes",
+        Kind.BOOLEAN,
+        "Agree to what the plan gives up.",
+        short="-y",
+        env=("HASTEWARD_YES",),
+        default=False,
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "dry_run",
+        Kind.BOOLEAN,
+        "Check and plan as the real run would, print the plan, change nothing.",
+        default=False,
+        in_file=False,
+    ),
+    Setting(
+        "method",
+        Kind.CHOICE,
+        "Backup method.",
+        short="-m",
+        env=("HASTEWARD_BACKUP_METHOD",),
+        default="dump",
+        choices=("dump", "native"),
+        common=False,
+    ),
+    Setting(
+        "snapshot",
+        Kind.TEXT,
+        "Snapshot id, or `latest`: the newest proven one.",
+        env=("HASTEWARD_SNAPSHOT",),
+        default="latest",
+        metavar="ID",
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "database",
+        Kind.LIST,
+        "Only this database; may be given several times.",
+        metavar="NAME",
+        default=(),
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "keep_old",
+        Kind.BOOLEAN,
+        "Keep what is replaced beside what is live.",
+        default=True,
+        common=False,
+        negated=True,
+    ),
+    Setting(
+        "file",
+        Kind.TEXT,
+        "File to write; `-` is standard output. A name ending in .gz is compressed.",
+        short="-o",
+        metavar="FILE",
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "type",
+        Kind.CHOICE,
+        "Type of snapshots.",
+        short="-t",
+        default="all",
+        choices=("backup", "diverged", "all"),
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "all_namespaces",
+        Kind.BOOLEAN,
+        "Of every namespace, whatever the environment or the file name.",
+        short="-A",
+        default=False,
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "stall_timeout",
+        Kind.SECONDS,
+        "Seconds without progress after which a stream is given up.",
+        env=("HASTEWARD_STALL_TIMEOUT",),
+        default=300.0,
+        metavar="SECONDS",
+    ),
+    Setting(
+        "heal_timeout",
+        Kind.SECONDS,
+        "Seconds to wait for a member to become healthy.",
+        env=("HASTEWARD_HEAL_TIMEOUT",),
+        default=600.0,
+        metavar="SECONDS",
+    ),
+    Setting(
+        "delete_timeout",
+        Kind.SECONDS,
+        "Seconds to wait for an object to be gone.",
+        env=("HASTEWARD_DELETE_TIMEOUT",),
+        default=300.0,
+        metavar="SECONDS",
+    ),
+    Setting(
+        "output",
+        Kind.CHOICE,
+        "Form of the answer on standard output.",
+        env=("HASTEWARD_OUTPUT",),
+        default="human",
+        choices=("human", "json", "jsonl"),
+    ),
+    Setting(
+        "no_color",
+        Kind.BOOLEAN,
+        "Plain text, also on a terminal.",
+        env=("NO_COLOR",),
+        default=False,
+    ),
+    Setting(
+        "verbose",
+        Kind.BOOLEAN,
+        "Say more on standard error; show where an internal error came from.",
+        short="-v",
+        env=("HASTEWARD_VERBOSE",),
+        default=False,
+    ),
+    Setting(
+        "config",
+        Kind.TEXT,
+        "Configuration file (TOML). Default: hasteward/config.toml below XDG_CONFIG_HOME.",
+        env=("HASTEWARD_CONFIG",),
+        metavar="FILE",
+        in_file=False,
+    ),
+)
+
+BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}

@@ -1,0 +1,234 @@
+"""Builds everything once, from the settings. The only place that knows which adapter serves which port.
+
+Everything is built when it is first needed: a verb that does not need the API never reads a kubeconfig.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from hasteward.adapters.system import SystemClock
+from hasteward.config.resolve import Origin, Settings
+from hasteward.config.settings import BY_NAME
+from hasteward.domain.errors import InvalidInput
+from hasteward.domain.events import Warned
+from hasteward.plugins import EntryPoint, Plugins, installed_entry_points, load
+from hasteward.ports.context import Approve, Clock, EngineContext, Reporter, Run, Tuning
+from hasteward.ports.kubernetes import Kubernetes
+from hasteward.ports.repository import Repository, RepositoryInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A password and where it came from; it does not show itself."""
+
+    value: str
+    source: str
+
+    def __repr__(self) -> str:
+        return f"Secret(source={self.source!r})"
+
+
+class Lazy:
+    """Builds the object at its first use and passes everything on to it."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self.__build = build
+
+    def __getattr__(self, name: str) -> Any:
+        if self.__dict__.get("_Lazy__object") is None:
+            self.__object = self.__build()
+        return getattr(self.__object, name)
+
+
+def kubernetes(settings: Settings) -> Kubernetes:
+    """The API server that the settings name. Raises InvalidInput, DependencyError."""
+    from hasteward.adapters.kubernetes.rest import KubernetesApi
+
+    return KubernetesApi(_access(settings).configuration)
+
+
+def cluster_source(settings: Settings) -> str:
+    """In words, where the access to the API server comes from."""
+    return str(_access(settings).source)
+
+
+def server_version(settings: Settings) -> str:
+    """What the API server says its version is, for example ``v1.31.4``."""
+    from kubernetes.client import ApiClient, VersionApi
+
+    with ApiClient(_access(settings).configuration) as client:
+        return str(VersionApi(client).get_code(_request_timeout=10).git_version)
+
+
+def _access(settings: Settings) -> Any:
+    from hasteward.adapters.kubernetes.configuration import load as load_access
+
+    file = settings.resolved("kubeconfig")
+    path = settings.text("kubeconfig")
+    # KUBECONFIG may list several files, which the loader merges as kubectl does
+    several = file.origin is Origin.ENVIRONMENT and os.pathsep in path
+    named = Path(path).expanduser() if path and not several else None
+    return load_access(named, settings.text("context") or None)
+
+
+def restic(settings: Settings, password: Secret) -> Repository:
+    """The repository that the settings name, with its id checked against the one that was there before."""
+    from hasteward.adapters.restic.known import KnownRepositories, default_state_file
+    from hasteward.adapters.restic.location import require_mount
+    from hasteward.adapters.restic.password import Password
+    from hasteward.adapters.restic.program import find_program
+    from hasteward.adapters.restic.repository import ResticRepository
+
+    location = settings.text("backups_path")
+    if settings.flag("require_mount"):
+        require_mount(location)
+    repository = ResticRepository(
+        location,
+        Password(lambda: password.value, password.source),
+        find_program(),
+        patience=settings.seconds("stall_timeout"),
+    )
+    known = KnownRepositories(default_state_file(os.environ))
+    return cast("Repository", Remembered(repository, location, known.check))
+
+
+class Remembered:
+    """A repository whose id is compared with the one that was found at this place before."""
+
+    def __init__(self, repository: Repository, location: str, check: Callable[[str, str], None]) -> None:
+        self._repository = repository
+        self._location = location
+        self._check = check
+
+    def open(self) -> RepositoryInfo:
+        """Prove that it exists, that the password fits, and that it is the same one."""
+        info = self._repository.open()
+        self._check(self._location, info.id)
+        return info
+
+    def init(self) -> RepositoryInfo:
+        """Create it and remember its id."""
+        info = self._repository.init()
+        self._check(self._location, info.id)
+        return info
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._repository, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Factories:
+    """How the outside is made. Tests pass their own."""
+
+    entry_points: Callable[[], Iterable[EntryPoint]] = installed_entry_points
+    kubernetes: Callable[[Settings], Kubernetes] = kubernetes
+    repository: Callable[[Settings, Secret], Repository] = restic
+    server_version: Callable[[Settings], str] = server_version
+    clock: Callable[[], Clock] = SystemClock
+
+
+class Wiring:
+    """What a verb works with."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        factories: Factories,
+        *,
+        run: Run,
+        clock: Clock,
+        reporter: Reporter,
+        approve: Approve,
+        hide: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.run = run
+        self.clock = clock
+        self.reporter = reporter
+        self._approve = approve
+        self._hide = hide
+        self.factories = factories
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """Every installed engine and plugin, the broken ones too."""
+        return load(self.factories.entry_points())
+
+    @cached_property
+    def kubernetes(self) -> Kubernetes:
+        """The API server, connected to when it is first asked something."""
+        return cast("Kubernetes", Lazy(lambda: self.factories.kubernetes(self.settings)))
+
+    @cached_property
+    def repository(self) -> Repository:
+        """The repository; nothing is opened yet, but path, password and program are there."""
+        self.settings.required("backups_path")
+        secret = repository_password(self.settings)
+        self._hide(secret.value)
+        if self.settings.resolved("restic_password").origin is Origin.FLAG:
+            text = "the password was given as a flag, which other users of this machine can read"
+            self.reporter.emit(Warned("password.argv", f"{text}; use --restic-password-file"))
+        return self.factories.repository(self.settings, secret)
+
+    def context(self) -> EngineContext:
+        """What hooks are given."""
+        chosen = self.settings
+        tuning = Tuning(
+            **{
+                field: chosen.seconds(setting)
+                for field, setting in (
+                    ("stall_seconds", "stall_timeout"),
+                    ("heal_seconds", "heal_timeout"),
+                    ("delete_seconds", "delete_timeout"),
+                )
+                if setting in chosen
+            }
+        )
+        return EngineContext(
+            kubernetes=self.kubernetes,
+            clock=self.clock,
+            reporter=self.reporter,
+            run=self.run,
+            approve=self._approve,
+            tuning=tuning,
+        )
+
+
+_STRENGTH = {Origin.FLAG: 3, Origin.ENVIRONMENT: 2, Origin.FILE: 1, Origin.DEFAULT: 0}
+
+
+def repository_password(settings: Settings) -> Secret:
+    """The stronger of file and text; of two that are equally strong, the file, as restic does it."""
+    file, text = settings.resolved("restic_password_file"), settings.resolved("restic_password")
+    if not file.value and not text.value:
+        raise InvalidInput(
+            "the password of the repository is not given",
+            hint=f"give {BY_NAME['restic_password_file'].ways}, or set RESTIC_PASSWORD",
+            code="repository.no_password",
+        )
+    if file.value and text.value and file.origin is text.origin is Origin.FLAG:
+        raise InvalidInput(
+            "--restic-password and --restic-password-file exclude each other", code="setting.conflict"
+        )
+    if text.value and (not file.value or _STRENGTH[text.origin] > _STRENGTH[file.origin]):
+        return Secret(str(text.value), text.place)
+    return _from_file(str(file.value), file.place)
+
+
+def _from_file(name: str, place: str) -> Secret:
+    # read once: it may be a pipe
+    try:
+        value = Path(name).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        message = f"the password file {name} cannot be read: {why}"
+        raise InvalidInput(message, hint=f"see {place}", code="repository.no_password") from error
+    if not value:
+        raise InvalidInput(f"the password file {name} is empty", code="repository.no_password")
+    return Secret(value, name)
