@@ -55,8 +55,9 @@ def serve(certificates: Path) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def api(serve: Callable[..., Any], certificates: Path) -> Callable[..., Any]:
     """A client of a new server that acts the given play."""
-    from hasteward.adapters.kubernetes.rest import KubernetesApi
     from kubernetes.client import Configuration
+
+    from hasteward.adapters.kubernetes.rest import KubernetesApi
 
     def connect(play: Any, *, tls: bool = True, **changes: Any) -> Any:
         server = serve(play, tls=tls, ask_client=changes.pop("ask_client", False))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
+import datetime as dt
 import hashlib
 import ipaddress
 import json
@@ -39,7 +39,7 @@ class Gone(Exception):
 
 def make_certificates(folder: Path) -> None:
     """ca.pem, server.pem, client.pem (certificate and key in one file each) and strange.pem, another CA."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
 
     def build(
         name: str, file: str, issuer: x509.Name, signer: ec.EllipticCurvePrivateKey | None
@@ -51,8 +51,8 @@ def make_certificates(folder: Path) -> None:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
         )
         if name == "server":
@@ -260,8 +260,8 @@ class Server:
 class Kubelet:
     """A play that runs the given argv here, with accidents: what a runtime really does to a stream.
 
-    `cut` ends stdout after so many bytes, by `accident` ("fin", "reset" or "success", a false one); `flip` turns
-    one bit of stdout; `swallow` loses stdin from that byte on, as a runtime that was restarted.
+    `cut` ends stdout after so many bytes, by `accident` ("fin", "reset" or "success", a false one); `flip`
+    turns one bit of stdout; `swallow` loses stdin from that byte on, as a runtime that was restarted.
     """
 
     cut: int | None = None

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from exec_server import Peer
+
 from hasteward.adapters.kubernetes.configuration import load
 from hasteward.adapters.kubernetes.rest import KubernetesApi
 from hasteward.domain.errors import DependencyError, InvalidInput
@@ -216,7 +217,8 @@ def test_an_exec_plugin_that_fails_later_fails_that_call(
         ("current-context: x\ncontexts: [{name: x, context: {cluster: gone}}]\nclusters: []\n", "gone"),
         ("current-context: x\ncontexts: [{name: x, context: {}}]\nclusters: []\n", "cluster"),
         (
-            "current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\nclusters: [{name: c, cluster: {a: 1}}]\n",
+            "current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\n"
+            "clusters: [{name: c, cluster: {a: 1}}]\n",
             "names no server",
         ),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from exec_server import Peer
+
 from hasteward.domain.errors import DependencyError, InvalidInput
 from hasteward.ports.kubernetes import (
     ApiForbidden,
@@ -134,7 +136,7 @@ def test_refusals_of_the_handshake_become_the_errors_of_the_port(api: Connect) -
 
 
 def test_nobody_listening_is_unavailable(api: Connect, serve: Connect) -> None:
-    client = api(lambda peer: None)
+    client = api(lambda _: None)
     client._configuration.host = "https://127.0.0.1:1"
     with pytest.raises(ApiUnavailable, match="Connection refused"), run(client):
         pass
@@ -190,11 +192,19 @@ def test_a_lost_connection_is_broken_and_not_the_end(
                 assert isinstance(frame, Output)
                 got += len(frame.data)
             may_go.set()
-        with pytest.raises(StreamBroken) as caught:
-            while isinstance(frame := stream.receive(), Output):
-                got += len(frame.data)
-        assert not isinstance(caught.value, StreamStalled)
-        assert got == sent
+        more, loss = count_until_lost(stream)
+        assert type(loss) is StreamBroken
+        assert got + more == sent
+
+
+def count_until_lost(stream: ExecStream) -> tuple[int, StreamBroken]:
+    count = 0
+    try:
+        while isinstance(frame := stream.receive(), Output):
+            count += len(frame.data)
+    except StreamBroken as error:
+        return count, error
+    pytest.fail(f"{frame} after {count} bytes")
 
 
 def test_a_frame_cut_in_the_middle_is_broken(api: Connect) -> None:
@@ -282,10 +292,8 @@ def test_no_frame_is_sent_while_output_flows(api: Connect) -> None:
         peer.upgrade()
         peer.out(bytes(1_000_000))
         peer.sock.settimeout(0.1)
-        try:
+        with contextlib.suppress(TimeoutError):
             sent.append(peer.sock.recv(1))
-        except TimeoutError:
-            pass
         peer.sock.settimeout(None)
         peer.status()
         peer.close()
@@ -316,179 +324,3 @@ def test_a_status_in_fragments_is_read_when_it_is_whole(api: Connect) -> None:
 
     with run(api(play)) as stream:
         assert drain(stream) == (b"", b"", [DONE])
-
-
-# -- uploads -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 131072, 131073, 3_000_000])
-@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
-def test_input_arrives_whole_and_then_ends(api: Connect, size: int, tls: bool) -> None:
-    data = os.urandom(size)
-    got = bytearray()
-
-    def play(peer: Peer) -> None:
-        peer.upgrade()
-        peer.frame(b"\x01")
-        for part in peer.input():
-            got.extend(part)
-        peer.out(b"thanks")
-        peer.status()
-        peer.close()
-
-    with run(api(play, tls=tls), stall=5) as stream:
-        assert stream.send(memoryview(data))
-        stream.finish_input()
-        assert drain(stream) == (b"thanks", b"", [DONE])
-    assert bytes(got) == data
-
-
-def test_a_slow_reader_is_waited_for_as_long_as_it_moves(api: Connect) -> None:
-    total = 0
-
-    def play(peer: Peer) -> None:
-        nonlocal total
-        peer.upgrade()
-        for number, part in enumerate(peer.input()):
-            total += len(part)
-            if number % 16 == 0:
-                time.sleep(0.05)
-        peer.status()
-        peer.close()
-
-    with run(api(play), stall=1.0) as stream:
-        assert all(stream.send(bytes(1_000_000)) for _ in range(24))
-        stream.finish_input()
-        assert drain(stream)[2] == [DONE]
-    assert total == 24_000_000
-
-
-def send_until_told(stream: ExecStream) -> int:
-    sent = 0
-    while stream.send(bytes(1_000_000)):
-        sent += 1
-        assert sent < 200, "nothing stopped us"
-    return sent
-
-
-def test_a_reader_that_stops_is_a_stall(api: Connect) -> None:
-    def play(peer: Peer) -> None:
-        peer.upgrade()
-        threading.Event().wait(1.0)
-
-    with run(api(play)) as stream, pytest.raises(StreamStalled):
-        send_until_told(stream)
-
-
-@pytest.mark.parametrize("reads", [True, False], ids=["while reading on", "and reads no more"])
-@pytest.mark.parametrize("answer", ["stdout", "status", "close"])
-def test_an_early_answer_ends_the_sending(api: Connect, answer: str, reads: bool) -> None:
-    def play(peer: Peer) -> None:
-        peer.upgrade()
-        peer.read_frame()
-        if answer == "stdout":
-            peer.out(b"enough")
-        if answer != "close":
-            peer.status(1)
-        peer.frame(b"\x03\xe8", opcode=8)
-        if reads:
-            peer.linger()
-        else:
-            threading.Event().wait(0.3)
-
-    with run(api(play), stall=5) as stream:
-        send_until_told(stream)
-        assert not stream.send(b"again")
-        out, _, statuses = drain(stream)
-    assert out == (b"enough" if answer == "stdout" else b"")
-    assert [status.exit_code for status in statuses] == ([] if answer == "close" else [1])
-
-
-def test_an_answer_followed_by_a_reset_is_still_heard(api: Connect) -> None:
-    """The process ended early; the server says so and drops the connection with our input unread."""
-
-    def play(peer: Peer) -> None:
-        peer.upgrade()
-        peer.read_frame()
-        peer.out(b"no room left", channel=2)
-        peer.status(1)
-        threading.Event().wait(0.2)
-
-    with run(api(play), stall=5) as stream:
-        send_until_told(stream)
-        frame = stream.receive()
-        assert isinstance(frame, Output)
-        assert bytes(frame.data) == b"no room left"
-        status = stream.receive()
-        assert isinstance(status, ExitStatus)
-        assert status.exit_code == 1
-
-
-def test_chatter_on_stderr_neither_stops_nor_blocks_the_sending(api: Connect) -> None:
-    def play(peer: Peer) -> None:
-        peer.upgrade()
-        for number, _ in enumerate(peer.input()):
-            peer.out(b"NOTICE %06d\n" % number * 3000, channel=2)
-        peer.status()
-        peer.close()
-
-    with run(api(play), stall=5) as stream:
-        assert all(stream.send(bytes(1_000_000)) for _ in range(16))
-        stream.finish_input()
-        out, err, statuses = drain(stream)
-    assert out == b""
-    assert statuses == [DONE]
-    assert err.endswith(b"\n")
-    assert len(err) <= 16 * 8 * 3000 * 14
-
-
-@pytest.mark.parametrize("accident", ["fin", "reset"])
-def test_a_connection_lost_while_sending_is_broken(api: Connect, accident: str) -> None:
-    def play(peer: Peer) -> None:
-        peer.upgrade()
-        peer.read_frame()
-        if accident == "reset":
-            peer.reset()
-
-    with run(api(play), stall=5) as stream, pytest.raises(StreamBroken):
-        send_until_told(stream)
-
-
-def test_leaving_never_hangs_and_says_goodbye_when_it_can(api: Connect) -> None:
-    heard: list[tuple[int, bytes]] = []
-    left = threading.Event()
-
-    def play(peer: Peer) -> None:
-        peer.upgrade()
-        peer.out(b"x")
-        heard.append(peer.read_frame())
-        left.set()
-
-    with run(api(play), stall=60) as stream:
-        stream.receive()
-    assert left.wait(5)
-    assert heard == [(8, b"\x03\xe8")]
-
-    def deaf(peer: Peer) -> None:
-        peer.upgrade()
-        threading.Event().wait(1.0)
-
-    began = time.monotonic()
-    with run(api(deaf)) as stream, pytest.raises(StreamStalled):
-        send_until_told(stream)
-    assert time.monotonic() - began < 1.0
-
-
-def test_an_error_of_the_caller_passes_through_and_closes_the_connection(api: Connect) -> None:
-    ended = threading.Event()
-
-    def play(peer: Peer) -> None:
-        peer.upgrade()
-        try:
-            peer.linger()
-        finally:
-            ended.set()
-
-    with pytest.raises(ZeroDivisionError), run(api(play)):
-        raise ZeroDivisionError
-    assert ended.wait(5)

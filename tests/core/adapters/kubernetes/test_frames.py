@@ -7,10 +7,11 @@ import struct
 
 import pytest
 from exec_server import server_frame
-from hasteward.adapters.kubernetes import frames
-from hasteward.adapters.kubernetes.frames import Close, Data, Decoder, Opcode, Ping, ProtocolError, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hasteward.adapters.kubernetes import frames
+from hasteward.adapters.kubernetes.frames import Close, Data, Decoder, Opcode, Ping, ProtocolError, encode
 
 SIZES = [1, 2, 125, 126, 127, 65535, 65536, 32 * 1024 * 1024]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from exec_server import Kubelet
+
 from hasteward.domain.errors import RunFailed, Unproven
 from hasteward.kit.streaming import capture, download, upload
 from hasteward.ports.context import EngineContext, Run, Tuning
