@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.servers
 
 Collected = tuple[bytes, bytes, dict[str, Any] | None, int | None]
 
+LITTLE = 200 << 20
 V5, V4 = ("v5.channel.k8s.io",), ("v4.channel.k8s.io",)
 
 
@@ -66,6 +68,17 @@ def eventually(check: Callable[[], bool], limit: float = 5.0) -> None:
 
 def running(lab: Lab, words: str) -> bool:
     return any(words in line for line in lab.processes("pg-1"))
+
+
+def memory(lab: Lab) -> int:
+    """What the lab's supervisor holds now, in bytes."""
+    process = lab.state.load_process()
+    assert process is not None
+    pid = process.pid
+    for _ in range(2):
+        pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    line = next(row for row in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmRSS" in row)
+    return int(line.split()[1]) << 10
 
 
 @pytest.mark.parametrize(
@@ -199,12 +212,29 @@ def test_a_client_that_leaves_does_not_end_the_process(lab: Lab) -> None:
     eventually(lambda: not running(lab, "head -c 77000000"))
 
 
+def test_many_at_once(lab: Lab) -> None:
+    async def one(number: int) -> tuple[bytes, bytes, dict[str, Any] | None, int | None]:
+        script = f"head -c {number}00000 /dev/zero | wc -c; exit {number}"
+        async with lab.client.open_exec("pg-1", ["sh", "-c", script]) as socket:
+            return await collect(socket)
+
+    async def talk() -> list[tuple[bytes, bytes, dict[str, Any] | None, int | None]]:
+        async with asyncio.timeout(20):
+            return await asyncio.gather(*(one(number) for number in range(1, 21)))
+
+    for number, (out, _, status, _) in enumerate(asyncio.run(talk()), start=1):
+        assert out.strip() == b"%d00000" % number
+        assert status is not None
+        assert status["details"]["causes"][0]["message"] == str(number)
+
+
 def test_a_slow_reader_holds_the_writer_back(lab: Lab) -> None:
     async def talk() -> Any:
         async with lab.client.open_exec("pg-1", ["head", "-c", "400000000", "/dev/zero"]) as socket:
             await socket.receive()
             await asyncio.sleep(1.0)
             assert running(lab, "head -c 400000000")
+            assert memory(lab) < LITTLE
             length, status = 0, b""
             async for message in socket:
                 length += len(message.data) - 1 if message.data[0] == 1 else 0
@@ -225,6 +255,7 @@ def test_a_slow_process_holds_the_client_back(lab: Lab) -> None:
                         sent += 65536
             except TimeoutError:
                 held_at = sent
+            assert memory(lab) < LITTLE
             await socket.close()
             return held_at
 

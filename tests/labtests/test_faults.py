@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from hasteward_lab.lab import Lab
+from hasteward_lab.state import LabError
 
 pytestmark = pytest.mark.servers
 
@@ -79,6 +80,19 @@ def test_no_status_brings_all_data_and_no_word(faults: Lab) -> None:
     faults.add_fault("no-status", command="head")
     out, status, code = run(faults, ZEROS)
     assert (len(out), status, code) == (1_000_000, None, 1000)
+
+
+def test_no_status_can_be_a_long_silence_first(faults: Lab) -> None:
+    faults.add_fault("no-status", command="head", seconds=3)
+    out, status, code = run(faults, ZEROS, limit=0.7)
+    assert (len(out), status, code) == (1_000_000, None, "silence")
+
+
+def test_a_fault_on_a_resource_spares_its_subresources(faults: Lab) -> None:
+    faults.add_fault("http", resource="pods", verb="get", code=500)
+    assert run(faults, ["true"])[1]["status"] == "Success"
+    with pytest.raises(LabError, match="etcdserver"):
+        faults.pod("pg-1")
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stdin"])

@@ -32,7 +32,7 @@ class Fault:
     - `cut`: the TCP connection is reset after `after` bytes of `stream` of an exec.
     - `stall`: no byte of `stream` moves any more after `after` bytes; the connection stays.
     - `false-success`: after `after` bytes of stdout the server says Success and closes with 1000.
-    - `no-status`: all data comes, then close 1000 without a status.
+    - `no-status`: all data comes, then `seconds` of silence and close 1000 without a status.
     - `flip`: one bit of the byte at offset `after` of `stream` is wrong.
     - `http`: the call is answered with `code` (an exec: instead of the upgrade).
     - `delay`: the call waits `seconds` first.
@@ -80,11 +80,14 @@ class Fault:
             (self.resource, call.resource),
             (self.name, call.name),
         )
-        if self.subresource not in {"*", call.subresource} and (self.subresource or self.resource):
-            exec_meant = not self.subresource and (self.kind in STREAM_KINDS or self.command)
-            if not exec_meant:
-                return False
+        if not self._about_subresource(call.subresource):
+            return False
         return self.command in call.command and all(wanted in {"", got} for wanted, got in pairs)
+
+    def _about_subresource(self, found: str) -> bool:
+        if self.subresource:
+            return self.subresource in {"*", found}
+        return not found or not self.resource or self.kind in STREAM_KINDS or bool(self.command)
 
 
 class FaultTable:

@@ -141,6 +141,8 @@ class Session:
         if self._codec.has_status and not (complete and kind == "no-status"):
             status = exit_status(self._process.returncode if complete else 0)
             await self._codec.send(self._socket, ERROR, json.dumps(status).encode())
+        elif self._fault:
+            await asyncio.sleep(self._fault.seconds)
         await self._socket.close(code=1000)
 
     async def _pump(self, pipe: IO[bytes], channel: int) -> None:

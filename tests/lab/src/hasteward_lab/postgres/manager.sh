@@ -5,7 +5,8 @@ case "${1:-}" in
     wal-archive) exit 0 ;;
     wal-restore) exit 1 ;;
 esac
-rm -f /controller/run/.s.PGSQL.*
+# Left behind by a container that was killed: no server can be running in a new one.
+rm -f /controller/run/.s.PGSQL.* "$PGDATA/postmaster.pid"
 echo "instance manager: starting the server in $PGDATA"
 postgres -D "$PGDATA" &
 server=$!
