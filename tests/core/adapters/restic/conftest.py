@@ -69,7 +69,7 @@ def location(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "repository"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def open_at(program: Program, environment: dict[str, str]) -> Callable[..., ResticRepository]:
     def make(
         location: object, *, password: str = PASSWORD, patience: float = 20, program: Program = program
@@ -126,7 +126,7 @@ def pruning(program: Program, location: Path, environment: dict[str, str]) -> It
         child.wait()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tags() -> SnapshotTags:
     return TAGS
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,16 +18,32 @@ pytestmark = pytest.mark.servers
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 PATH = "shop/pg/dump.sql"
-SIZE = 40_000_000
+SIZE = 30_000_000
+
+
+@pytest.fixture(scope="module")
+def filled(
+    open_at: Callable[..., ResticRepository],
+    template: Path,
+    tags: SnapshotTags,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, str]:
+    """A repository with a snapshot of several packs, and the snapshot's id."""
+    location = Path(shutil.copytree(template, tmp_path_factory.mktemp("filled") / "repository"))
+    with open_at(location).save(PATH, tags, NOW, stall_seconds=20) as stream:
+        for _ in range(SIZE // 1_000_000):
+            stream.write(os.urandom(1_000_000))
+        return location, stream.commit().snapshot_id
 
 
 @pytest.fixture
-def stored(repository: ResticRepository, tags: SnapshotTags) -> str:
-    """A snapshot of several packs."""
-    with repository.save(PATH, tags, NOW, stall_seconds=20) as stream:
-        for _ in range(SIZE // 1_000_000):
-            stream.write(os.urandom(1_000_000))
-        return stream.commit().snapshot_id
+def location(filled: tuple[Path, str], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(filled[0], tmp_path / "repository"))
+
+
+@pytest.fixture
+def stored(filled: tuple[Path, str]) -> str:
+    return filled[1]
 
 
 def test_a_damaged_pack_never_ends_as_if_the_file_were_whole(

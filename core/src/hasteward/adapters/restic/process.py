@@ -252,4 +252,7 @@ def _long_enough(password: str) -> list[str]:
 def _death_signal() -> list[str]:
     """Let restic end when we are killed. Where util-linux is missing nothing false is saved without it."""
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+    if setpriv is None or Path(setpriv).resolve().name != "setpriv":
+        # busybox has an applet of this name that does not know the option
+        return []
+    return [setpriv, "--pdeathsig", "TERM", "--"]
