@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from exec_server import Peer
 from hasteward.adapters.kubernetes.configuration import load
 from hasteward.adapters.kubernetes.rest import KubernetesApi
 from hasteward.domain.errors import DependencyError, InvalidInput
-from hasteward.ports.kubernetes import ApiUnavailable, ExitStatus, PodRef
+from hasteward.ports.kubernetes import PODS, ApiUnauthorized, ApiUnavailable, ExitStatus, PodRef
 
 POD = PodRef("db", "pg-1", "postgres")
 Connect = Callable[..., Any]
@@ -80,8 +82,6 @@ class Doorman:
 
 def use(file: Path) -> None:
     """One REST call and one exec."""
-    from hasteward.ports.kubernetes import PODS
-
     client = KubernetesApi(load(file).configuration, sleep=lambda _: None)
     assert client.get(PODS, "db", "pg-1") == {}
     with client.exec(POD, ["true"], stdin=False, stall_seconds=5) as stream:
@@ -113,8 +113,6 @@ def test_a_client_certificate_opens_both_doors(serve: Connect, certificates: Pat
 def test_an_unknown_authority_is_refused_at_both_doors(
     serve: Connect, certificates: Path, tmp_path: Path
 ) -> None:
-    from hasteward.ports.kubernetes import PODS
-
     server = serve(Doorman())
     file = write(
         tmp_path, server.url, {"token": "t"}, **{"certificate-authority": str(certificates / "strange.pem")}
@@ -193,8 +191,6 @@ def test_an_exec_plugin_that_is_not_installed_is_named(tmp_path: Path) -> None:
 def test_an_exec_plugin_that_fails_later_fails_that_call(
     serve: Connect, certificates: Path, tmp_path: Path
 ) -> None:
-    from hasteward.ports.kubernetes import PODS
-
     user = plugin(tmp_path, credential(token="tok", expirationTimestamp="2020-01-01T00:00:00Z"))
     doorman = Doorman()
     file = write(
@@ -217,8 +213,8 @@ def test_an_exec_plugin_that_fails_later_fails_that_call(
         ("current-context: x\ncontexts: [{name: x, context: {cluster: gone}}]\nclusters: []\n", "gone"),
         ("current-context: x\ncontexts: [{name: x, context: {}}]\nclusters: []\n", "cluster"),
         (
-            "current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\n"
-            "clusters: [{name: c, cluster: {a: 1}}]\n",
+            """{current-context: x, contexts: [{name: x, context: {cluster: c}}],
+            clusters: [{name: c, cluster: {a: 1}}]}""",
             "names no server",
         ),
     ],
@@ -279,6 +275,22 @@ def test_a_pod_without_its_token_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(InvalidInput, match="service account of this pod cannot be used") as caught:
         load()
     assert caught.value.code == "kubeconfig.service_account"
+
+
+def test_a_token_file_that_vanished_is_said_plainly(tmp_path: Path) -> None:
+    def refresh(_: object) -> None:
+        (tmp_path / "token").read_text()
+
+    configuration = load(write(tmp_path, "https://127.0.0.1:1", {"token": "t"})).configuration
+    configuration.refresh_api_key_hook = refresh
+    with pytest.raises(ApiUnauthorized, match=r"could not be refreshed: .*No such file"):
+        KubernetesApi(configuration).get(PODS, "db", "x")
+
+
+def test_the_official_client_is_not_imported_before_it_is_used() -> None:
+    code = "import sys, hasteward.adapters.kubernetes.rest, hasteward.adapters.kubernetes.configuration;"
+    code += "sys.exit('kubernetes' in sys.modules or 'websocket' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_an_http_proxy_is_gone_through_and_the_environment_is_not_asked_twice(

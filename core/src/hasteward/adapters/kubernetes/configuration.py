@@ -91,7 +91,6 @@ def _from_files(paths: str, context: str | None) -> Access:
     except (DependencyError, InvalidInput):
         raise
     except (library.ConfigException, OSError, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        # KeyError is no part of this list: the library names missing keys itself
         raise _broken(paths, error) from error
     except KeyError as error:
         raise _broken(paths, f"it has an entry without {error}") from error

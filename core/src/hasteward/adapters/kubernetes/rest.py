@@ -15,8 +15,17 @@ from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from hasteward.adapters.kubernetes.answers import Request, refusal, unreachable
-from hasteward.ports.kubernetes import ApiConflict, ApiUnavailable, ExecStream, Json, PodRef, Resource
+from hasteward.adapters.kubernetes.answers import Request, clip, refusal, unreachable
+from hasteward.domain.errors import HastewardError
+from hasteward.ports.kubernetes import (
+    ApiConflict,
+    ApiUnauthorized,
+    ApiUnavailable,
+    ExecStream,
+    Json,
+    PodRef,
+    Resource,
+)
 
 Items = list[Json]
 
@@ -191,9 +200,16 @@ class KubernetesApi:
     def _authorization(self) -> str:
         """The Authorization header; empty with a client certificate. Refreshes the token when it is due."""
         with self._refreshing:
-            for identifier in ("BearerToken", "authorization"):
-                if value := self._configuration.get_api_key_with_prefix(identifier):
-                    return str(value)
+            try:
+                for identifier in ("BearerToken", "authorization"):
+                    if value := self._configuration.get_api_key_with_prefix(identifier):
+                        return str(value)
+            except HastewardError:
+                raise
+            except Exception as error:  # the library's refresh hooks raise whatever they meet
+                raise ApiUnauthorized(
+                    f"the credentials could not be refreshed: {clip(str(error))}", hint="log in again"
+                ) from error
         return ""
 
     def _request(
