@@ -101,7 +101,7 @@ def _questions(
     questions: list[Question] = []
     if len(writers) > 1:
         names = ", ".join(member.name for member in writers)
-        count = "two" if len(writers) == 2 else str(len(writers))  # noqa: PLR2004
+        count = "two" if len(writers) == 2 else str(len(writers))  # noqa: PLR2004  said by the words around it
         questions.append(Question(Doubt.TWO_PRIMARIES, f"{count} members accept writes: {names}"))
     questions += _inventory_questions(evidence)
     questions += _role_questions(evidence, writers, primary)

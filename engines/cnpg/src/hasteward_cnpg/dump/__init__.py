@@ -8,6 +8,7 @@ from typing import Any
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import RunFailed
 from hasteward.domain.events import Progress, Warned
+from hasteward.kit.orphans import end_orphans
 from hasteward.kit.sections import SectionWriter
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
@@ -54,6 +55,7 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
     )
     if not context.approve(plan):
         return DumpProof(choice.member, choice.server.version, (), planned_only=True)
+    end_orphans(context, pod)
     for name in excluded:
         context.reporter.emit(Warned("dump.excluded", f"database {name} is not part of the dump"))
     context.reporter.emit(Progress("dump", 0, about=sum(int(row["bytes"] or 0) for row in databases)))

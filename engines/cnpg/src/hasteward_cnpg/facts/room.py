@@ -19,7 +19,7 @@ def parse_memory(text: str) -> int | None:
     lines = [line.split() for line in text.splitlines() if line.split()]
     values = [line[0] for line in lines if len(line) == 1]
     cached = next((line[1] for line in lines if line[0] == "inactive_file" and len(line) > 1), "0")
-    if len(values) != 2 or not all(value.isdigit() for value in (*values, cached)):  # noqa: PLR2004
+    if len(values) != 2 or not all(value.isdigit() for value in (*values, cached)):  # noqa: PLR2004  said by the words around it
         return None
     limit, used = int(values[0]), int(values[1])
     return max(0, limit - max(0, used - int(cached)))
@@ -44,7 +44,7 @@ def parse_df(text: str) -> tuple[Volume, ...]:
     volumes = []
     for line in text.splitlines()[1:]:
         words = line.split()
-        numbers = [index for index, word in enumerate(words) if word.endswith("%") and index >= 4]  # noqa: PLR2004
+        numbers = [index for index, word in enumerate(words) if word.endswith("%") and index >= 4]  # noqa: PLR2004  said by the words around it
         if not numbers or not words[numbers[0] - 1].lstrip("-").isdigit():
             raise ValueError(f"df answered {line!r}")
         at = numbers[0]
@@ -59,7 +59,7 @@ def human(size: int) -> str:
     """Bytes for people, in binary units."""
     value = float(size)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":  # noqa: PLR2004
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"  # noqa: PLR2004
+        if value < 1024 or unit == "GiB":  # noqa: PLR2004  said by the words around it
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"  # noqa: PLR2004  said by the words around it
         value /= 1024
     raise AssertionError("the last unit always returns")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from hasteward.domain.errors import HastewardError, Unproven
 from hasteward.domain.events import StepDone, Warned
 from hasteward.domain.manifest import Section
+from hasteward.kit.orphans import end_orphans
 from hasteward.kit.streaming import upload
 from hasteward.ports.context import EngineContext, RestoreSource
 from hasteward.streams.proof import Algorithm
@@ -37,8 +38,10 @@ class Loader:
         )
 
     def drop_leftovers(self) -> None:
-        """Remove what dead runs were loading."""
+        """End the streams of dead runs and remove what they were loading."""
+        end_orphans(self._context, self._target.pod)
         for name in self._target.leftovers:
+            self._context.check_lease()
             self.script(drop_database(name), f"dropping {name}, left by a dead run,")
             self._context.reporter.emit(StepDone("restore", f"dropped {name}, which a dead run had left"))
 

@@ -107,7 +107,7 @@ def swap(items: Sequence[Item]) -> str:
 def _unchanged(name: str, oid: int) -> str:
     """Fails when the database is no longer the one that was shown in the plan."""
     body = (
-        f"BEGIN IF {oid} <> coalesce((SELECT oid FROM pg_database WHERE datname = {literal(name)}), 0)"  # noqa: S608
+        f"BEGIN IF {oid} <> coalesce((SELECT oid FROM pg_database WHERE datname = {literal(name)}), 0)"  # noqa: S608  quoted
         f" THEN RAISE EXCEPTION 'a database was replaced meanwhile'; END IF; END"
     )
     return f"DO {literal(body)};"

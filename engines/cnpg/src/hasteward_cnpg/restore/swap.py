@@ -108,6 +108,7 @@ def swap_all(context: EngineContext, target: Target) -> None:
 
 
 def _try(context: EngineContext, target: Target) -> None:
+    context.check_lease()
     name = application_name(context, _ROLE)
     argv = [*environment(context, "lock_timeout=30s", role=_ROLE), "sh", "-c", _SCRIPT, "swap"]
     upload(
@@ -126,6 +127,7 @@ def drop_old(context: EngineContext, target: Target) -> list[str]:
     for item in target.items:
         if item.live is None:
             continue
+        context.check_lease()
         what = f"dropping {item.old_name}"
         try:
             run_script(
