@@ -1,0 +1,128 @@
+"""A primary and a replica for the folder, and content worth losing."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import cnpg_kit as kit
+    from cnpg_kit import LocalKubernetes, Server, Stored
+
+
+def _load() -> Any:
+    """In importlib mode the folder is not on the path; the helper is registered by hand."""
+    if "cnpg_kit" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("cnpg_kit", Path(__file__).with_name("cnpg_kit.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["cnpg_kit"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["cnpg_kit"]
+
+
+if not TYPE_CHECKING:
+    kit = _load()
+
+CONTENT = Path(__file__).with_name("content.sql")
+
+
+@pytest.fixture(scope="session")
+def pristine() -> Iterator[Path]:
+    """A data directory as initdb makes it, to copy from."""
+    server = kit.Server("template").init()
+    yield server.data
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def pair(pristine: Path) -> Iterator[dict[str, Server]]:
+    """A primary with a streaming replica, shared; every test leaves them as it found them."""
+    primary = kit.Server("pg-1", pristine).start()
+    replica = kit.Server("pg-2").follow(primary).start()
+    servers = {"pg-1": primary, "pg-2": replica}
+    yield servers
+    replica.remove()
+    primary.remove()
+
+
+@pytest.fixture
+def fresh(pristine: Path) -> Iterator[Server]:
+    """An empty server of the same version."""
+    server = kit.Server("fresh", pristine).start()
+    yield server
+    server.remove()
+
+
+def wipe(server: Server) -> None:
+    """Back to what initdb made."""
+    databases = server.psql(
+        "SELECT quote_ident(datname) FROM pg_database"
+        " WHERE datname NOT IN ('postgres', 'template0', 'template1')"
+    )
+    server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'guest'")
+    for slot in server.psql("SELECT slot_name FROM pg_replication_slots").splitlines():
+        server.psql(f"SELECT pg_drop_replication_slot('{slot}')")
+    for name in databases.splitlines():
+        server.psql(f"ALTER DATABASE {name} IS_TEMPLATE false; DROP DATABASE {name} WITH (FORCE)")
+    roles = server.psql("SELECT quote_ident(rolname) FROM pg_roles WHERE oid > 16383")
+    for role in roles.splitlines():
+        server.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.fixture
+def primary(pair: dict[str, Server]) -> Iterator[Server]:
+    yield pair["pg-1"]
+    wipe(pair["pg-1"])
+
+
+@pytest.fixture
+def api(pair: dict[str, Server], primary: Server) -> LocalKubernetes:
+    """The cluster db/pg of two members, both streaming."""
+    caught_up(pair)
+    return kit.LocalKubernetes(dict(pair), kit.objects_for(["pg-1", "pg-2"], "pg-1"))
+
+
+@pytest.fixture
+def single(pair: dict[str, Server], primary: Server) -> LocalKubernetes:
+    """The same primary as a cluster of one, so that a dump comes from it."""
+    return kit.LocalKubernetes({"pg-1": pair["pg-1"]}, kit.objects_for(["pg-1"], "pg-1"))
+
+
+def caught_up(servers: dict[str, Server]) -> None:
+    """Wait until the replica has replayed everything."""
+    for _ in range(200):
+        primary = servers["pg-1"].psql("SELECT pg_current_wal_lsn()")
+        rows = servers["pg-1"].psql(f"SELECT bool_and(replay_lsn >= '{primary}') FROM pg_stat_replication")
+        if rows == "t":
+            return
+        time.sleep(0.05)
+    raise AssertionError("the replica does not follow")
+
+
+@pytest.fixture
+def filled(primary: Server) -> Server:
+    """The primary with two databases full of everything PostgreSQL can hold, and weird names."""
+    primary.psql(CONTENT.read_text())
+    return primary
+
+
+@pytest.fixture
+def dump() -> Callable[..., Stored]:
+    def make(api: LocalKubernetes, *, run: str = "run1", instance: int | None = None) -> Stored:
+        from hasteward.ports.context import DumpOptions
+        from hasteward_cnpg.plugin import plugin
+
+        sink = kit.MemorySink()
+        context = kit.context_for(api, run=run)
+        proof = plugin.dump(context, kit.CLUSTER, sink, DumpOptions(instance))
+        return kit.stored(sink, proof, run)
+
+    return make
