@@ -159,7 +159,6 @@ def test_of_two_engines_with_one_name_neither_is_used(good: Entry) -> None:
     assert [b.reason for b in found.broken] == ["InvalidInput: 2 installed engines are called 'twin'"] * 2
 
 
-@pytest.mark.xfail(strict=True, reason="plugins.load keeps the commands of an engine it then rejects")
 def test_a_broken_engine_contributes_no_commands() -> None:
     class Talkative(OtherName):
         @hookimpl

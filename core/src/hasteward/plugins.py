@@ -122,9 +122,10 @@ def load(entry_points: Iterable[EntryPoint]) -> Plugins:
             if entry.group == ENGINE_GROUP and names.count(entry.name) > 1:
                 raise InvalidInput(f"{names.count(entry.name)} installed engines are called {entry.name!r}")
             plugin, manager = _register(entry)
-            commands.extend(_commands(manager, plugin))
+            added = _commands(manager, plugin)
             if entry.group == ENGINE_GROUP:
                 engines[entry.name] = _engine(entry, plugin, manager)
+            commands.extend(added)
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a stranger's module raises is its own
             broken.append(Broken(entry.name, entry.value, f"{type(error).__name__}: {error}"))
     return Plugins(engines, tuple(broken), tuple(commands))
