@@ -105,3 +105,7 @@ def _require_linux() -> None:
             hint="run it in a container or on any Linux machine that reaches the cluster",
             code="platform.unsupported",
         )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -61,6 +61,8 @@ def check(name: str, *, force: bool) -> None:
             )
         return
     path = Path(name)
+    if _is_stream(path):
+        return
     if not path.parent.is_dir():
         raise InvalidInput(f"the directory {path.parent} does not exist", code="output.directory")
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -77,6 +79,15 @@ def check(name: str, *, force: bool) -> None:
             )
 
 
+def _is_stream(path: Path) -> bool:
+    """Whether bytes go through it and stay nowhere: ``/dev/null``, a FIFO. Never to be replaced by a file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
 @contextlib.contextmanager
 def opened(name: str, run: str, *, force: bool) -> Iterator[Writer]:
     """Write to `name`; the file is there, complete and on disk, only after the block ended well."""
@@ -86,7 +97,13 @@ def opened(name: str, run: str, *, force: bool) -> Iterator[Writer]:
             sys.stdout.buffer.flush()
         return
     path = Path(name)
-    part = path.with_name(f".{path.name}.{run}.part")
+    if _is_stream(path):
+        with _as_failure(name):
+            stream = path.open("wb")
+        with stream:
+            yield from _filled(stream, name)
+        return
+    part = path.with_name(f".hasteward-{run}.part")
     with _as_failure(name):
         # readable for us alone: a dump holds everything, password hashes too
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -93,18 +93,21 @@ def _shown(default: object) -> str:
     return str(int(default)) if isinstance(default, float) else str(default)
 
 
-def _completer(setting: Setting) -> Callable[[str], list[str]] | None:
-    if setting.choices:
-        return lambda incomplete: [word for word in setting.choices if word.startswith(incomplete)]
+def _offer(words: Callable[[], Sequence[str]]) -> Callable[[Any, Any, str], list[str]]:
+    """A completion that offers the words that begin like what was typed."""
+    return lambda _context, _arguments, typed: [word for word in words() if word.startswith(typed)]
+
+
+def _completer(setting: Setting) -> Callable[[Any, Any, str], list[str]] | None:
     if setting.name == "engine":
-        return _installed_engines
-    return None
+        return _offer(_installed_engines)
+    return _offer(lambda: setting.choices) if setting.choices else None
 
 
-def _installed_engines(incomplete: str) -> list[str]:
+def _installed_engines() -> list[str]:
     from hasteward.plugins import installed_entry_points, load
 
-    return [name for name in sorted(load(installed_entry_points()).engines) if name.startswith(incomplete)]
+    return sorted(load(installed_entry_points()).engines)
 
 
 class VerbCommand(TyperCommand):
@@ -123,7 +126,7 @@ class VerbCommand(TyperCommand):
                     type=str,
                     required=True,
                     metavar="|".join(choices),
-                    autocompletion=lambda incomplete: [one for one in choices if one.startswith(incomplete)],
+                    autocompletion=_offer(lambda: choices),
                 ),
             )
         super().__init__(

@@ -120,7 +120,7 @@ def export(data: ExportData, paint: Paint) -> Lines:
 
 def backups(data: BackupsData, paint: Paint) -> Lines:
     """One line per snapshot, newest first."""
-    if not data.snapshots:
+    if not data.backups:
         yield "No snapshot matches."
         return
     rows = [
@@ -134,7 +134,7 @@ def backups(data: BackupsData, paint: Paint) -> Lines:
             size(one.size),
             paint.good("proven") if one.proven else paint.warn("unproven"),
         )
-        for one in data.snapshots
+        for one in data.backups
     ]
     header = ("ID", "TIME", "TYPE", "NAMESPACE", "CLUSTER", "ENGINE", "SIZE", "PROOF")
     yield from table(header, rows, right=("SIZE",))

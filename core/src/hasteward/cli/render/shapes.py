@@ -162,7 +162,7 @@ class BackupsData(Shape):
     """Newest first."""
 
     repository: str
-    snapshots: tuple[SnapshotData, ...]
+    backups: tuple[SnapshotData, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,226 @@
+# ruff: noqa: ARG002 - a toy engine has no use for everything a hook is given
+"""The real `main`, on fakes of the ports."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hasteward import CommandSpec, EngineSpec, hookimpl
+from hasteward.cli.main import main
+from hasteward.config.resolve import Settings
+from hasteward.domain.capability import Capability, EngineInfo, Supported, Unsupported
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.events import Progress, Warned
+from hasteward.domain.plan import Plan, Reversal, Step
+from hasteward.domain.report import Assessment, Authority, Diagnosis, Health, Severity, TriageReport
+from hasteward.hookspecs import ENGINE_GROUP, PLUGIN_GROUP
+from hasteward.kit.sections import SectionWriter
+from hasteward.ports.context import (
+    DumpOptions,
+    DumpProof,
+    DumpSink,
+    EngineContext,
+    RestoreOptions,
+    RestoreOutcome,
+    RestoreSource,
+)
+from hasteward.streams.proof import Algorithm
+from hasteward.testing.clock import VirtualClock
+from hasteward.testing.kubernetes import FakeKubernetes, Result
+from hasteward.testing.repository import FakeRepository
+from hasteward.wiring import Factories, Secret
+
+DUMP = b"-- head\n" + b"row\n" * 3000
+
+
+class Toy(EngineSpec):
+    """Does everything; a test may break it by putting an error into `trouble`."""
+
+    def __init__(self) -> None:
+        self.trouble: BaseException | Callable[[], None] | None = None
+        self.healthy = True
+        self.gives_up: tuple[str, ...] = ("what is live in box",)
+        self.options: list[Any] = []
+        self.tuning: list[float] = []
+
+    def _stumble(self) -> None:
+        if isinstance(self.trouble, BaseException):
+            raise self.trouble
+        if self.trouble is not None:
+            self.trouble()
+
+    @hookimpl
+    def info(self) -> EngineInfo:
+        able = dict.fromkeys((Capability.TRIAGE, Capability.DUMP, Capability.RESTORE), Supported())
+        no = {Capability.HEAL: Unsupported("not written yet")}
+        return EngineInfo("toy", "a toy", "toy.txt", "toy-1", able | no)
+
+    @hookimpl
+    def triage(self, context: EngineContext, cluster: ClusterRef) -> TriageReport:
+        self._stumble()
+        health = Health.HEALTHY if self.healthy else Health.DOWN
+        members = (Assessment("box-1", "primary", health, ("it answers",), ("its disk",)),)
+        found = Diagnosis(
+            "toy.down", Severity.CRITICAL, "the toy is down", ("no answer",), "wind it up", "box-1"
+        )
+        diagnoses = () if self.healthy else (found,)
+        return TriageReport(cluster, Authority.PROVABLE, "one member holds all", members, diagnoses)
+
+    @hookimpl
+    def dump(
+        self, context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: DumpOptions
+    ) -> DumpProof:
+        self.options.append(options)
+        self.tuning.append(context.tuning.stall_seconds)
+        if not context.approve(Plan("dump the toy", (Step("read it"),), notes=("it is small",))):
+            return DumpProof("box-1", "1", (), planned_only=True)
+        writer = SectionWriter(context, sink, Algorithm.BLAKE2B_256)
+        writer.text("body", "box", DUMP)
+        context.reporter.emit(Warned("toy.worn", "the toy is worn"))
+        context.reporter.emit(Progress("dump", 10, 20))
+        self._stumble()
+        return DumpProof("box-1", "1", writer.sections)
+
+    @hookimpl
+    def restore(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, options: RestoreOptions
+    ) -> RestoreOutcome:
+        self.options.append(options)
+        plan = Plan("swap the toy", (Step("swap it", Reversal.REVERSIBLE),), self.gives_up)
+        if not context.approve(plan):
+            return RestoreOutcome(planned_only=True)
+        self._stumble()
+        return RestoreOutcome(("box",), ("box_old",), ("it answers",))
+
+
+class Extra:
+    """A plugin that brings a command; its target is this very file's `extra`."""
+
+    @hookimpl
+    def commands(self) -> tuple[CommandSpec, ...]:
+        return (CommandSpec("extra", "Something more.", "toy_commands:extra"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    name: str
+    group: str
+    what: Any
+
+    @property
+    def value(self) -> str:
+        return f"{self.name}_module"
+
+    def load(self) -> Any:
+        if isinstance(self.what, Exception):
+            raise self.what
+        return self.what
+
+
+@dataclass(slots=True)
+class Done:
+    """What a run of `main` left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.out)
+        return document
+
+    @property
+    def data(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.envelope["data"]
+        return data
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass(slots=True)
+class Cli:
+    """Runs `main` on fakes."""
+
+    capture: pytest.CaptureFixture[str]
+    toy: Toy = field(default_factory=Toy)
+    repository: FakeRepository = field(default_factory=FakeRepository)
+    kubernetes: FakeKubernetes = field(default_factory=lambda: FakeKubernetes(lambda *_: Result()))
+    entries: list[Entry] = field(default_factory=list)
+    secrets: list[Secret] = field(default_factory=list)
+    server: str = "v1.31.4"
+    connected: int = 0
+
+    def __post_init__(self) -> None:
+        self.entries = [Entry("toy", ENGINE_GROUP, self.toy), Entry("extra", PLUGIN_GROUP, Extra())]
+
+    def _kubernetes(self, _settings: Settings) -> FakeKubernetes:
+        self.connected += 1
+        return self.kubernetes
+
+    def _repository(self, _settings: Settings, secret: Secret) -> FakeRepository:
+        self.secrets.append(secret)
+        return self.repository
+
+    @property
+    def factories(self) -> Factories:
+        return Factories(
+            entry_points=lambda: list(self.entries),
+            kubernetes=self._kubernetes,
+            repository=self._repository,
+            server_version=lambda _: self.server,
+            clock=VirtualClock,
+        )
+
+    def __call__(self, *argv: str) -> Done:
+        self.capture.readouterr()
+        code = main(argv, self.factories)
+        out, err = self.capture.readouterr()
+        return Done(code, out, err)
+
+
+CLUSTER = ("-e", "toy", "-n", "db", "-c", "box")
+STORE = ("--backups-path", "/nowhere/store")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("HASTEWARD", "RESTIC", "XDG_", "KUBE")) or name == "NO_COLOR":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RESTIC_PASSWORD", "open sesame")
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(capsys)
+
+
+@pytest.fixture
+def where() -> Sequence[str]:
+    return CLUSTER
+
+
+@pytest.fixture
+def there() -> Sequence[str]:
+    return (*CLUSTER, *STORE)
+
+
+@pytest.fixture
+def store() -> Sequence[str]:
+    return STORE
+
+
+@pytest.fixture
+def dump_bytes() -> bytes:
+    return DUMP

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hasteward.domain.snapshot import Snapshot, SnapshotTags
+from hasteward.ports.kubernetes import ApiUnavailable
+
+ANSI = re.compile(r"\x1b\[")
+
+
+def backed_up(cli: Any, there: tuple[str, ...], *more: str) -> str:
+    snapshot: str = cli("backup", *there, *more, "--output", "json").data["snapshot"]
+    return snapshot
+
+
+def test_backup_says_what_exists_now_and_how_to_get_it_back(cli: Any, there: tuple[str, ...]) -> None:
+    done = cli("backup", *there)
+
+    assert done.code == 0
+    assert not ANSI.search(done.out + done.err)
+    snapshot = next(one for one in cli.repository.listed if one.tags.type == "backup")
+    assert snapshot.short_id in done.out
+    assert "db/box/toy.txt" in done.out
+    assert "11.7 KiB" in done.out
+    assert f"hasteward restore -e toy -c box -n db --snapshot {snapshot.short_id}" in done.out
+    assert "Plan: dump the toy" in done.err
+    assert "warning: the toy is worn" in done.err
+
+
+def test_the_answer_alone_is_on_standard_output(cli: Any, there: tuple[str, ...]) -> None:
+    done = cli("backup", *there)
+
+    assert "Plan" not in done.out
+    assert "warning" not in done.out
+    assert "repository:" not in done.out
+
+
+def test_backup_data(cli: Any, there: tuple[str, ...], dump_bytes: bytes) -> None:
+    data = cli("backup", *there, "--output", "json").data
+
+    assert data["cluster"] == {"engine": "toy", "namespace": "db", "name": "box"}
+    assert data["path"] == "db/box/toy.txt"
+    assert data["size"] == len(dump_bytes)
+    assert data["sections"] == 1
+    assert data["dryRun"] is False
+    assert data["plan"]["steps"] == [{"text": "read it", "reversal": "read-only"}]
+
+
+def test_backup_of_one_member_is_a_diverged_capture(cli: Any, there: tuple[str, ...]) -> None:
+    data = cli("backup", *there, "-i", "2", "--output", "json").data
+
+    assert (data["type"], data["path"]) == ("diverged", "db/box/2-toy.txt")
+    assert cli.toy.options[0].instance == 2
+
+
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_a_dry_run_prints_the_plan_and_changes_nothing(verb: str, cli: Any, there: tuple[str, ...]) -> None:
+    backed_up(cli, there)
+    before = list(cli.repository.listed)
+    writes = list(cli.kubernetes.writes)
+
+    done = cli(verb, *there, "--dry-run")
+
+    assert done.code == 0
+    assert "Plan: " in done.out
+    assert "nothing was changed" in done.out
+    assert "Plan" not in done.err
+    assert cli.repository.listed == before
+    assert cli.kubernetes.writes == writes
+
+
+def test_a_dry_run_has_its_plan_in_json_too(cli: Any, there: tuple[str, ...]) -> None:
+    done = cli("backup", *there, "--dry-run", "--output", "json")
+
+    assert done.data["dryRun"] is True
+    assert done.data["plan"]["title"] == "dump the toy"
+    assert done.data["plan"]["notes"] == ["it is small"]
+    assert "Plan" not in done.err
+
+
+def test_restore_needs_a_yes_for_what_it_gives_up(cli: Any, there: tuple[str, ...]) -> None:
+    backed_up(cli, there)
+
+    done = cli("restore", *there, "--output", "json")
+
+    assert done.code == 21
+    assert done.envelope["errors"][0]["code"] == "gate.yes"
+    assert "what is live in box" in done.err
+    assert "--yes" in done.err
+
+
+@pytest.mark.parametrize("way", ["--yes", "-y", "HASTEWARD_YES"])
+def test_every_yes_counts(
+    way: str, cli: Any, there: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backed_up(cli, there)
+    if way.startswith("-"):
+        done = cli("restore", *there, way)
+    else:
+        monkeypatch.setenv(way, "1")
+        done = cli("restore", *there)
+
+    assert done.code == 0, done.err
+    assert "live now: box" in done.out
+    assert "kept:     box_old" in done.out
+
+
+def test_restore_needs_no_yes_when_nothing_is_given_up(cli: Any, there: tuple[str, ...]) -> None:
+    backed_up(cli, there)
+    cli.toy.gives_up = ()
+
+    assert cli("restore", *there).code == 0
+
+
+def test_restore_passes_its_options_on(cli: Any, there: tuple[str, ...]) -> None:
+    snapshot = backed_up(cli, there, "-i", "3")
+
+    argv = (
+        "--snapshot",
+        snapshot,
+        "-i",
+        "3",
+        "--database",
+        "a",
+        "--database",
+        "b",
+        "--no-keep-old",
+        "-f",
+        "-y",
+    )
+    done = cli("restore", *there, *argv)
+
+    assert done.code == 0, done.err
+    options = cli.toy.options[-1]
+    assert (options.instance, options.databases) == (3, ("a", "b"))
+    assert (options.keep_old, options.force) == (False, True)
+
+
+def test_deadlines_reach_the_engine(cli: Any, there: tuple[str, ...]) -> None:
+    cli("backup", *there, "--stall-timeout", "12.5")
+
+    assert cli.toy.tuning == [12.5]
+
+
+def test_flags_may_stand_before_the_verb(cli: Any, there: tuple[str, ...]) -> None:
+    assert cli(*there, "--dry-run", "backup").out.startswith("Plan: ")
+    assert cli(*there, "-n", "wrong", "backup", "-n", "db", "--output", "json").data["path"].startswith("db/")
+
+
+def test_triage_shows_verdict_members_and_findings(cli: Any, where: tuple[str, ...]) -> None:
+    cli.toy.healthy = False
+
+    done = cli("triage", *where)
+
+    lines = done.out.splitlines()
+    assert lines[0] == "db/box (toy): not healthy; the newest data is proven"
+    assert lines[1] == "  because one member holds all"
+    assert "MEMBER  ROLE     HEALTH  EVIDENCE" in lines
+    assert "box-1   primary  down    it answers" in lines
+    assert "                         not known: its disk" in lines
+    assert "critical box-1: the toy is down [toy.down]" in lines
+    assert "  - no answer" in lines
+    assert "  next: wind it up" in lines
+
+
+def test_triage_data(cli: Any, where: tuple[str, ...]) -> None:
+    done = cli("triage", *where, "--output", "json")
+
+    assert done.data["healthy"] is True
+    assert done.data["authorityReason"] == "one member holds all"
+    assert done.data["members"][0]["missing"] == ["its disk"]
+
+
+def test_triage_needs_no_repository(
+    cli: Any, where: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RESTIC_PASSWORD")
+
+    assert cli("triage", *where).code == 0
+    assert cli.secrets == []
+
+
+def foreign(name: str) -> Snapshot:
+    tags = SnapshotTags(engine="other", cluster="old", namespace="attic", type="backup")
+    return Snapshot(name * 64, datetime(2020, 1, 1, tzinfo=UTC), "attic/old/x.sql", tags, "t", None)
+
+
+def test_get_backups_lists_without_engine_or_cluster(
+    cli: Any, there: tuple[str, ...], store: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    backed_up(cli, there)
+    cli.repository.listed.append(foreign("e"))
+
+    done = cli("get", "backups", *store)
+
+    header, newest, oldest = done.out.splitlines()
+    assert header.split() == ["ID", "TIME", "TYPE", "NAMESPACE", "CLUSTER", "ENGINE", "SIZE", "PROOF"]
+    assert newest.split()[-3:] == ["11.7", "KiB", "proven"]
+    assert oldest.split()[-2:] == ["?", "unproven"]
+    assert cli.connected == 1, "listing needs no API"
+
+
+@pytest.mark.parametrize(
+    ("flags", "count"),
+    [
+        ((), 3),
+        (("-t", "backup"), 2),
+        (("-t", "diverged"), 1),
+        (("-t", "all"), 3),
+        (("-n", "attic"), 1),
+        (("-n", "db"), 2),
+        (("-c", "box"), 2),
+        (("-e", "other"), 1),
+        (("-A",), 3),
+        (("-n", "elsewhere"), 0),
+    ],
+)
+def test_get_backups_filters(
+    flags: tuple[str, ...], count: int, cli: Any, there: tuple[str, ...], store: tuple[str, ...]
+) -> None:
+    backed_up(cli, there)
+    backed_up(cli, there, "-i", "1")
+    cli.repository.listed.append(foreign("e"))
+
+    assert len(cli("get", "backups", *store, *flags, "--output", "json").data["backups"]) == count
+
+
+def test_all_namespaces_overrides_the_environment_but_not_a_flag(
+    cli: Any, store: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.repository.listed.append(foreign("e"))
+    monkeypatch.setenv("HASTEWARD_NAMESPACE", "db")
+
+    assert cli("get", "backups", *store, "--output", "json").data["backups"] == []
+    assert len(cli("get", "backups", *store, "-A", "--output", "json").data["backups"]) == 1
+    assert cli("get", "backups", *store, "-A", "-n", "db").code == 3
+
+
+def test_get_backups_says_when_there_is_none(cli: Any, store: tuple[str, ...]) -> None:
+    assert cli("get", "backups", *store).out == "No snapshot matches.\n"
+
+
+def test_init_creates_once(cli: Any, store: tuple[str, ...]) -> None:
+    cli.repository.exists = False
+
+    planned = cli("init", *store, "--dry-run")
+    assert planned.code == 0
+    assert "Plan: create a repository" in planned.out
+    assert cli.repository.exists is False
+
+    done = cli("init", *store)
+    assert done.code == 0
+    assert "f" * 64 in done.out
+    assert cli("init", *store).code == 3
+    assert cli("init", *store, "--dry-run").code == 3
+
+
+def test_engines_lists_what_each_can_do(cli: Any) -> None:
+    cli.entries.append(type(cli.entries[0])("sick", cli.entries[0].group, ImportError("no module")))
+
+    done = cli("engines")
+
+    assert done.code == 0
+    assert re.search(r"^toy +yes +no +no +yes +yes +a toy$", done.out, re.MULTILINE)
+    assert "toy: no heal: not written yet" in done.out
+    assert "broken sick (sick_module): ImportError: no module" in done.out
+
+
+def test_doctor_names_what_is_wrong(cli: Any, store: tuple[str, ...], tmp_path: Path) -> None:
+    restic = tmp_path / "bin" / "restic"
+    restic.parent.mkdir()
+    restic.write_text('#!/bin/sh\necho \'{"message_type":"version","version":"0.19.0"}\'\n')
+    restic.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(restic.parent), prepend=":")
+
+        done = cli("doctor", *store, "-n", "db", "--output", "json")
+        assert done.code == 0, done.out
+        states = {check["name"]: check["state"] for check in done.data["checks"]}
+        assert states == dict.fromkeys(
+            ("system", "python", "restic", "repository", "kubernetes", "rights", "engines"), "ok"
+        )
+
+        cli.kubernetes.denied = {("create", "pods/exec")}
+        done = cli("doctor", "-n", "db")
+        assert done.code == 4
+        assert "create pods/exec" in done.out
+
+        cli.server = "v1.29.9"
+        assert "1.30 or newer is needed" in cli("doctor").out
+
+
+def test_doctor_survives_an_api_that_is_away(cli: Any) -> None:
+    def away(_call: str) -> None:
+        raise ApiUnavailable("nobody answers", hint="is it up?")
+
+    cli.kubernetes.on_call = away
+    done = cli("doctor")
+
+    assert done.code == 4
+    assert "nobody answers" in done.out
+    assert "next: is it up?" in done.out
+    assert done.out.splitlines()[-1].endswith("found.")
+
+
+def test_version(cli: Any) -> None:
+    assert cli("version").out.startswith("hasteward 0.")
+    assert cli("--version").out.startswith("hasteward 0.")
+    assert set(cli("version", "--output", "json").data) == {"version", "python", "system"}
