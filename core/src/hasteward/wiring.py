@@ -105,12 +105,15 @@ class Remembered:
         self._repository = repository
         self._location = location
         self._check = check
+        self._info: RepositoryInfo | None = None
 
     def open(self) -> RepositoryInfo:
-        """Prove that it exists, that the password fits, and that it is the same one."""
-        info = self._repository.open()
-        self._check(self._location, info.id)
-        return info
+        """Prove that it exists, that the password fits, and that it is the same one; once per run."""
+        if self._info is None:
+            info = self._repository.open()
+            self._check(self._location, info.id)
+            self._info = info
+        return self._info
 
     def init(self) -> RepositoryInfo:
         """Create it and remember its id."""

@@ -8,6 +8,7 @@ import pytest
 
 from hasteward.config.resolve import resolve
 from hasteward.domain.errors import InvalidInput, Refused
+from hasteward.ports.kubernetes import ApiForbidden, ApiUnavailable
 from hasteward.testing.repository import FakeRepository
 from hasteward.wiring import Lazy, Remembered, Secret, repository_password
 
@@ -100,7 +101,53 @@ def test_another_repository_at_the_same_place_is_refused() -> None:
     store = FakeRepository(exists=False)
     remembered = Remembered(store, "/place", check)
     assert remembered.init().id == remembered.open().id == seen["/place"]
+    assert remembered.snapshots() == []
     seen["/place"] = "another"
     with pytest.raises(Refused):
-        remembered.open()
-    assert remembered.snapshots() == []
+        Remembered(store, "/place", check).open()
+
+
+def test_a_repository_is_opened_once_per_run() -> None:
+    calls: list[str] = []
+    remembered = Remembered(FakeRepository(on_call=calls.append), "/place", lambda *_: None)
+
+    assert remembered.open() == remembered.open()
+    assert calls == ["open"]
+
+
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_a_right_that_is_missing_is_named_before_anything_happens(
+    verb: str, cli: Any, there: tuple[str, ...]
+) -> None:
+    cli.kubernetes.denied = {("create", "pods/exec"), ("update", "leases")}
+
+    done = cli(verb, *there)
+
+    assert done.code == 4
+    assert "create pods/exec, update leases.coordination.k8s.io" in done.err
+    assert cli.toy.options == []
+
+
+@pytest.mark.parametrize("verb", ["backup", "triage"])
+def test_an_api_that_is_away_is_told_before_the_engine_begins(
+    verb: str, cli: Any, there: tuple[str, ...]
+) -> None:
+    def away(_call: str) -> None:
+        raise ApiUnavailable("nobody answers")
+
+    cli.kubernetes.on_call = away
+    done = cli(verb, *(there if verb == "backup" else there[:6]))
+
+    assert done.code == 4
+    assert "error: nobody answers" in done.err
+    assert cli.toy.options == []
+
+
+def test_a_server_that_does_not_let_us_ask_is_no_reason_to_stop(cli: Any, there: tuple[str, ...]) -> None:
+    def mute(call: str) -> None:
+        if call.startswith("may"):
+            raise ApiForbidden("no questions")
+
+    cli.kubernetes.on_call = mute
+
+    assert cli("backup", *there).code == 0

@@ -30,11 +30,13 @@ def _run(session: Session) -> Answer:
     cluster = session.cluster()
     repository = session.wiring.repository
 
+    from hasteward.cli import preflight
     from hasteward.cli.render import human
     from hasteward.cli.render.shapes import BackupData
     from hasteward.domain.snapshot import SnapshotType
     from hasteward.pipelines.backup import BackupOptions, backup
 
+    preflight.require(session)
     instance = session.settings.integer("instance")
     kind = SnapshotType.BACKUP if instance is None else SnapshotType.DIVERGED
     options = BackupOptions(type=kind, instance=instance)

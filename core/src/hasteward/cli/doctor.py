@@ -57,11 +57,11 @@ def _restic(session: Session) -> Iterator[CheckData]:
 
 
 def _cluster(session: Session) -> Iterator[CheckData]:
-    from hasteward.ports.kubernetes import PODS
+    from hasteward.cli.preflight import connect
 
     namespace = session.settings.text("namespace")
     try:
-        session.wiring.kubernetes.may("list", PODS, namespace)
+        connect(session)
         version = session.wiring.factories.server_version(session.settings)
     except Exception as error:  # noqa: BLE001  whatever a broken kubeconfig or library raises is a finding
         yield _problem("kubernetes", error)
@@ -76,27 +76,17 @@ def _cluster(session: Session) -> Iterator[CheckData]:
 
 
 def _rights(session: Session, namespace: str) -> Iterator[CheckData]:
-    from hasteward.ports.kubernetes import LEASES, PODS
+    from hasteward.cli.preflight import missing_rights
 
     if not namespace:
-        yield _check(
-            "rights", "skipped", "they are given per namespace", "give --namespace to have them checked"
-        )
+        text = "they are given per namespace"
+        yield _check("rights", "skipped", text, "give --namespace to have them checked")
         return
-    wanted = (
-        *((verb, PODS, "") for verb in ("get", "list")),
-        *((verb, PODS, "exec") for verb in ("get", "create")),
-        *((verb, LEASES, "") for verb in ("get", "create", "update")),
-    )
-    missing = []
-    for verb, resource, subresource in wanted:
-        try:
-            allowed = session.wiring.kubernetes.may(verb, resource, namespace, subresource)
-        except HastewardError as error:
-            yield _problem("rights", error)
-            return
-        if not allowed:
-            missing.append(f"{verb} {resource.title}{'/' + subresource if subresource else ''}")
+    try:
+        missing = missing_rights(session.wiring.kubernetes, namespace)
+    except HastewardError as error:
+        yield _problem("rights", error)
+        return
     if missing:
         text = f"missing in namespace {namespace}: {', '.join(missing)}"
         yield _check("rights", "problem", text, "bind the role for backups in that namespace")

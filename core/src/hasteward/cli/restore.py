@@ -21,11 +21,13 @@ def _run(session: Session) -> Answer:
     cluster = session.cluster()
     repository = session.wiring.repository
 
+    from hasteward.cli import preflight
     from hasteward.cli.render import human
     from hasteward.cli.render.shapes import RestoreData
     from hasteward.pipelines.restore import RestoreRequest, restore
     from hasteward.ports.context import RestoreOptions
 
+    preflight.require(session)
     request = RestoreRequest(
         snapshot=settings.text("snapshot"),
         options=RestoreOptions(

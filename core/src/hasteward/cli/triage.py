@@ -41,9 +41,11 @@ def _run(session: Session) -> Answer:
     engine = session.engine(Capability.TRIAGE)
     cluster = session.cluster()
 
+    from hasteward.cli import preflight
     from hasteward.cli.render import human
     from hasteward.pipelines.triage import triage
 
+    preflight.connect(session)
     report = triage(engine, session.wiring.context(), cluster)
     code = ExitCode.OK if report.healthy else ExitCode.UNHEALTHY
     return Answer(data_of(report), human.triage, code)
