@@ -58,7 +58,7 @@ def run(
     return asyncio.run(talk())
 
 
-def eventually(check: Callable[[], bool], limit: float = 5.0) -> None:
+def eventually(check: Callable[[], bool], limit: float = 15.0) -> None:
     """Wait till a check holds."""
     deadline = time.monotonic() + limit
     while not check():
@@ -186,16 +186,18 @@ def test_an_exec_is_the_leader_of_its_own_session_in_the_container(lab: Lab) -> 
 
 
 def test_a_client_that_leaves_gives_a_clean_end_of_file(lab: Lab) -> None:
+    def size() -> bytes:
+        return lab.exec("pg-1", ["sh", "-c", "wc -c < /controller/tmp/up"]).stdout.strip()
+
     async def talk() -> Any:
         script = "cat > /controller/tmp/up; echo done >> /controller/tmp/up"
         async with lab.client.open_exec("pg-1", ["sh", "-c", script], stdin=True) as socket:
             await socket.send_bytes(b"\x00" + b"a" * 1000)
-            await asyncio.sleep(0.2)
+            await asyncio.to_thread(eventually, lambda: size() == b"1000")
             socket._response.connection.transport.abort()
 
     asyncio.run(talk())
-    size = ["sh", "-c", "wc -c < /controller/tmp/up"]
-    eventually(lambda: lab.exec("pg-1", size).stdout.strip() == b"1005")
+    eventually(lambda: size() == b"1005")
     lab.exec("pg-1", ["rm", "/controller/tmp/up"])
 
 

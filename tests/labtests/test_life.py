@@ -34,7 +34,7 @@ def traces(name: str) -> list[str]:
     return found + [line for line in Path("/proc/mounts").read_text().splitlines() if root in line]
 
 
-def eventually(check: Callable[[], bool], limit: float = 10.0) -> None:
+def eventually(check: Callable[[], bool], limit: float = 20.0) -> None:
     deadline = time.monotonic() + limit
     while not check():
         assert time.monotonic() < deadline, "it never came to that"

@@ -14,7 +14,7 @@ from hasteward_lab.state import LabError
 pytestmark = pytest.mark.servers
 
 
-def eventually(check: Callable[[], bool], limit: float = 10.0) -> None:
+def eventually(check: Callable[[], bool], limit: float = 20.0) -> None:
     """Wait till a check holds."""
     deadline = time.monotonic() + limit
     while not check():

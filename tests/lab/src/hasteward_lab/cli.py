@@ -15,7 +15,7 @@ from hasteward_lab.state import LabError, all_labs, state_dir
 
 DEFAULT_NAME = "lab"
 _NOT_YET: dict[str, Any] = {"state": {"waiting": {}}, "ready": False, "restartCount": 0}
-EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 4
+EXIT_FAILED, EXIT_USAGE, EXIT_MISSING, EXIT_INTERRUPTED = 1, 2, 4, 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     except LabError as error:
         _tell(f"hasteward lab: {error}")
         return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 def _tell(text: str) -> None:
