@@ -15,9 +15,14 @@ from typing import Any
 
 import pytest
 
+from hasteward.cli.render.console import Console, Mode
+from hasteward.cli.render.journal import Journal
+from hasteward.cli.render.progress import LineMeter, of_about
 from hasteward.cli.render.schema import schema
 from hasteward.cli.render.shapes import DATA
 from hasteward.cli.verb import VERBS
+from hasteward.domain.events import Progress
+from hasteward.testing.clock import VirtualClock
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
 HEAD = ("schemaVersion", "command", "runId", "success", "exitCode", "timestamp", "durationMs")
@@ -115,9 +120,6 @@ def test_json_is_alone_on_standard_output(
 
 
 def test_progress_without_a_terminal_is_a_line_every_ten_seconds() -> None:
-    from hasteward.cli.render.progress import LineMeter
-    from hasteward.domain.events import Progress
-
     said: list[str] = []
     now = 0.0
 
@@ -134,6 +136,27 @@ def test_progress_without_a_terminal_is_a_line_every_ten_seconds() -> None:
         "dump: 20.0 MiB of about 3.0 GiB, 1.0 MiB/s, 20.0 s",
         "dump: 30.0 MiB of about 3.0 GiB, 1.0 MiB/s, 30.0 s",
     ]
+
+
+def test_the_last_estimate_of_a_phase_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = VirtualClock()
+    journal = Journal(Console(Mode.JSONL), "backup", "0" * 16, now=clock.now, monotonic=clock.monotonic)
+    for event in (Progress("dump", 0, 20), Progress("dump", 10), Progress("other", 5)):
+        journal.emit(event)
+        clock.sleep(5)
+
+    assert [json.loads(line)["about"] for line in capsys.readouterr().out.splitlines()] == [20, 20, None]
+    assert of_about(Progress("dump", 5, 20)) == "5 B of about 20 B"
+    assert of_about(Progress("dump", 5, 4)) == of_about(Progress("dump", 5)) == "5 B"
+
+
+def test_verbose_tells_the_run_the_settings_and_the_time(cli: Any, there: tuple[str, ...]) -> None:
+    err = cli("backup", *there, "-v").err
+
+    assert "] cluster = box   (from --cluster)" in err
+    assert "] restic_password = ***   (from RESTIC_PASSWORD)" in err
+    assert "sesame" not in err
+    assert re.search(r"^\[ +0\.000\] run [0-9a-f]{16}: hasteward backup$", err, re.MULTILINE)
 
 
 def in_a_terminal(script: str, tmp_path: Path, typed: bytes = b"") -> tuple[int, str, str]:

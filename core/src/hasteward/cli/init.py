@@ -26,7 +26,8 @@ def _run(session: Session) -> Answer:
             Step("create it and remember its id on this machine", Reversal.REVERSIBLE),
         ),
     )
-    if not session.approve(plan):
+    if session.dry_run:
+        session.approve(plan)
         try:
             found = repository.open()
         except RepositoryMissing:

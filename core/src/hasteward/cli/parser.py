@@ -158,8 +158,9 @@ class VerbCommand(TyperCommand):
 
 
 def _epilog(verb: Verb) -> str:
-    codes = [f"{code.value} {text}" for code, text in verb.exit_codes.items()]
-    return f"Exit status: {'; '.join(['0 done', *codes])}; others as in the manual." if codes else ""
+    texts: dict[int, str] = {0: "done", 1: "failed", 2: "usage", 130: "interrupted"}
+    texts.update({code.value: text for code, text in verb.exit_codes.items()})
+    return f"Exit status: {'; '.join(f'{code} {texts[code]}' for code in sorted(texts))}."
 
 
 class ContributedCommand(TyperCommand):

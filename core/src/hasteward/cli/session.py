@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hasteward.cli.render.console import Console
 from hasteward.cli.render.journal import Journal
 from hasteward.cli.render.shapes import ClusterData
-from hasteward.config.resolve import Settings
+from hasteward.config.resolve import Origin, Settings
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import InvalidInput, Refused
 from hasteward.domain.events import Planned, Warned
@@ -54,6 +54,10 @@ class Session:
             monotonic=clock.monotonic,
             dry_run=self.dry_run,
         )
+        self.journal.detail(f"run {self.run.id}: hasteward {command}")
+        for one in settings.all():
+            if one.origin is not Origin.DEFAULT:
+                self.journal.detail(f"{one.setting.name} = {one.shown}   (from {one.place})")
         if settings.file.exposed:
             text = f"{settings.file.path} holds a secret and others can read it"
             self.journal.emit(Warned("config.exposed", text))

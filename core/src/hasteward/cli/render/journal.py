@@ -42,10 +42,12 @@ class Journal:
         self._head = {"command": command, "run": run}
         self._now = now
         self._monotonic = monotonic
+        self._begun = monotonic()
         self._dry_run = dry_run
         self._lock = threading.RLock()
         self._shown: tuple[str, float] = ("", 0.0)
         self._meter: Meter = LiveMeter(console) if console.live else LineMeter(console.note, monotonic)
+        self._about: dict[str, int] = {}
         self.warnings: list[WarningData] = []
         self.plan: PlanData | None = None
 
@@ -53,7 +55,9 @@ class Journal:
         """Take one event."""
         # a closed terminal must not end a backup, and the caller may be the thread that renews the Lease
         with self._lock, contextlib.suppress(OSError, ValueError):
-            if isinstance(event, Warned):
+            if isinstance(event, Progress):
+                event = self._estimated(event)
+            elif isinstance(event, Warned):
                 self.warnings.append(WarningData(event.code, event.text))
             elif isinstance(event, Planned):
                 self.plan = plan_data(event.plan)
@@ -61,6 +65,13 @@ class Journal:
                 self._line(event)
             else:
                 self._text(event)
+
+    def _estimated(self, event: Progress) -> Progress:
+        """The event with the last estimate of its phase: who counts the bytes is not who estimates them."""
+        if event.about is not None:
+            self._about[event.phase] = event.about
+            return event
+        return Progress(event.phase, event.done, self._about.get(event.phase))
 
     def close(self) -> None:
         """Take the progress line away before the answer or an error is printed."""
@@ -73,10 +84,8 @@ class Journal:
             return
         self._meter.close()
         match event:
-            case PhaseStarted():
-                self._console.note(f"{event.phase}: {event.text}")
-            case StepDone():
-                self._console.note(f"{event.phase}: {event.text}")
+            case PhaseStarted() | StepDone():
+                self._console.note(f"{self._elapsed()}{event.phase}: {event.text}")
             case Warned():
                 self._console.warning(event.text)
             case Planned() if not self._dry_run and self.plan is not None:
@@ -84,6 +93,14 @@ class Journal:
                 self._console.note(human.plan(self.plan, self._console.paint_notes))
             case Planned():
                 pass
+
+    def detail(self, text: str) -> None:
+        """Something for those who asked for more."""
+        if self._console.verbose and self._console.mode is not Mode.JSONL:
+            self._console.note(f"{self._elapsed()}{text}")
+
+    def _elapsed(self) -> str:
+        return f"[{self._monotonic() - self._begun:8.3f}] " if self._console.verbose else ""
 
     def _line(self, event: Event) -> None:
         body: dict[str, Any]

@@ -28,8 +28,9 @@ class Meter(Protocol):
 
 
 def of_about(event: Progress) -> str:
-    """``1.2 GiB of about 3.0 GiB``."""
-    return size(event.done) + (f" of about {size(event.about)}" if event.about else "")
+    """``1.2 GiB of about 3.0 GiB``; an estimate that was exceeded is not worth telling."""
+    known = event.about is not None and event.about >= event.done
+    return size(event.done) + (f" of about {size(event.about)}" if known else "")
 
 
 class LineMeter:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _STEP = 1024
+_SIXTY = 60
 
 
 def size(count: int | None) -> str:
@@ -26,12 +27,12 @@ def size(count: int | None) -> str:
 
 def seconds(count: float) -> str:
     """``1.3 s``, ``4 min 05 s``, ``2 h 04 min``."""
-    if count < 60:  # noqa: PLR2004
+    if count < _SIXTY:
         return f"{count:.1f} s"
-    minutes, rest = divmod(round(count), 60)
-    if minutes < 60:  # noqa: PLR2004
+    minutes, rest = divmod(round(count), _SIXTY)
+    if minutes < _SIXTY:
         return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // _SIXTY} h {minutes % _SIXTY:02d} min"
 
 
 def local(moment: datetime) -> str:
