@@ -79,5 +79,6 @@ def test_exec_and_logs(api: Any, lab: Lab) -> None:
     assert open_stream.read_stdout() == "pg-2\n"
     assert open_stream.read_stderr() == "warned\n"
     assert open_stream.returncode == 5
-    open_stream.close()
+    # Its close() leaves the socket open once the server has closed the stream.
+    open_stream.sock.shutdown()
     assert "ready to accept" in core.read_namespaced_pod_log("pg-2", lab.namespace)
