@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from hasteward_lab.lab import Lab
 
 ENGINE = ("-e", "cnpg", "-c", "pg", "-n", "db")
+PASSWORD = "correct horse battery"
 TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
 
 SEED = """
@@ -27,7 +29,8 @@ CREATE TABLE orders (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text, at timestamptz
 );
 INSERT INTO orders (body, at)
-  SELECT md5(n::text) || repeat(md5((n % 97)::text), 6), timestamptz '2026-01-01' + n * interval '1 minute'
+  SELECT md5(n::text) || md5((-n)::text) || repeat(md5((n % 97)::text), 4),
+    timestamptz '2026-01-01' + n * interval '1 minute'
   FROM generate_series(1, 60000) n;
 GRANT SELECT ON orders TO clerk;
 """
@@ -87,6 +90,28 @@ def lab() -> Iterator[Lab]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty repository whose key is cheap: restic measures scrypt, and slowed down it takes less of it.
+
+    Nearly all of a restic call's time is key derivation otherwise, and every test starts from a copy.
+    """
+    location = tmp_path_factory.mktemp("template") / "repository"
+    environment = dict(os.environ) | {
+        "PATH": f"{TOOLS}:{os.environ['PATH']}",
+        "RESTIC_PASSWORD": PASSWORD,
+        "RESTIC_REPOSITORY": str(location),
+    }
+    child = subprocess.Popen(["restic", "init", "--quiet"], env=environment)
+    while child.poll() is None:
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(0.02)
+        child.send_signal(signal.SIGCONT)
+        time.sleep(0.004)
+    assert child.returncode == 0
+    return location
+
+
 @pytest.fixture
 def make_hasteward(lab: Lab, tmp_path: Path) -> Callable[[], Hasteward]:
     """A command line with a repository path of its own that does not exist yet."""
@@ -95,7 +120,7 @@ def make_hasteward(lab: Lab, tmp_path: Path) -> Callable[[], Hasteward]:
         folder = tmp_path / secrets.token_hex(3)
         folder.mkdir()
         password = folder / "password"
-        password.write_text(secrets.token_hex(8))
+        password.write_text(PASSWORD)
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))
         }
@@ -114,11 +139,10 @@ def make_hasteward(lab: Lab, tmp_path: Path) -> Callable[[], Hasteward]:
 
 
 @pytest.fixture
-def hasteward(make_hasteward: Callable[[], Hasteward]) -> Iterator[Hasteward]:
-    """A command line with a repository of its own."""
+def hasteward(make_hasteward: Callable[[], Hasteward], template: Path) -> Iterator[Hasteward]:
+    """A command line with an empty repository of its own."""
     tool = make_hasteward()
-    done = tool("init")
-    assert done.returncode == 0, done.stderr
+    shutil.copytree(template, tool.environment["HASTEWARD_BACKUPS_PATH"])
     yield tool
     for process in tool.started:
         if process.poll() is None:

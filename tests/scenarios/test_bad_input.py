@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,11 @@ def shared(lab: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def tool(shared: dict[str, Any], make_hasteward: Callable[[], Any]) -> Any:
+def tool(shared: dict[str, Any], make_hasteward: Callable[[], Any], template: Path) -> Any:
     """One repository for the whole table: nothing in it ever changes."""
     if "tool" not in shared:
         shared["tool"] = make_hasteward()
-        assert shared["tool"]("init").returncode == 0
+        shutil.copytree(template, shared["tool"].environment["HASTEWARD_BACKUPS_PATH"])
     return shared["tool"]
 
 

@@ -7,13 +7,22 @@ message says which of them was missing.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hasteward.domain.errors import RunFailed, Unproven
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import Channel, ExecStream, ExitStatus, Output, PodRef, StreamBroken
+from hasteward.ports.kubernetes import (
+    ApiNotFound,
+    Channel,
+    ExecStream,
+    ExitStatus,
+    Output,
+    PodRef,
+    StreamBroken,
+)
 from hasteward.streams.proof import (
     NONCE_BYTES,
     Algorithm,
@@ -52,6 +61,18 @@ class _Ending:
         """The producer's own last words, for an error message."""
         text = self.stderr[-_STDERR_KEPT:].decode("utf-8", "replace").strip()
         return f": {text}" if text else ""
+
+
+@contextlib.contextmanager
+def _opened(context: EngineContext, pod: PodRef, wrapped: Sequence[str]) -> Iterator[ExecStream]:
+    """The exec; a pod that has gone since it was chosen is a failure of the run, not a wrong request."""
+    try:
+        with context.kubernetes.exec(
+            pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
+        ) as stream:
+            yield stream
+    except ApiNotFound as error:
+        raise RunFailed(error.message, hint="run the same command again", code="pod.gone") from error
 
 
 def _drain(stream: ExecStream, ending: _Ending, stdout: Callable[[memoryview], None]) -> None:
@@ -141,9 +162,7 @@ def download(
     wrapped = download_argv(
         argv, run=context.run.id, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit
     )
-    with context.kubernetes.exec(
-        pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
-    ) as stream:
+    with _opened(context, pod, wrapped) as stream:
         _drain(stream, ending, receiver.take)
     trailer = _conclude(what, pod, length=receiver.length, tail=receiver.tail, nonce=nonce, ending=ending)
     if trailer.exit_status != 0:
@@ -183,9 +202,7 @@ def capture(
     receiver = _Receiver(keep, None)
     ending = _Ending()
     wrapped = download_argv(argv, run=context.run.id, nonce=nonce, mark=READ_MARK)
-    with context.kubernetes.exec(
-        pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
-    ) as stream:
+    with _opened(context, pod, wrapped) as stream:
         _drain(stream, ending, receiver.take)
     trailer = _conclude(argv[0], pod, length=receiver.length, tail=receiver.tail, nonce=nonce, ending=ending)
     digest = new_digest(trailer.algorithm)
@@ -216,9 +233,7 @@ def upload(
     ending = _Ending()
     sent = 0
     wrapped = upload_argv(argv, run=context.run.id, nonce=nonce, algorithm=algorithm)
-    with context.kubernetes.exec(
-        pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
-    ) as stream:
+    with _opened(context, pod, wrapped) as stream:
         try:
             for chunk in chunks:
                 digest.update(chunk)
