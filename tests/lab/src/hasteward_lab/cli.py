@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hasteward_lab import launch
+from hasteward_lab import cli_break, launch
 from hasteward_lab.lab import Lab
 from hasteward_lab.programs import MissingError
 from hasteward_lab.state import LabError, all_labs, state_dir
@@ -47,9 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     execute = command("exec", "run a command in a pod", _exec)
     execute.add_argument("pod")
     execute.add_argument("argv", nargs="+", metavar="CMD", help="the command, after --")
-    broken = command("break", "stop, start or kill the container of a pod", _break)
-    broken.add_argument("action", choices=("stop", "start", "kill"))
-    broken.add_argument("pod")
+    cli_break.add_parser(command("break", "break something, or put it right again", cli_break.run))
     return parser
 
 
@@ -145,10 +143,3 @@ def _exec(arguments: argparse.Namespace) -> int:
     sys.stderr.buffer.write(done.stderr)
     sys.stderr.buffer.flush()
     return done.returncode
-
-
-def _break(arguments: argparse.Namespace) -> int:
-    lab = Lab.attach(arguments.name)
-    moves = {"stop": lab.stop, "start": lab.start, "kill": lab.kill}
-    moves[arguments.action](arguments.pod)
-    return 0

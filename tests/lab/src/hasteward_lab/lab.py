@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hasteward_lab import launch
+from hasteward_lab.chaos.client import Chaos
 from hasteward_lab.client import Client
 from hasteward_lab.faults import Fault
 from hasteward_lab.state import LabError, StateDir, state_dir
@@ -28,6 +29,7 @@ class Lab:
         self.kubeconfig: Path = state.kubeconfig
         self._lifeline = lifeline
         self.client = Client(state)
+        self.chaos = Chaos(self)
 
     @classmethod
     def up(

@@ -61,6 +61,7 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     from hasteward_lab.api import app
     from hasteward_lab.api.context import ApiContext
     from hasteward_lab.api.store import Store
+    from hasteward_lab.chaos.server import ChaosServer
     from hasteward_lab.kubeconfig import user_name
     from hasteward_lab.kubelet.kubelet import Kubelet
     from hasteward_lab.kubelet.volumes import Volumes
@@ -72,6 +73,10 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     kubelet.set_up()
     users = {token: user_name(identity, config.namespace) for identity, token in config.tokens.items()}
     context = ApiContext(store, kubelet, users, config.lab_token)
+    chaos = ChaosServer(
+        store, kubelet, volumes, folder=state.world / "chaos", programs=Path(config.postgres_bin)
+    )
+    context.extra.update(chaos.endpoints())
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(state.root / "api.crt", state.root / "api.key")
     runner = web.AppRunner(app.build(context, kubelet), access_log=None, shutdown_timeout=1.0)

@@ -54,6 +54,8 @@ async def serve(request: web.Request, context: ApiContext, hands: Hands) -> web.
     if action == "compact":
         context.store.compact()
         return web.json_response({})
+    if action in context.extra:
+        return web.json_response(await context.extra[action](body))
     return web.json_response(await _pod(action, body, hands))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from hasteward_lab.api.runtime import Runtime
     from hasteward_lab.api.store import Store
 
@@ -42,3 +44,5 @@ class ApiContext:
     lab_token: str
     faults: FaultTable = field(default_factory=FaultTable)
     audit: list[AuditRecord] = field(default_factory=list)
+    # More endpoints below `/lab/`, by path: they take the call's body and give the answer's.
+    extra: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = field(default_factory=dict)

@@ -48,6 +48,11 @@ class Kubelet:
         """Make the pod network."""
         self._network.set_up()
 
+    @property
+    def network(self) -> Network:
+        """The pod network, for chaos."""
+        return self._network
+
     def add_image(self, image: Image) -> None:
         """Make an image known."""
         self._images[image.name] = image

@@ -26,7 +26,7 @@ class Network:
 
     def __init__(self) -> None:
         self._next = _FIRST
-        self._links: dict[str, str] = {}
+        self._links: dict[str, tuple[str, str]] = {}
 
     def set_up(self) -> None:
         """Make the bridge; `/run` must already be the lab's own."""
@@ -39,7 +39,7 @@ class Network:
         """Give a pod its namespace and a fresh address, and return the address."""
         number, self._next = self._next, self._next + 1 if self._next < _LAST else _FIRST
         address, link = f"10.88.0.{number}", f"v{number}"
-        self._links[pod] = link
+        self._links[pod] = (link, address)
         run("ip", "netns", "add", pod)
         run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pod)
         run("ip", "link", "set", link, "master", BRIDGE, "up")
@@ -60,6 +60,14 @@ class Network:
         """Take a pod off the network."""
         if self._links.pop(pod, None):
             run("ip", "netns", "del", pod)
+
+    def addresses(self) -> dict[str, str]:
+        """The addresses of all pods on the network."""
+        return {pod: address for pod, (_, address) in self._links.items()}
+
+    def link(self, pod: str) -> str:
+        """The bridge's side of a pod's link."""
+        return self._links[pod][0]
 
     @staticmethod
     def path(pod: str) -> str:
