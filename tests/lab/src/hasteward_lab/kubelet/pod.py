@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hasteward_lab.api.resources import PODS
 from hasteward_lab.kubelet.container import RunningContainer
+from hasteward_lab.kubelet.network import Network
+from hasteward_lab.kubelet.probes import Prober
 from hasteward_lab.kubelet.sandbox import Container, Image, Mount, write_etc
 from hasteward_lab.kubelet.status import ContainerState, back_off, pod_status
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-_PROBE_STARTING, _PROBE, _PROBE_LEAST = 0.1, 1.0, 0.5
 _LONG_RUN = 600.0
 # What a container runtime reports for a container that could not even begin.
 _NOT_STARTED = 128
@@ -182,14 +183,16 @@ class PodWorker:
             self.running = None
 
     async def _probe(self, running: RunningContainer) -> None:
-        probe = self._spec["containers"][0].get("readinessProbe", {}).get("exec", {}).get("command")
-        while True:
-            done = await running.run(probe) if probe else None
-            ready = done is None or done.returncode == 0
-            if ready != self._state.ready:
-                self._state.ready = ready
-                self._publish()
-            await asyncio.sleep(max(_PROBE * self._scale, _PROBE_LEAST) if ready else _PROBE_STARTING)
+        def ready(value: bool) -> None:
+            self._state.ready = value
+            self._publish()
+
+        prober = Prober(self._spec["containers"][0], running, Network.path(self.name), self._scale)
+        await prober.follow(ready)
+        running.signal(signal.SIGTERM)
+        grace = float(self._spec.get("terminationGracePeriodSeconds", 30))
+        await asyncio.sleep(grace * self._scale)
+        running.kill()
 
     def _publish(self) -> None:
         def change(pod: Object) -> None:

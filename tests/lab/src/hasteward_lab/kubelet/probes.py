@@ -1,0 +1,145 @@
+"""A container's probes: startup first, then readiness and liveness, by command, HTTP(S) or TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hasteward_lab.kubelet.container import RunningContainer
+
+Object = dict[str, Any]
+
+# Coming up is noticed at once, whatever the period: a lab is to be up in seconds. Going down takes its time.
+_STARTING, _LEAST, _LEAST_TIMEOUT = 0.1, 0.5, 2.0
+_RETURNING = 1.0
+_CLONE_NEWNET = 0x40000000
+_POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
+
+
+class Prober:
+    """Probes one run of one container."""
+
+    def __init__(self, spec: Object, running: RunningContainer, namespace: str, scale: float) -> None:
+        self._spec = spec
+        self._running = running
+        self._namespace = namespace
+        self._scale = scale
+
+    async def follow(self, ready: Callable[[bool], None]) -> str:
+        """Tell each change of readiness; returns why the container has to be killed."""
+        if not await self._started():
+            return "failed startup probe"
+        watching = [asyncio.create_task(self._readiness(ready)), asyncio.create_task(self._liveness())]
+        try:
+            done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            return "failed liveness probe"
+        finally:
+            for task in watching:
+                task.cancel()
+
+    async def _started(self) -> bool:
+        probe = self._spec.get("startupProbe")
+        if not probe:
+            return True
+        budget = self._period(probe) * int(probe.get("failureThreshold", 3))
+        deadline = time.monotonic() + budget
+        while not await self._passes(probe):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_STARTING)
+        return True
+
+    async def _readiness(self, ready: Callable[[bool], None]) -> None:
+        probe = self._spec.get("readinessProbe")
+        begun, now_ready, failures = False, not probe, 0
+        if not probe:
+            ready(now_ready)
+            await asyncio.Event().wait()
+            return
+        while True:
+            passed = await self._passes(probe)
+            failures = 0 if passed else failures + 1
+            if passed and not now_ready:
+                now_ready = begun = True
+                ready(now_ready)
+            elif now_ready and failures >= int(probe.get("failureThreshold", 3)):
+                now_ready = False
+                ready(now_ready)
+            period = self._period(probe)
+            await asyncio.sleep(period if now_ready else min(period, _RETURNING if begun else _STARTING))
+
+    async def _liveness(self) -> None:
+        probe = self._spec.get("livenessProbe")
+        if not probe:
+            await asyncio.Event().wait()
+            return
+        failures = 0
+        while failures < int(probe.get("failureThreshold", 3)):
+            await asyncio.sleep(self._period(probe))
+            failures = 0 if await self._passes(probe) else failures + 1
+
+    def _period(self, probe: Object) -> float:
+        return max(float(probe.get("periodSeconds", 10)) * self._scale, _LEAST)
+
+    async def _passes(self, probe: Object) -> bool:
+        timeout = max(float(probe.get("timeoutSeconds", 1)) * self._scale, _LEAST_TIMEOUT)
+        try:
+            async with asyncio.timeout(timeout + 1.0):
+                if "exec" in probe:
+                    return (await self._running.run(probe["exec"]["command"])).returncode == 0
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(_POOL, self._asks, probe, timeout)
+        except TimeoutError:
+            return False
+
+    def _asks(self, probe: Object, timeout: float) -> bool:
+        """From the pod's own network, for a kubelet is on the pod's node: no partition is between them."""
+        _enter(self._namespace)
+        what = probe.get("httpGet") or probe.get("tcpSocket") or {}
+        port = what.get("port")
+        if isinstance(port, str):
+            port = next(row["containerPort"] for row in self._spec["ports"] if row["name"] == port)
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+                return "tcpSocket" in probe or _gets(connection, what)
+        except OSError:
+            return False
+
+
+def _gets(connection: socket.socket, what: Object) -> bool:
+    stream = connection
+    if what.get("scheme", "HTTP").upper() == "HTTPS":
+        # A kubelet does not verify either.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        stream = context.wrap_socket(connection)
+    with stream:
+        stream.sendall(f"GET {what.get('path', '/')} HTTP/1.0\r\nHost: pod\r\n\r\n".encode())
+        words = stream.recv(64).split(b" ", 2)
+        # Read to the end, so that the server is not met by a reset.
+        with contextlib.suppress(OSError):
+            while stream.recv(4096):
+                pass
+    return len(words) > 1 and words[1].isdigit() and 200 <= int(words[1]) < 400
+
+
+def _enter(namespace: str) -> None:
+    """Put this thread into a network namespace; the pool's threads do nothing else."""
+    descriptor = os.open(namespace, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "cannot enter the pod's network")
+    finally:
+        os.close(descriptor)
