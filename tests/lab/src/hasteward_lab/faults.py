@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-Kind = Literal["cut", "stall", "false-success", "no-status", "flip", "http", "delay", "forbid"]
-STREAM_KINDS: tuple[Kind, ...] = ("cut", "stall", "false-success", "no-status", "flip")
+Kind = Literal[
+    "cut",
+    "stall",
+    "false-success",
+    "no-status",
+    "flip",
+    "orphan",
+    "http",
+    "delay",
+    "forbid",
+    "watch-drop",
+    "watch-blackhole",
+    "unschedulable",
+]
+STREAM_KINDS: tuple[Kind, ...] = ("cut", "stall", "false-success", "no-status", "flip", "orphan")
+WATCH_KINDS: tuple[Kind, ...] = ("watch-drop", "watch-blackhole")
 
 
 @dataclass(frozen=True)
@@ -34,9 +49,14 @@ class Fault:
     - `false-success`: after `after` bytes of stdout the server says Success and closes with 1000.
     - `no-status`: all data comes, then `seconds` of silence and close 1000 without a status.
     - `flip`: one bit of the byte at offset `after` of `stream` is wrong.
+    - `orphan`: as `cut`, and the process stays for ever, waiting on its open stdin (kubelet killed).
     - `http`: the call is answered with `code` (an exec: instead of the upgrade).
     - `delay`: the call waits `seconds` first.
     - `forbid`: the user has no right to it: 403, and access reviews say so too.
+    - `watch-drop`: a watch loses its connection after `after` events and `seconds`; with `nth` 0 the
+      watches that are already open as well.
+    - `watch-blackhole`: no event comes any more after `after` of them, for `seconds` (0: for ever).
+    - `unschedulable`: pods whose name contains `name` find no node.
     """
 
     kind: Kind
@@ -80,6 +100,8 @@ class Fault:
             (self.resource, call.resource),
             (self.name, call.name),
         )
+        if self.kind in WATCH_KINDS and call.verb != "watch":
+            return False
         if not self._about_subresource(call.subresource):
             return False
         return self.command in call.command and all(wanted in {"", got} for wanted, got in pairs)
@@ -96,11 +118,27 @@ class FaultTable:
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._met: list[int] = []
+        self._told: list[Callable[[Fault], None]] = []
 
     def add(self, fault: Fault) -> None:
         """Put a fault in force."""
         self._faults.append(fault)
         self._met.append(0)
+        for listener in list(self._told):
+            listener(fault)
+
+    def tell(self, listener: Callable[[Fault], None]) -> None:
+        """Call a function with every fault to come."""
+        self._told.append(listener)
+
+    def forget(self, listener: Callable[[Fault], None]) -> None:
+        """Tell it no more."""
+        if listener in self._told:
+            self._told.remove(listener)
+
+    def unschedulable(self, pod: str) -> bool:
+        """Say whether a pod of this name is to find no node."""
+        return any(fault.kind == "unschedulable" and fault.name in pod for fault in self._faults)
 
     def clear(self) -> None:
         """End all faults; streams that stall already go on stalling."""

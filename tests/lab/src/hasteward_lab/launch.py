@@ -75,7 +75,8 @@ def _write_files(state: StateDir, wish: Wish, binaries: str, port: int) -> None:
         lab_token=secrets.token_urlsafe(24),
     )
     state.save_config(config)
-    text = render(f"lab-{state.name}", port, authority.pair.certificate, tokens, wish.namespace)
+    client = authority.issue("lab-certificate", groups=("system:masters",))
+    text = render(f"lab-{state.name}", port, authority.pair.certificate, tokens, wish.namespace, client)
     state.write("kubeconfig", text)
 
 

@@ -22,15 +22,18 @@ class Pair:
     key: bytes
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def _name(common_name: str, groups: tuple[str, ...] = ()) -> x509.Name:
+    rows = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+    return x509.Name([*rows, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
-        .subject_name(_name(subject))
+        .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -62,7 +65,7 @@ class Authority:
             decipher_only=False,
         )
         self._certificate = (
-            _builder(common_name, _name(common_name), self._key)
+            _builder(_name(common_name), _name(common_name), self._key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
@@ -74,11 +77,11 @@ class Authority:
         """The authority's own certificate and key."""
         return Pair(self._certificate.public_bytes(serialization.Encoding.PEM), _pem(self._key))
 
-    def issue(self, common_name: str, names: tuple[str, ...] = ()) -> Pair:
-        """Sign a certificate; with names it is a server's, without a client's."""
+    def issue(self, common_name: str, names: tuple[str, ...] = (), groups: tuple[str, ...] = ()) -> Pair:
+        """Sign a certificate; with names it is a server's, without a client's, in these groups (O)."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = _builder(common_name, self._certificate.subject, key).add_extension(
+        builder = _builder(_name(common_name, groups), self._certificate.subject, key).add_extension(
             x509.ExtendedKeyUsage([usage]), critical=False
         )
         builder = builder.add_extension(

@@ -59,10 +59,12 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     from aiohttp import web
 
     from hasteward_lab.api import app
+    from hasteward_lab.api.auth import bootstrap
     from hasteward_lab.api.context import ApiContext
+    from hasteward_lab.api.crd import install
     from hasteward_lab.api.store import Store
     from hasteward_lab.chaos.server import ChaosServer
-    from hasteward_lab.kubeconfig import user_name
+    from hasteward_lab.kubeconfig import user
     from hasteward_lab.kubelet.kubelet import Kubelet
     from hasteward_lab.kubelet.volumes import Volumes
     from hasteward_lab.postgres.cluster import PostgresCluster
@@ -71,7 +73,9 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     volumes = Volumes(state.world / "volumes")
     kubelet = Kubelet(store, volumes, state.world / "pods", config.time_scale)
     kubelet.set_up()
-    users = {token: user_name(identity, config.namespace) for identity, token in config.tokens.items()}
+    bootstrap.install(store, config.namespace)
+    install.install_named(store)
+    users = {token: user(identity, config.namespace) for identity, token in config.tokens.items()}
     context = ApiContext(store, kubelet, users, config.lab_token)
     chaos = ChaosServer(
         store, kubelet, volumes, folder=state.world / "chaos", programs=Path(config.postgres_bin)
@@ -79,6 +83,9 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     context.extra.update(chaos.endpoints())
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(state.root / "api.crt", state.root / "api.key")
+    # A client certificate of the lab's own authority is one way to say who one is.
+    tls.load_verify_locations(state.ca)
+    tls.verify_mode = ssl.CERT_OPTIONAL
     runner = web.AppRunner(app.build(context, kubelet), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, socket.socket(fileno=listening), ssl_context=tls).start()

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hasteward_lab.api.auth.identity import Authenticator
+from hasteward_lab.api.auth.rbac import Authorizer
+from hasteward_lab.api.catalog import Catalog
+from hasteward_lab.faults import Call, FaultTable
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from hasteward_lab.api.auth.identity import User
     from hasteward_lab.api.runtime import Runtime
     from hasteward_lab.api.store import Store
-
-from hasteward_lab.faults import Call, FaultTable
 
 
 @dataclass
@@ -19,6 +23,7 @@ class AuditRecord:
     """Who did what, and how it was answered (0: not yet)."""
 
     call: Call
+    group: str = ""
     code: int = 0
 
     def to_json(self) -> dict[str, str | int]:
@@ -26,6 +31,7 @@ class AuditRecord:
         return {
             "user": self.call.user,
             "verb": self.call.verb,
+            "group": self.group,
             "resource": self.call.resource,
             "subresource": self.call.subresource,
             "namespace": self.call.namespace,
@@ -40,9 +46,17 @@ class ApiContext:
 
     store: Store
     runtime: Runtime
-    tokens: dict[str, str]
+    tokens: dict[str, User]
     lab_token: str
     faults: FaultTable = field(default_factory=FaultTable)
     audit: list[AuditRecord] = field(default_factory=list)
     # More endpoints below `/lab/`, by path: they take the call's body and give the answer's.
     extra: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = field(default_factory=dict)
+    authenticator: Authenticator = field(init=False)
+    authorizer: Authorizer = field(init=False)
+    catalog: Catalog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.authenticator = Authenticator(self.store, self.tokens, self.lab_token)
+        self.authorizer = Authorizer(self.store)
+        self.catalog = Catalog(self.store)

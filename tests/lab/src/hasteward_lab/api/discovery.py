@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from typing import Any
 
-from hasteward_lab.api.resources import TABLE, Resource, group_versions
+from hasteward_lab.api.catalog import Catalog
+from hasteward_lab.api.errors import ApiError
+from hasteward_lab.api.resources import Resource
 
 VERSION = {
     "major": "1",
-    "minor": "32",
-    "gitVersion": "v1.32.4",
+    "minor": "36",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
+    "gitVersion": "v1.36.2",
     "gitCommit": "0" * 40,
     "gitTreeState": "clean",
-    "buildDate": "2025-04-22T16:03:58Z",
-    "goVersion": "go1.23.6",
+    "buildDate": "2026-06-10T12:00:00Z",
+    "goVersion": "go1.26.4",
     "compiler": "gc",
     "platform": f"linux/{'arm64' if platform.machine() == 'aarch64' else 'amd64'}",
+}
+_SUB_KINDS = {
+    "exec": ("", "", "PodExecOptions", ["create", "get"]),
+    "portforward": ("", "", "PodPortForwardOptions", ["create", "get"]),
+    "proxy": ("", "", "PodProxyOptions", ["create", "delete", "get", "patch", "update"]),
+    "eviction": ("policy", "v1", "Eviction", ["create"]),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest", ["create"]),
+    "scale": ("autoscaling", "v1", "Scale", ["get", "patch", "update"]),
 }
 
 
 def core_versions() -> dict[str, Any]:
     """`/api`."""
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+    addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": "10.88.0.1:443"}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
 
 
-def groups() -> dict[str, Any]:
+def groups(catalog: Catalog) -> dict[str, Any]:
     """`/apis`."""
-    rows = [group(name) for name, _ in group_versions() if name]
+    names = dict.fromkeys(name for name, _ in catalog.group_versions() if name)
+    rows = [group(catalog, name) for name in names]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": rows}
 
 
-def group(name: str) -> dict[str, Any]:
-    """`/apis/GROUP`, without the envelope."""
+def group(catalog: Catalog, name: str) -> dict[str, Any]:
+    """`/apis/GROUP`, without the envelope; 404 when there is none."""
     versions = [
         {"groupVersion": f"{name}/{version}", "version": version}
-        for found, version in group_versions()
+        for found, version in catalog.group_versions()
         if found == name
     ]
+    if not versions:
+        raise ApiError(404, "the server could not find the requested resource", details={})
+    # Stable versions first, as the server prefers them.
+    versions.sort(key=lambda row: ("alpha" in row["version"], "beta" in row["version"], row["version"]))
     return {"name": name, "versions": versions, "preferredVersion": versions[0]}
 
 
-def resources(name: str, version: str) -> dict[str, Any]:
+def resources(catalog: Catalog, name: str, version: str) -> dict[str, Any]:
     """`/api/v1` and `/apis/GROUP/VERSION`."""
     rows: list[dict[str, Any]] = []
-    for resource in TABLE:
+    for resource in catalog.resources():
         if (resource.group, resource.version) == (name, version):
             rows += _rows(resource)
     group_version = f"{name}/{version}" if name else version
@@ -62,55 +81,18 @@ def _rows(resource: Resource) -> list[dict[str, Any]]:
     }
     if resource.short_names:
         main["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        main["categories"] = list(resource.categories)
     rows = [main]
     if resource.has_status:
-        rows.append(_sub(resource, "status", resource.kind, ["get", "patch", "update"]))
+        rows.append(_sub(resource, "status", ("", "", resource.kind, ["get", "patch", "update"])))
     for name in resource.subresources:
-        verbs = ["create", "get"] if name == "exec" else ["get"]
-        rows.append(_sub(resource, name, "PodExecOptions" if name == "exec" else resource.kind, verbs))
+        rows.append(_sub(resource, name, _SUB_KINDS.get(name, ("", "", resource.kind, ["get"]))))
     return rows
 
 
-def _sub(resource: Resource, name: str, kind: str, verbs: list[str]) -> dict[str, Any]:
-    return {
-        "name": f"{resource.plural}/{name}",
-        "singularName": "",
-        "namespaced": resource.namespaced,
-        "kind": kind,
-        "verbs": verbs,
-    }
-
-
-def openapi_index() -> dict[str, Any]:
-    """`/openapi/v3`: clients cache by the hash, so it follows from the content."""
-    paths = {}
-    for name, version in group_versions():
-        path = f"apis/{name}/{version}" if name else f"api/{version}"
-        digest = hashlib.sha256(repr(openapi(name, version)).encode()).hexdigest()[:32].upper()
-        paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
-    return {"paths": paths}
-
-
-def openapi(name: str, version: str) -> dict[str, Any]:
-    """The schema of one group: every kind with unknown fields allowed, enough for stock kubectl."""
-    schemas, paths = {}, {}
-    for resource in TABLE:
-        if (resource.group, resource.version) != (name, version):
-            continue
-        kind = {"group": name, "version": version, "kind": resource.kind}
-        schemas[f"lab.{resource.kind}"] = {
-            "type": "object",
-            "x-kubernetes-preserve-unknown-fields": True,
-            "x-kubernetes-group-version-kind": [kind],
-        }
-        base = f"/apis/{name}/{version}" if name else f"/api/{version}"
-        scope = "/namespaces/{namespace}" if resource.namespaced else ""
-        paths[f"{base}{scope}/{resource.plural}/{{name}}"] = {
-            "patch": {
-                "x-kubernetes-group-version-kind": kind,
-                "parameters": [{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}],
-                "responses": {"200": {"description": "OK"}},
-            }
-        }
-    info = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
-    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
+def _sub(resource: Resource, name: str, what: tuple[str, str, str, list[str]]) -> dict[str, Any]:
+    group_name, version, kind, verbs = what
+    row: dict[str, Any] = {"name": f"{resource.plural}/{name}", "singularName": ""}
+    row |= {"namespaced": resource.namespaced, "kind": kind, "verbs": verbs}
+    return {**row, "group": group_name, "version": version} if group_name else row

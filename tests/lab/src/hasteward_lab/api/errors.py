@@ -12,6 +12,7 @@ REASONS = {
     405: "MethodNotAllowed",
     409: "Conflict",
     410: "Expired",
+    413: "RequestEntityTooLarge",
     415: "UnsupportedMediaType",
     422: "Invalid",
     429: "TooManyRequests",
@@ -44,7 +45,7 @@ class ApiError(Exception):
         }
         if self.reason:
             status["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             status["details"] = self.details
         return {**status, "code": self.code}
 
@@ -83,6 +84,43 @@ def expired(asked: int, oldest: int) -> ApiError:
     return ApiError(410, f"too old resource version: {asked} ({oldest})")
 
 
+def too_large(asked: int, current: int) -> ApiError:
+    """A version that has not happened yet."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return ApiError(
+        504,
+        f"Too large resource version: {asked}, current: {current}",
+        details={"causes": [cause], "retryAfterSeconds": 1},
+    )
+
+
+def cause(field: str, message: str, reason: str = "FieldValueInvalid") -> dict[str, Any]:
+    """One thing that is wrong with an object, to be told by `invalid`."""
+    return {"reason": reason, "message": message, "field": field}
+
+
+def invalid(kind: str, group: str, name: str, causes: list[dict[str, Any]]) -> ApiError:
+    """The object is not acceptable, for these reasons."""
+    texts = [f"{row['field']}: {row['message']}" for row in causes]
+    told = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    return ApiError(
+        422,
+        f'{qualified(kind, group)} "{name}" is invalid: {told}',
+        details={**_details(kind, group, name), "causes": causes},
+    )
+
+
+def unnamed(kind: str, group: str) -> ApiError:
+    """An object without a name, and without a beginning of one."""
+    text = "Required value: name or generateName is required"
+    return invalid(kind, group, "", [cause("metadata.name", text, "FieldValueRequired")])
+
+
+def no_path(user: str, verb: str, path: str) -> ApiError:
+    """The user has no right to a path that is no resource."""
+    return ApiError(403, f'forbidden: User "{user}" cannot {verb} path "{path}"', details={})
+
+
 def injected(code: int, resource: str, name: str) -> ApiError:
     """An error a test asked for, worded as the server words it."""
     message = {
@@ -99,7 +137,9 @@ def injected(code: int, resource: str, name: str) -> ApiError:
     return ApiError(code, message.get(code, f"the server answered {code}"))
 
 
-def forbidden(user: str, verb: str, resource: str, group: str, *, namespace: str, name: str) -> ApiError:
+def forbidden(
+    user: str, verb: str, resource: str, group: str, *, namespace: str, name: str, reason: str = ""
+) -> ApiError:
     """The user has no right to do that."""
     where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
     base = resource.split("/", 1)[0]
@@ -107,7 +147,7 @@ def forbidden(user: str, verb: str, resource: str, group: str, *, namespace: str
     return ApiError(
         403,
         f'{what} is forbidden: User "{user}" cannot {verb} resource "{resource}" in API group '
-        f'"{group}"{where}',
+        f'"{group}"{where}' + (f": {reason}" if reason else ""),
         details=_details(base, group, name),
     )
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from hasteward_lab.api.auth.identity import User
+from hasteward_lab.api.auth.rbac import Attributes
+from hasteward_lab.api.catalog import Catalog
 from hasteward_lab.api.errors import ApiError
-from hasteward_lab.api.resources import Resource, find
+from hasteward_lab.api.resources import Resource
 from hasteward_lab.faults import Call
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_ONE_NAME = re.compile(r"^metadata\.name==?([^,!]+)$")
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,10 @@ class Target:
     name: str
     subresource: str
     verb: str
+    # What follows the subresource: the path of a proxied request.
+    rest: str = ""
+    # The name for rights and audit: a list of one named object counts as a request for it.
+    said_name: str = ""
 
     def call(self, user: str, command: str = "") -> Call:
         """The call for audit, rights and faults."""
@@ -35,8 +44,22 @@ class Target:
             command=command,
         )
 
+    def attributes(self, user: User) -> Attributes:
+        """What the user needs the right to."""
+        own = self.resource.plural == "namespaces"
+        return Attributes(
+            user,
+            self.verb,
+            group=self.resource.group,
+            resource=self.resource.plural,
+            subresource=self.subresource,
+            # A namespace counts as being in itself: a Role in it can allow reading it.
+            namespace=self.name if own else self.namespace,
+            name=self.said_name,
+        )
 
-def parse(request: web.Request) -> Target | None:
+
+def parse(request: web.Request, catalog: Catalog) -> Target | None:
     """Take a request apart; None when its path names no resource, 404 when it is not served."""
     parts = [part for part in request.path.split("/") if part]
     if len(parts) >= 3 and parts[0] == "api":
@@ -46,24 +69,27 @@ def parse(request: web.Request) -> Target | None:
     else:
         return None
     namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] != "status":
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
         namespace, rest = rest[1], rest[2:]
-    resource = find(group, version, rest[0])
-    if resource is None or len(rest) > 3:
-        raise ApiError(404, "the server could not find the requested resource", reason="NotFound")
+    resource = catalog.find(group, version, rest[0])
     name, subresource = [*rest[1:], "", ""][:2]
-    target = Target(resource, namespace, name, subresource, "")
-    return replace(target, verb=_verb(request, target))
+    if resource is None or (len(rest) > 3 and subresource != "proxy"):
+        raise ApiError(404, "the server could not find the requested resource", details={})
+    tail = request.path.partition("/proxy/")[2] if subresource == "proxy" else ""
+    target = Target(resource, namespace, name, subresource, "", tail, name)
+    target = replace(target, verb=_verb(request, target))
+    one = _ONE_NAME.match(request.query.get("fieldSelector", ""))
+    return replace(target, said_name=one[1]) if one and not name else target
 
 
 def _verb(request: web.Request, target: Target) -> str:
     if request.method in {"GET", "HEAD"}:
-        if request.query.get("watch") in {"1", "true"}:
+        if request.query.get("watch") in {"1", "true"} and target.subresource not in {"exec", "proxy"}:
             return "watch"
         return "get" if target.name else "list"
     verb = _VERBS.get(request.method)
     if verb is None:
-        raise ApiError(405, "the server does not allow this method on the requested resource")
+        raise ApiError(405, "the server does not allow this method on the requested resource", details={})
     return "deletecollection" if verb == "delete" and not target.name else verb
 
 

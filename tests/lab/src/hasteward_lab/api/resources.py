@@ -1,25 +1,26 @@
-"""The table of resources this API serves."""
+"""The resources this API serves without any CustomResourceDefinition, and the catalogue of all it serves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One kind of object, as discovery tells it."""
+    """One kind of object, as discovery tells it. Group, version and plural are its identity."""
 
     group: str
     version: str
     plural: str
-    kind: str
-    namespaced: bool = True
-    short_names: tuple[str, ...] = ()
-    has_status: bool = False
-    subresources: tuple[str, ...] = ()
-    verbs: tuple[str, ...] = ALL_VERBS
+    kind: str = field(compare=False)
+    namespaced: bool = field(default=True, compare=False)
+    short_names: tuple[str, ...] = field(default=(), compare=False)
+    has_status: bool = field(default=False, compare=False)
+    subresources: tuple[str, ...] = field(default=(), compare=False)
+    verbs: tuple[str, ...] = field(default=ALL_VERBS, compare=False)
+    categories: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def api_version(self) -> str:
@@ -32,50 +33,120 @@ class Resource:
         return self.kind.lower()
 
 
-PODS = Resource("", "v1", "pods", "Pod", short_names=("po",), has_status=True, subresources=("exec", "log"))
+_RBAC = "rbac.authorization.k8s.io"
+_ALL = ("all",)
+
+PODS = Resource(
+    "",
+    "v1",
+    "pods",
+    "Pod",
+    short_names=("po",),
+    has_status=True,
+    subresources=("eviction", "exec", "log", "portforward", "proxy"),
+    categories=_ALL,
+)
 SECRETS = Resource("", "v1", "secrets", "Secret")
 CLAIMS = Resource(
     "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",), has_status=True
+)
+VOLUMES = Resource(
+    "", "v1", "persistentvolumes", "PersistentVolume", namespaced=False, short_names=("pv",), has_status=True
 )
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", short_names=("cm",))
 EVENTS = Resource("", "v1", "events", "Event", short_names=("ev",))
 NAMESPACES = Resource(
     "", "v1", "namespaces", "Namespace", namespaced=False, short_names=("ns",), has_status=True
 )
-SERVICES = Resource("", "v1", "services", "Service", short_names=("svc",), has_status=True)
+SERVICES = Resource("", "v1", "services", "Service", short_names=("svc",), has_status=True, categories=_ALL)
+ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", short_names=("ep",))
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False, short_names=("no",), has_status=True)
-LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
-CLUSTERS = Resource("postgresql.cnpg.io", "v1", "clusters", "Cluster", has_status=True)
-REVIEWS = Resource(
-    "authorization.k8s.io",
-    "v1",
-    "selfsubjectaccessreviews",
-    "SelfSubjectAccessReview",
-    namespaced=False,
-    verbs=("create",),
+ACCOUNTS = Resource(
+    "", "v1", "serviceaccounts", "ServiceAccount", short_names=("sa",), subresources=("token",)
 )
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+NEW_EVENTS = Resource("events.k8s.io", "v1", "events", "Event", short_names=("ev",))
+SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+STATEFUL_SETS = Resource(
+    "apps",
+    "v1",
+    "statefulsets",
+    "StatefulSet",
+    short_names=("sts",),
+    has_status=True,
+    subresources=("scale",),
+    categories=_ALL,
+)
+JOBS = Resource("batch", "v1", "jobs", "Job", has_status=True, categories=_ALL)
+BUDGETS = Resource(
+    "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short_names=("pdb",), has_status=True
+)
+STORAGE_CLASSES = Resource(
+    "storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False, short_names=("sc",)
+)
+ROLES = Resource(_RBAC, "v1", "roles", "Role")
+ROLE_BINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding")
+CLUSTER_ROLES = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
+CLUSTER_ROLE_BINDINGS = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+    short_names=("crd", "crds"),
+    has_status=True,
+    categories=("api-extensions",),
+)
+CLUSTERS = Resource(
+    "postgresql.cnpg.io", "v1", "clusters", "Cluster", has_status=True, subresources=("scale",)
+)
+BACKUPS = Resource("postgresql.cnpg.io", "v1", "backups", "Backup", has_status=True)
+SCHEDULED_BACKUPS = Resource(
+    "postgresql.cnpg.io", "v1", "scheduledbackups", "ScheduledBackup", has_status=True
+)
+QUORUMS = Resource("postgresql.cnpg.io", "v1", "failoverquorums", "FailoverQuorum", has_status=True)
+# The resources that come from a definition and yet have a name in the lab's own code.
+NAMED = (CLUSTERS, BACKUPS, SCHEDULED_BACKUPS, QUORUMS)
+
+
+def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> Resource:
+    return Resource(group, "v1", plural, kind, namespaced=namespaced, verbs=("create",))
+
+
+ACCESS_REVIEWS = _review("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
+RULES_REVIEWS = _review("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview")
+OTHERS_REVIEWS = _review("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview")
+LOCAL_REVIEWS = _review(
+    "authorization.k8s.io", "localsubjectaccessreviews", "LocalSubjectAccessReview", namespaced=True
+)
+SELF_REVIEWS = _review("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview")
+TOKEN_REVIEWS = _review("authentication.k8s.io", "tokenreviews", "TokenReview")
+REVIEWS = (ACCESS_REVIEWS, RULES_REVIEWS, OTHERS_REVIEWS, LOCAL_REVIEWS, SELF_REVIEWS, TOKEN_REVIEWS)
 
 TABLE = (
     PODS,
     SECRETS,
     CLAIMS,
+    VOLUMES,
     CONFIG_MAPS,
     EVENTS,
     NAMESPACES,
     SERVICES,
+    ENDPOINTS,
     NODES,
+    ACCOUNTS,
     LEASES,
-    CLUSTERS,
-    REVIEWS,
+    NEW_EVENTS,
+    SLICES,
+    STATEFUL_SETS,
+    JOBS,
+    BUDGETS,
+    STORAGE_CLASSES,
+    ROLES,
+    ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CLUSTER_ROLE_BINDINGS,
+    DEFINITIONS,
+    *REVIEWS,
 )
-
-
-def find(group: str, version: str, plural: str) -> Resource | None:
-    """The resource of that address, if it is served."""
-    wanted = (group, version, plural)
-    return next((r for r in TABLE if (r.group, r.version, r.plural) == wanted), None)
-
-
-def group_versions() -> list[tuple[str, str]]:
-    """Every (group, version) served, the core group first."""
-    return sorted({(r.group, r.version) for r in TABLE})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from typing import Any
 
-from hasteward_lab.api.resources import CLAIMS, CLUSTERS, PODS, Resource
+from hasteward_lab.api import columns
+from hasteward_lab.api.resources import Resource
 
 Object = dict[str, Any]
-Column = tuple[str, Callable[[Object], Any]]
+
+_STEP = re.compile(r"\.?([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']+)'\]|\[\?\(@\.(\w+)==[\"']([^\"']+)[\"']\)\]")
 
 
 def wanted(accept: str) -> bool:
@@ -17,91 +20,73 @@ def wanted(accept: str) -> bool:
     return "as=Table" in accept
 
 
-def render(resource: Resource, items: list[Object], version: str, include: str) -> dict[str, Any]:
-    """A table of the items; `include` says how much of each object goes along."""
-    columns: list[Column] = [("Name", _name), *_COLUMNS.get(resource, ()), ("Age", _age)]
+def render(
+    resource: Resource, items: list[Object], meta: Object, include: str, defined: Object | None = None
+) -> Object:
+    """A table of the items; `include` says how much of each object goes along.
+
+    `defined` is the version of a CustomResourceDefinition whose printer columns count.
+    """
+    rows = columns.of(resource) if defined is None else _printer(defined)
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
-        "metadata": {"resourceVersion": version},
+        "metadata": meta,
         "columnDefinitions": [
-            {"name": title, "type": "string", "format": "", "description": "", "priority": 0}
-            for title, _ in columns
+            {
+                "name": row.title,
+                "type": row.kind,
+                "format": "name" if row.title == "Name" else "",
+                "description": row.title,
+                "priority": row.priority,
+            }
+            for row in rows
         ],
-        "rows": [{"cells": [cell(i) for _, cell in columns], "object": _object(i, include)} for i in items],
+        "rows": [{"cells": [row.cell(i) for row in rows], "object": _object(i, include)} for i in items],
     }
 
 
-def _object(item: Object, include: str) -> Object:
-    if include == "Object":
-        return item
+def partial(item: Object) -> Object:
+    """The metadata of an object, as an object of its own."""
     kind = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
     return {**kind, "metadata": item["metadata"]}
 
 
-def _name(item: Object) -> str:
-    return str(item["metadata"]["name"])
+def _object(item: Object, include: str) -> Object | None:
+    if include == "None":
+        return None
+    return item if include == "Object" else partial(item)
 
 
-def _age(item: Object) -> str:
-    created = dt.datetime.fromisoformat(item["metadata"]["creationTimestamp"])
-    return _duration((dt.datetime.now(dt.UTC) - created).total_seconds())
-
-
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    for size, unit in ((86400, "d"), (3600, "h"), (120, "m")):
-        if whole >= size:
-            return f"{whole // (60 if unit == 'm' else size)}{unit}"
-    return f"{whole}s"
-
-
-def _containers(item: Object) -> list[Object]:
-    rows: list[Object] = item.get("status", {}).get("containerStatuses", [])
+def _printer(defined: Object) -> list[columns.Column]:
+    rows = [columns.NAME]
+    given = defined.get("additionalPrinterColumns")
+    if not given:
+        return [columns.NAME, columns.AGE]
+    for row in given:
+        cell = _path(row["jsonPath"], date=row["type"] == "date")
+        rows.append(columns.Column(row["name"], cell, row["type"], row.get("priority", 0)))
     return rows
 
 
-def _ready(item: Object) -> str:
-    rows = _containers(item)
-    return f"{sum(bool(row['ready']) for row in rows)}/{len(item['spec']['containers'])}"
-
-
-def _pod_status(item: Object) -> str:
-    if item["metadata"].get("deletionTimestamp"):
-        return "Terminating"
-    for row in _containers(item):
-        for state in ("waiting", "terminated"):
-            reason = row.get("state", {}).get(state, {}).get("reason")
-            if reason:
-                return str(reason)
-    return str(item.get("status", {}).get("phase", "Pending"))
-
-
-def _restarts(item: Object) -> str:
-    return str(sum(row["restartCount"] for row in _containers(item)))
-
-
-def _status(*path: str) -> Callable[[Object], Any]:
+def _path(path: str, *, date: bool) -> Callable[[Object], Any]:
     def cell(item: Object) -> Any:
-        found: Any = item
-        for key in path:
-            found = found.get(key, {})
-        return "" if found == {} else found
+        found = look(item, path)
+        if date and isinstance(found, str):
+            return columns.since(dt.datetime.fromisoformat(found))
+        return found
 
     return cell
 
 
-_COLUMNS: dict[Resource, tuple[Column, ...]] = {
-    PODS: (("Ready", _ready), ("Status", _pod_status), ("Restarts", _restarts)),
-    CLAIMS: (
-        ("Status", _status("status", "phase")),
-        ("Volume", _status("spec", "volumeName")),
-        ("Capacity", _status("status", "capacity", "storage")),
-    ),
-    CLUSTERS: (
-        ("Instances", _status("status", "instances")),
-        ("Ready", _status("status", "readyInstances")),
-        ("Status", _status("status", "phase")),
-        ("Primary", _status("status", "currentPrimary")),
-    ),
-}
+def look(item: Any, path: str) -> Any:
+    """The value at a simple JSONPath; None when it is not there."""
+    for name, index, quoted, key, value in _STEP.findall(path):
+        if index:
+            item = item[int(index)] if isinstance(item, list) and int(index) < len(item) else None
+        elif key:
+            rows = item if isinstance(item, list) else []
+            item = next((row for row in rows if row.get(key) == value), None)
+        else:
+            item = item.get(name or quoted) if isinstance(item, dict) else None
+    return item

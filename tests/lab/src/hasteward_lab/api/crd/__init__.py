@@ -1,0 +1,1 @@
+"""CustomResourceDefinitions: served as resources, their objects checked against their schema."""
