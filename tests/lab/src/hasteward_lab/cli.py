@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hasteward_lab import cli_break, launch
+from hasteward_lab import cli_break, cli_scenarios, launch
 from hasteward_lab.lab import Lab
 from hasteward_lab.programs import MissingError
 from hasteward_lab.state import LabError, all_labs, state_dir
@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--postgres-bin", help="folder with PostgreSQL's programs (default: the newest found)")
     up.add_argument("--fsync", action="store_true", help="run the servers with fsync on")
     up.add_argument("--time-scale", type=float, default=1.0, help="factor on the kubelet's waits")
+    up.add_argument("--scenario", metavar="NAME", help="bring it into a broken state: see `scenarios`")
+    cli_scenarios.add_parser(command("scenarios", "list the broken states, or tell one", cli_scenarios.run))
     down = command("down", "end a lab and leave nothing", _down)
     down.add_argument("--all", action="store_true", help="end all labs")
     command("status", "tell how a lab is", _status)
@@ -84,6 +86,10 @@ def _up(arguments: argparse.Namespace) -> int:
     def say(message: str) -> None:
         _tell(f"{time.monotonic() - began:5.1f} s  {message}")
 
+    if arguments.scenario:
+        lab = cli_scenarios.up(arguments.scenario, arguments.name, say)
+        _print(f"export KUBECONFIG={lab.kubeconfig}")
+        return 0
     lab = Lab.up(
         arguments.name,
         arguments.members,

@@ -76,6 +76,15 @@ class Chaos:
                 raise LabError(f"{pod} does not go")
             time.sleep(0.05)
 
+    def server(self, pod: str) -> dict[str, Any]:
+        """Whether a pod is `there`, its container `runs`, stands still (`frozen`), its server `answers`."""
+        found: dict[str, Any] = self._do("server", pod=pod)
+        return found
+
+    def log(self, pod: str, *, previous: bool = False) -> str:
+        """What a pod's container has said since its start, or its predecessor."""
+        return str(self._do("log", pod=pod, previous=previous)["text"])
+
     def files(self, pod: str) -> dict[str, Any]:
         """What lies in a pod's PGDATA: `there`, `signals`, `history`, `segments`; the pod need not run."""
         found: dict[str, Any] = self._do("files", pod=pod)

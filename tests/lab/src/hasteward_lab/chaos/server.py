@@ -53,6 +53,8 @@ class ChaosServer:
             "corrupt": self._corrupt,
             "lose": self._lose,
             "mend": self._mend,
+            "server": self._server,
+            "log": self._log,
             "files": self._files,
             "control": self._control,
             "replay": self._replay,
@@ -96,6 +98,26 @@ class ChaosServer:
 
     def _mend(self, namespace: str, pod: str) -> Json:
         return {"mended": self.files.mend(namespace, pod)}
+
+    async def _server(self, namespace: str, pod: str) -> Json:
+        seen = {"there": False, "runs": False, "frozen": False, "answers": False}
+        if self._store.find(PODS, namespace, pod) is None:
+            return seen
+        seen["there"] = True
+        try:
+            running = self._running(namespace, pod)
+        except (ValueError, ApiError):
+            return seen
+        frozen = processes.frozen(running.pid)
+        seen.update(runs=True, frozen=frozen)
+        if not frozen:
+            done = await running.run(["pg_isready", "-q", "-t", "2"])
+            seen["answers"] = done.returncode == 0
+        return seen
+
+    def _log(self, namespace: str, pod: str, *, previous: bool = False) -> Json:
+        path = self._kubelet.log_file(namespace, pod, previous=previous)
+        return {"text": path.read_text(encoding="utf-8", errors="replace") if path else ""}
 
     def _files(self, namespace: str, pod: str) -> Json:
         return {**self.look.files(self._pgdata(namespace, pod))}

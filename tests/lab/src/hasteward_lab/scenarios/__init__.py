@@ -1,0 +1,1 @@
+"""Broken clusters as data: how each comes about, and what is then true."""
