@@ -112,7 +112,7 @@ def test_logs(kubectl: Kubectl) -> None:
     text = kubectl("logs", "pg-1").stdout
     assert "database system is ready to accept connections" in text
     assert kubectl("logs", "pg-1", "--tail", "1").stdout == text.splitlines(keepends=True)[-1]
-    assert "previous terminated container" in kubectl("logs", "pg-2", "--previous").stderr
+    assert "previous terminated container" in kubectl("logs", "pg-1", "--previous").stderr
 
 
 def test_describe_and_forbidden(kubectl: Kubectl, faults: Lab) -> None:

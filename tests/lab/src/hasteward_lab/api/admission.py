@@ -30,8 +30,8 @@ _SUBDOMAIN_SAID = (
 _POD_SAID = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
-    "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
-    "negative)"
+    "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
+    "previously negative)"
 )
 _SET_SAID = (
     "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
@@ -46,7 +46,10 @@ _SET_FREE = {
     "persistentVolumeClaimRetentionPolicy",
     "minReadySeconds",
 }
-_CLAIM_SAID = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+_CLAIM_SAID = (
+    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound "
+    "claims"
+)
 PROTECTION = "kubernetes.io/pvc-protection"
 
 
@@ -211,12 +214,10 @@ def _changes(resource: Resource, old: Object, new: Object) -> list[Object]:
         return _claim_changes(old, before, after)
     if resource.plural in {ROLE_BINDINGS.plural, "clusterrolebindings"} and old["roleRef"] != new["roleRef"]:
         return [cause("roleRef", f"Invalid value: {new['roleRef']}: cannot change roleRef")]
-    if old.get("immutable") and resource.plural in {"secrets", "configmaps"}:
-        if {key: old.get(key) for key in ("data", "binaryData", "immutable")} != {
-            key: new.get(key) for key in ("data", "binaryData", "immutable")
-        }:
-            text = "Forbidden: field is immutable when `immutable` is set"
-            return [cause("data", text, "FieldValueForbidden")]
+    fixed = [{key: item.get(key) for key in ("data", "binaryData", "immutable")} for item in (old, new)]
+    if old.get("immutable") and fixed[0] != fixed[1]:
+        text = "Forbidden: field is immutable when `immutable` is set"
+        return [cause("data", text, "FieldValueForbidden")]
     return []
 
 

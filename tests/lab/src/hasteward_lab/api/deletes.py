@@ -79,7 +79,7 @@ def _precondition(options: Object, target: Target, old: Object) -> None:
             )
             raise ApiError(
                 409,
-                f"Operation cannot be fulfilled on {named}: the {word} in the precondition ({value}) does not "
-                f"match the {word} in record ({meta.get(field)}).{again}",
+                f"Operation cannot be fulfilled on {named}: the {word} in the precondition ({value}) does "
+                f"not match the {word} in record ({meta.get(field)}).{again}",
                 details={"name": target.name, "kind": resource.plural},
             )

@@ -86,9 +86,8 @@ def _rows(resource: Resource) -> list[dict[str, Any]]:
     rows = [main]
     if resource.has_status:
         rows.append(_sub(resource, "status", ("", "", resource.kind, ["get", "patch", "update"])))
-    for name in resource.subresources:
-        rows.append(_sub(resource, name, _SUB_KINDS.get(name, ("", "", resource.kind, ["get"]))))
-    return rows
+    plain = ("", "", resource.kind, ["get"])
+    return rows + [_sub(resource, name, _SUB_KINDS.get(name, plain)) for name in resource.subresources]
 
 
 def _sub(resource: Resource, name: str, what: tuple[str, str, str, list[str]]) -> dict[str, Any]:

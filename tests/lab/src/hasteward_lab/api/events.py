@@ -46,7 +46,7 @@ def taken(resource: Resource, item: Object) -> Object:
 def record(
     store: Store, about: Object, kind: str, reason: str, message: str, *, component: str = "lab"
 ) -> None:
-    """Tell of something that happened to an object; a repeated event counts up. `kind` is Normal or Warning."""
+    """Tell of something that happened to an object, `kind` Normal or Warning; a repeated event counts up."""
     meta = about["metadata"]
     namespace = meta.get("namespace", "default")
     reference = {

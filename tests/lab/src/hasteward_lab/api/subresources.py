@@ -13,8 +13,8 @@ from hasteward_lab.api.context import ApiContext
 from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.patches import json_patch, merge
 from hasteward_lab.api.requests import Target
-from hasteward_lab.api.selectors import label_selector
 from hasteward_lab.api.resources import BUDGETS, PODS
+from hasteward_lab.api.selectors import label_selector
 from hasteward_lab.api.wire import body as bodies
 from hasteward_lab.api.writes import JSON_PATCH, Write
 

@@ -79,7 +79,7 @@ class Write:
             if meta.setdefault("namespace", target.namespace) != target.namespace:
                 raise ApiError(
                     400,
-                    f"the namespace of the provided object does not match the namespace sent on the request",
+                    "the namespace of the provided object does not match the namespace sent on the request",
                 )
         else:
             meta.pop("namespace", None)
@@ -146,7 +146,7 @@ class Write:
                 details={"name": target.namespace, "kind": "namespaces"},
             )
         if "deletionTimestamp" in found["metadata"]:
-            text = f"because it is being terminated"
+            text = "because it is being terminated"
             raise ApiError(
                 403,
                 f"{target.resource.plural} is forbidden: unable to create new content in namespace "
@@ -199,7 +199,8 @@ def _apply(request: web.Request, write: Write, data: bytes) -> tuple[Object, int
     if not request.query.get("fieldManager"):
         raise ApiError(
             422,
-            'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+            'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply '
+            "patch",
             details={
                 "group": "meta.k8s.io",
                 "kind": "PatchOptions",

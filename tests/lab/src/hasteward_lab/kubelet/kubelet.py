@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from hasteward_lab.api.errors import not_found
 from hasteward_lab.api.resources import CLAIMS, PODS
 from hasteward_lab.api.runtime import CommandNotFoundError, ContainerNotRunningError
+from hasteward_lab.kubelet import attach, contents, images
 from hasteward_lab.kubelet.container import RunningContainer
 from hasteward_lab.kubelet.network import Network
 from hasteward_lab.kubelet.pod import PodWorker
@@ -27,6 +28,7 @@ Object = dict[str, Any]
 Key = tuple[str, str]
 
 PROTECTION = "kubernetes.io/pvc-protection"
+_RETRY = 0.2
 
 
 class Kubelet:
@@ -42,6 +44,10 @@ class Kubelet:
         self._workers: dict[Key, PodWorker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: dict[str, str] = {}
+        self._services: dict[str, str] = {}
+        self._named: dict[str, str] = {}
+        # Pods that were given to this kubelet and not yet taken away again.
+        self._begun: set[Key] = set()
         store.on_change(self._changed)
 
     def set_up(self) -> None:
@@ -58,8 +64,17 @@ class Kubelet:
         self._images[image.name] = image
 
     def set_hosts(self, hosts: Mapping[str, str]) -> None:
-        """Set what service names resolve to, in all pods."""
-        self._hosts = dict(hosts)
+        """Set what some names resolve to, in all pods, whatever the Services say."""
+        self._named = dict(hosts)
+        self._publish_hosts()
+
+    def set_services(self, hosts: Mapping[str, str]) -> None:
+        """Set what the names of Services resolve to, in all pods."""
+        self._services = dict(hosts)
+        self._publish_hosts()
+
+    def _publish_hosts(self) -> None:
+        self._hosts = {**self._services, **self._named}
         for worker in self._workers.values():
             worker.set_hosts(self._hosts)
 
@@ -180,7 +195,8 @@ class Kubelet:
     def _changed(self, event: Event) -> None:
         if event.resource is not PODS:
             return
-        if event.before is None and event.after is not None:
+        was_placed = bool(event.before and event.before["spec"].get("nodeName"))
+        if event.after and event.after["spec"].get("nodeName") and not was_placed:
             self._start(self._live(event.after))
         elif event.after and "deletionTimestamp" in event.after["metadata"]:
             meta = event.after["metadata"]
@@ -188,6 +204,7 @@ class Kubelet:
             marked = event.before and "deletionTimestamp" in event.before["metadata"]
             grace = meta.get("deletionGracePeriodSeconds", 30)
             if worker is None:
+                self._begun.discard((meta["namespace"], meta["name"]))
                 self._store_finish_soon(meta)
             elif not marked or grace == 0:
                 self._start(self._end(worker, grace))
@@ -198,24 +215,60 @@ class Kubelet:
         task.add_done_callback(self._tasks.discard)
 
     def _store_finish_soon(self, meta: Object) -> None:
-        finish = self._store.finish
-        asyncio.get_running_loop().call_soon(finish, PODS, meta["namespace"], meta["name"])
+        ended = self._store.ended
+        asyncio.get_running_loop().call_soon(ended, PODS, meta["namespace"], meta["name"])
 
     async def _live(self, pod: Object) -> None:
         meta = pod["metadata"]
         key = (meta["namespace"], meta["name"])
-        image = self._images.get(pod["spec"]["containers"][0]["image"])
-        if image is None:
+        self._begun.add(key)
+        image = await self._pull(pod, key)
+        if image is None or not await self._attached(pod, key):
             return
         address = self._network.add(meta["name"])
         folder = self._folder / f"{key[0]}_{key[1]}"
         worker = PodWorker(
             pod, image, address, folder, store=self._store, volumes=self._volumes, scale=self._scale
         )
-        worker.prepare()
+        while key in self._begun:
+            try:
+                worker.prepare()
+                worker.container()
+                break
+            except contents.MissingError as error:
+                self._refuse(pod, "CreateContainerConfigError", str(error), "Failed")
+                await asyncio.sleep(_RETRY)
+        else:
+            return
         worker.set_hosts(self._hosts)
         self._workers[key] = worker
         await worker.run()
+
+    async def _pull(self, pod: Object, key: Key) -> Image | None:
+        """The image of a pod; as long as nobody has it, the pod waits."""
+        name = pod["spec"]["containers"][0]["image"]
+        while key in self._begun:
+            path = next((image.path for image in self._images.values()), ())
+            image = self._images.get(name) or images.generic(pod, path)
+            if image:
+                return image
+            self._refuse(pod, "ErrImagePull", f'failed to pull image "{name}": not found', "Failed")
+            await asyncio.sleep(_RETRY)
+        return None
+
+    async def _attached(self, pod: Object, key: Key) -> bool:
+        """Wait till all volumes of a pod can be mounted where it is; False when the pod went first."""
+        while key in self._begun:
+            obstacle = attach.obstacle(self._store, self._volumes, pod)
+            if obstacle is None:
+                return True
+            self._refuse(pod, "ContainerCreating", obstacle.message, obstacle.reason)
+            await asyncio.sleep(_RETRY)
+        return False
+
+    def _refuse(self, pod: Object, waiting: str, message: str, reason: str) -> None:
+        """Say why a pod's container cannot be made yet."""
+        attach.refuse(self._store, pod, waiting, message, reason)
 
     async def _end(self, worker: PodWorker, grace: float) -> None:
         key = (worker.namespace, worker.name)
@@ -226,7 +279,8 @@ class Kubelet:
         with contextlib.suppress(RuntimeError):
             self._network.remove(worker.name)
         worker.clean()
-        self._store.finish(PODS, *key)
+        self._begun.discard(key)
+        self._store.ended(PODS, *key)
         self._unprotect(worker.namespace)
 
     def _unprotect(self, namespace: str) -> None:

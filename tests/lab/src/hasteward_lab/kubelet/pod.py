@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hasteward_lab.api.resources import PODS
+from hasteward_lab.kubelet import contents, images
 from hasteward_lab.kubelet.container import RunningContainer
 from hasteward_lab.kubelet.network import Network
 from hasteward_lab.kubelet.probes import Prober
@@ -50,7 +51,10 @@ class PodWorker:
         self.folder = folder
         self.address = address
         self.running: RunningContainer | None = None
+        self._pod = pod
         self._spec: Object = pod["spec"]
+        # The phase of a pod that will not run again.
+        self.over = ""
         self._image = image
         self._store = store
         self._volumes = volumes
@@ -64,11 +68,11 @@ class PodWorker:
     def container(self, argv: tuple[str, ...] | None = None) -> Container:
         """The container as the pod's object describes it, or another command in the same place."""
         row = self._spec["containers"][0]
-        env = {item["name"]: item["value"] for item in row.get("env", [])}
+        env = contents.environment(self._store, self._pod, row, self.address)
         return Container(
             pod=self.name,
             image=self._image,
-            argv=argv or (*row.get("command", []), *row.get("args", [])),
+            argv=argv or _argv(row),
             env=env,
             mounts=tuple(self._mounts(row)),
             etc=self.folder / "etc",
@@ -91,6 +95,8 @@ class PodWorker:
             (scratch / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "logs").mkdir(exist_ok=True)
         self._image.prepare(self.name, scratch)
+        for volume in self._spec.get("volumes", []):
+            contents.fill(self._store, self.namespace, volume, scratch / volume["name"])
 
     def log_file(self, *, previous: bool) -> Path | None:
         """The log of the current container or of the one before it."""
@@ -111,7 +117,10 @@ class PodWorker:
             if time.monotonic() - began > _LONG_RUN * self._scale:
                 self._state.restarts = 0
             self._state.ended(code)
+            self.over = _outcome(self._spec.get("restartPolicy", "Always"), code)
             self._publish()
+            if self.over:
+                return
             wait = back_off(self._state.restarts + 1)
             if wait and not self._held:
                 self._state.waiting(wait, self.name, self.namespace)
@@ -196,7 +205,7 @@ class PodWorker:
 
     def _publish(self) -> None:
         def change(pod: Object) -> None:
-            pod["status"] = pod_status(pod, [self._state], self.address)
+            pod["status"] = pod_status(pod, [self._state], self.address, self.over)
 
         self._store.modify(PODS, self.namespace, self.name, change)
 
@@ -210,6 +219,31 @@ class PodWorker:
             elif sources[mount["name"]].get("emptyDir", {}).get("medium") == "Memory":
                 continue
             else:
-                source = self.folder / "scratch" / mount.get("subPath", mount["name"])
+                source = self._scratch(sources[mount["name"]], mount)
+            if claim and mount.get("subPath"):
+                source /= mount["subPath"]
+                source.mkdir(parents=True, exist_ok=True)
             mounts.append(Mount(source, mount["mountPath"], bool(mount.get("readOnly"))))
         return mounts
+
+    def _scratch(self, volume: Object, mount: Object) -> Path:
+        """Where a volume of the pod's own is: one folder each, or one for all subPaths of an emptyDir."""
+        if "secret" in volume or "configMap" in volume:
+            return self.folder / "scratch" / str(volume["name"]) / str(mount.get("subPath", ""))
+        source = self.folder / "scratch" / str(mount.get("subPath", mount["name"]))
+        source.mkdir(parents=True, exist_ok=True)
+        return source
+
+
+def _argv(row: Object) -> tuple[str, ...]:
+    usual = () if row.get("command") else images.known(row["image"]) or ()
+    if row.get("args") and not row.get("command") and usual in {("sh",), ("bash",)}:
+        usual = ()
+    return (*row.get("command", usual), *row.get("args", []))
+
+
+def _outcome(policy: str, code: int) -> str:
+    """The phase of a pod whose container ended; empty when it is started again."""
+    if policy == "Always" or (policy == "OnFailure" and code):
+        return ""
+    return "Failed" if code else "Succeeded"

@@ -33,6 +33,8 @@ class Image:
     path: tuple[str, ...]
     binds: tuple[str, ...] = ()
     prepare: Callable[[str, Path], None] = field(default=lambda _pod, _scratch: None)
+    # A container of the operator has a read-only root; a client's usually may write to its own.
+    writable: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def command(container: Container, status_descriptor: int) -> list[str]:
     argv += ["--dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc", "--tmpfs", "/sys"]
     for mount in container.mounts:
         argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
-    argv += ["--remount-ro", "/", "--chdir", "/"]
+    argv += ["--chdir", "/"] if image.writable else ["--remount-ro", "/", "--chdir", "/"]
     argv += ["--unshare-user", "--uid", str(image.uid), "--gid", str(image.uid)]
     argv += ["--unshare-pid", "--unshare-uts", "--unshare-ipc", "--hostname", container.pod]
     argv += ["--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]

@@ -75,13 +75,13 @@ class ContainerState:
         }
 
 
-def pod_status(pod: Object, containers: list[ContainerState], address: str) -> Object:
-    """The status of a pod whose containers are in these states."""
+def pod_status(pod: Object, containers: list[ContainerState], address: str, ended: str = "") -> Object:
+    """The status of a pod whose containers are in these states; `ended` is the phase of one that is over."""
     ready = all(container.ready for container in containers)
     begun = any(container.starts for container in containers)
     old = pod.get("status", {})
     status: Object = {
-        "phase": "Running" if begun else "Pending",
+        "phase": ended or ("Running" if begun else "Pending"),
         "hostIP": "10.88.0.1",
         "podIP": address,
         "podIPs": [{"ip": address}],
@@ -89,11 +89,13 @@ def pod_status(pod: Object, containers: list[ContainerState], address: str) -> O
         "startTime": old.get("startTime", now()),
         "containerStatuses": [container.to_json() for container in containers],
     }
+    why = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(ended, "ContainersNotReady")
     wanted = {
+        "PodReadyToStartContainers": (not ended, ""),
         "PodScheduled": (True, ""),
-        "Initialized": (True, ""),
-        "ContainersReady": (ready, "ContainersNotReady"),
-        "Ready": (ready, "ContainersNotReady"),
+        "Initialized": (True, "PodCompleted" if ended == "Succeeded" else ""),
+        "ContainersReady": (ready, why),
+        "Ready": (ready, why),
     }
     before = {row["type"]: row for row in old.get("conditions", [])}
     status["conditions"] = [
@@ -107,7 +109,7 @@ def _condition(kind: str, holds: bool, reason: str, before: Object | None) -> Ob
     if before and before["status"] == value:
         return before
     row: Object = {"type": kind, "status": value, "lastProbeTime": None, "lastTransitionTime": now()}
-    if not holds:
+    if not holds and reason:
         row["reason"] = reason
     return row
 

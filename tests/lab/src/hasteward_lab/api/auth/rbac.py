@@ -55,8 +55,8 @@ class Authorizer:
         lost: list[str] = []
         for rule, how in self._rules(wanted.user, wanted.namespace, lost):
             if covers(rule, wanted):
-                return Decision(True, f"RBAC: allowed by {how}")
-        return Decision(False, f"RBAC: {lost[0]}" if lost else "")
+                return Decision(allowed=True, reason=f"RBAC: allowed by {how}")
+        return Decision(allowed=False, reason=f"RBAC: {lost[0]}" if lost else "")
 
     def rules(self, user: User, namespace: str) -> list[Object]:
         """Every rule that holds for a user in a namespace."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from hasteward_lab.api.errors import ApiError
@@ -24,12 +25,11 @@ def apply(live: Object, wanted: Object, owner: Owner, shapes: Shapes, *, force: 
     others: list[Entry] = []
     since = now()
     for entry in managed.read(live):
-        if entry.owner.manager == owner.manager and entry.owner.operation == managed.APPLY:
-            if entry.owner.subresource == owner.subresource:
-                mine |= entry.held
-                since = entry.time if entry.held == spoken_of and not changed else since
-                continue
-        others.append(entry)
+        if replace(entry.owner, api_version=owner.api_version) == owner:
+            mine |= entry.held
+            since = entry.time if entry.held == spoken_of and not changed else since
+        else:
+            others.append(entry)
     conflicts = [(e.owner, path) for e in others for path in sorted(e.held & changed & spoken_of)]
     if conflicts and not force:
         raise _conflict(conflicts)

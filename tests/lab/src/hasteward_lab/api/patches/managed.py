@@ -61,10 +61,14 @@ def read(item: Object) -> list[Entry]:
 def write(item: Object, entries: list[Entry]) -> None:
     """Put entries into an object; those who own nothing are left out."""
     rows = []
-    for entry in sorted(entries, key=lambda e: (e.owner.operation != APPLY, e.time, e.owner.manager)):
+    order = sorted(
+        entries, key=lambda entry: (entry.owner.operation != APPLY, entry.time, entry.owner.manager)
+    )
+    for entry in order:
         if entry.held:
             owner = entry.owner
-            row: Object = {"manager": owner.manager, "operation": owner.operation, "apiVersion": owner.api_version}
+            row: Object = {"manager": owner.manager, "operation": owner.operation}
+            row["apiVersion"] = owner.api_version
             row |= {"time": entry.time, "fieldsType": "FieldsV1", "fieldsV1": fields.encode(entry.held)}
             rows.append({**row, "subresource": owner.subresource} if owner.subresource else row)
     if rows:

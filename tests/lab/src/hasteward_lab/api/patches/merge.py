@@ -40,20 +40,22 @@ def strategic(target: Any, patch: Any, shapes: Shapes, path: tuple[str, ...] = (
     if _RETAIN in patch:
         result = {key: value for key, value in result.items() if key in patch[_RETAIN]}
     for name, value in patch.items():
-        if name == _RETAIN or name.startswith(_ORDER):
-            continue
-        if name.startswith(_DELETE_VALUES):
-            base = name.removeprefix(_DELETE_VALUES)
-            result[base] = [item for item in result.get(base, []) if item not in value]
-        elif value is None:
-            result.pop(name, None)
-        else:
-            result[name] = strategic(result.get(name), value, shapes, (*path, name))
-    for name, order in patch.items():
-        if name.startswith(_ORDER):
-            base = name.removeprefix(_ORDER)
-            result[base] = _ordered(result.get(base), order)
+        if not name.startswith("$"):
+            result[name] = (
+                None if value is None else strategic(result.get(name), value, shapes, (*path, name))
+            )
+    _directives(result, patch)
     return {name: value for name, value in result.items() if value is not None}
+
+
+def _directives(result: Object, patch: Object) -> None:
+    """Carry out what a patch says about its own lists."""
+    for name, value in patch.items():
+        base = name.partition("/")[2]
+        if name.startswith(_DELETE_VALUES):
+            result[base] = [item for item in result.get(base) or [] if item not in value]
+        elif name.startswith(_ORDER):
+            result[base] = _ordered(result.get(base), value)
 
 
 def _list(target: list[Any], patch: list[Any], shapes: Shapes, path: tuple[str, ...]) -> list[Any]:

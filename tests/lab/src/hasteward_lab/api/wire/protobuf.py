@@ -125,7 +125,7 @@ def decode(data: bytes) -> Object | None:
     """The object in an envelope; None for a kind or content this module does not read."""
     if not data.startswith(MAGIC):
         return None
-    envelope = {number: value for number, value in _fields(data[len(MAGIC) :])}
+    envelope = dict(_fields(data[len(MAGIC) :]))
     kind = {number: bytes(value).decode() for number, value in _fields(envelope.get(1, b""))}
     message = _MESSAGES.get(kind.get(2, ""))
     if message is None or kind[2][:1].islower():
