@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 Key = tuple[str, str]
 
+_HANDOVER = 0.02
 PROTECTION = "kubernetes.io/pvc-protection"
 _RETRY = 0.2
 
@@ -208,6 +209,12 @@ class Kubelet:
                 self._store_finish_soon(meta)
             elif not marked or grace == 0:
                 self._start(self._end(worker, grace))
+        elif event.before and event.after is None:
+            meta = event.before["metadata"]
+            worker = self._workers.get((meta["namespace"], meta["name"]))
+            if worker is not None and worker.uid == meta["uid"]:
+                # Deleted by force: the object went first, the processes have to follow.
+                self._start(self._end(worker, 0))
 
     def _start(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
@@ -222,6 +229,9 @@ class Kubelet:
         meta = pod["metadata"]
         key = (meta["namespace"], meta["name"])
         self._begun.add(key)
+        while key in self._workers:
+            # One of that name is still on its way out.
+            await asyncio.sleep(_HANDOVER)
         image = await self._pull(pod, key)
         if image is None or not await self._attached(pod, key):
             return
@@ -279,8 +289,10 @@ class Kubelet:
         with contextlib.suppress(RuntimeError):
             self._network.remove(worker.name)
         worker.clean()
-        self._begun.discard(key)
-        self._store.ended(PODS, *key)
+        there = self._store.find(PODS, *key)
+        if there is not None and there["metadata"]["uid"] == worker.uid:
+            self._begun.discard(key)
+            self._store.ended(PODS, *key)
         self._unprotect(worker.namespace)
 
     def _unprotect(self, namespace: str) -> None:
