@@ -29,7 +29,10 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
         more["choices"] = argument.choices
     if argument.name.startswith("--"):
         more.update(default=argument.default, metavar=argument.name.lstrip("-").upper())
-    parser.add_argument(argument.name, type=argument.kind, help=argument.text, **more)
+    elif argument.choices:
+        more["metavar"] = argument.name.upper()
+    text = f"{argument.text}: {', '.join(argument.choices)}" if argument.choices else argument.text
+    parser.add_argument(argument.name, type=argument.kind, help=text, **more)
 
 
 def run(arguments: argparse.Namespace) -> int:

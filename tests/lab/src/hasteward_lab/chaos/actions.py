@@ -101,7 +101,7 @@ _CORRUPT = (
     Argument("--length", "how many bytes; 0 means all the rest (default: 0)", int, 0),
     Argument(
         "--how",
-        "zero (default), ones, flip, truncate",
+        "how to damage it (default: zero)",
         str,
         "zero",
         choices=("zero", "ones", "flip", "truncate"),
