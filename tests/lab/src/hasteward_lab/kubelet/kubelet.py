@@ -229,7 +229,7 @@ class Kubelet:
         meta = pod["metadata"]
         key = (meta["namespace"], meta["name"])
         self._begun.add(key)
-        while key in self._workers:
+        while key in self._workers:  # noqa: ASYNC110 - there is one event for all pods
             # One of that name is still on its way out.
             await asyncio.sleep(_HANDOVER)
         image = await self._pull(pod, key)
