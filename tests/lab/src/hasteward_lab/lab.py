@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,7 @@ from hasteward_lab import launch
 from hasteward_lab.chaos.client import Chaos
 from hasteward_lab.client import Client
 from hasteward_lab.faults import Fault
+from hasteward_lab.postgres import hand
 from hasteward_lab.state import LabError, StateDir, state_dir
 
 
@@ -43,12 +45,19 @@ class Lab:
         postgres_bin: str | None = None,
         fsync: bool = False,
         time_scale: float = 1.0,
+        level: str = "1.30",
+        spec: dict[str, Any] | None = None,
         keep: bool = False,
         say: launch.Say = lambda _message: None,
     ) -> Self:
-        """Start a lab; with `keep` it outlives this process."""
+        """Start a lab; with `keep` it outlives this process.
+
+        `level` is the operator's minor version to behave as; `spec` is laid over the Cluster's spec.
+        """
         state = state_dir(name or f"t{secrets.token_hex(4)}")
-        wish = launch.Wish(members, namespace, cluster, volume_size, postgres_bin, fsync, time_scale)
+        wish = launch.Wish(
+            members, namespace, cluster, volume_size, postgres_bin, fsync, time_scale, level, spec or {}
+        )
         if keep:
             launch.up(state, wish, say)
             return cls(state)
@@ -152,6 +161,38 @@ class Lab:
             if time.monotonic() > deadline:
                 raise LabError(f"not ready after {timeout:g} s: {', '.join(sorted(wanted - ready))}")
             time.sleep(0.05)
+
+    def wait(self, condition: Callable[[], bool], timeout: float = 30.0) -> None:
+        """Wait till a condition holds; LabError when it never does."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise LabError(f"it did not come to that within {timeout:g} s")
+            time.sleep(0.05)
+
+    def operator_down(self) -> None:
+        """Take the operator down: nothing heals, instance managers and Kubernetes go on."""
+        self.client.lab("POST", "operator", {"up": False})
+
+    def operator_up(self) -> None:
+        """Let the operator run again."""
+        self.client.lab("POST", "operator", {"up": True})
+
+    def promote(self, pod: str) -> None:
+        """Ask for a switchover as `kubectl cnpg promote` does: the status, and no look at any lag."""
+        hand.promote(self, pod)
+
+    def fence(self, pod: str) -> None:
+        """Fence an instance, or all of them with `*`."""
+        hand.fence(self, pod)
+
+    def unfence(self, pod: str) -> None:
+        """End the fence of an instance, or every fence with `*`."""
+        hand.unfence(self, pod)
+
+    def annotate(self, **annotations: str | None) -> None:
+        """Set annotations of the Cluster, `cnpg.io/` in front of each name; None takes one away."""
+        hand.annotate(self, {f"cnpg.io/{name}": value for name, value in annotations.items()})
 
     def processes(self, pod: str) -> list[str]:
         """The command lines of all processes in a pod."""

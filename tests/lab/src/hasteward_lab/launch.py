@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hasteward_lab import programs
 from hasteward_lab.kubeconfig import IDENTITIES, render
@@ -36,6 +37,8 @@ class Wish:
     postgres_bin: str | None = None
     fsync: bool = False
     time_scale: float = 1.0
+    level: str = "1.30"
+    spec: dict[str, Any] = field(default_factory=dict)
 
 
 def up(state: StateDir, wish: Wish, say: Say, *, lifeline: int = -1) -> None:
@@ -70,6 +73,8 @@ def _write_files(state: StateDir, wish: Wish, binaries: str, port: int) -> None:
         postgres_bin=binaries,
         fsync=wish.fsync,
         time_scale=wish.time_scale,
+        level=wish.level,
+        spec=wish.spec,
         port=port,
         tokens=tokens,
         lab_token=secrets.token_urlsafe(24),

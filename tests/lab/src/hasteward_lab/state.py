@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class LabConfig:
     port: int
     tokens: dict[str, str]
     lab_token: str
+    level: str = "1.30"
+    spec: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

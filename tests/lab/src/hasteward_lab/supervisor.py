@@ -64,6 +64,7 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     from hasteward_lab.api.crd import install
     from hasteward_lab.api.store import Store
     from hasteward_lab.chaos.server import ChaosServer
+    from hasteward_lab.controllers.plane import ControlPlane
     from hasteward_lab.kubeconfig import user
     from hasteward_lab.kubelet.kubelet import Kubelet
     from hasteward_lab.kubelet.volumes import Volumes
@@ -86,15 +87,19 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     # A client certificate of the lab's own authority is one way to say who one is.
     tls.load_verify_locations(state.ca)
     tls.verify_mode = ssl.CERT_OPTIONAL
+    ControlPlane(store, kubelet, volumes, context.faults, config.time_scale).start()
     runner = web.AppRunner(app.build(context, kubelet), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, socket.socket(fileno=listening), ssl_context=tls).start()
     progress.say("the API answers")
     cluster = PostgresCluster(config, store, kubelet, volumes)
+    context.extra.update(cluster.endpoints())
     await cluster.create(progress.say)
+    following = asyncio.create_task(cluster.follow())
+    await cluster.settled()
     progress.say("ready", ready=True)
     progress.close()
-    await cluster.follow()
+    await following
 
 
 async def _lifeline(descriptor: int, state: StateDir) -> None:

@@ -37,8 +37,6 @@ _DEFAULTS = {
     "max_wal_size": "256MB",
     "wal_level": "logical",
     "wal_log_hints": "on",
-    "wal_receiver_timeout": "5s",
-    "wal_sender_timeout": "5s",
 }
 _FIXED = {
     "archive_command": "/controller/manager wal-archive --log-destination /controller/log/postgres.json %p",
@@ -64,6 +62,10 @@ host all all all scram-sha-256
 _IDENT = "# Grant local access\nlocal postgres postgres\n{user}\n"
 _INCLUDES = "\n# load CloudNativePG custom.conf\ninclude 'custom.conf'\ninclude 'override.conf'\n"
 _ALTER_SYSTEM_PARAMETER_SINCE = 17
+# PostgreSQL's own 5 s between two tries to get WAL, scaled as every other wait.
+_RETRY_MS, _RETRY_LEAST_MS = 5000, 250
+# Not below what a busy machine may keep a process waiting.
+_SILENCE_LEAST_MS = 2500
 
 
 def major(pgdata: Path) -> int:
@@ -115,7 +117,13 @@ def write(settings: Settings, told: dict[str, Any]) -> bool:
     cluster, pgdata = told["cluster"], settings.pgdata
     spec = cluster.get("spec", {}).get("postgresql", {})
     version = major(pgdata)
-    extra = {"fsync": "on" if told.get("fsync") else "off"}
+    retry = max(_RETRY_MS * float(told.get("scale", 1.0)), _RETRY_LEAST_MS)
+    extra = {
+        "fsync": "on" if told.get("fsync") else "off",
+        "wal_retrieve_retry_interval": f"{int(retry)}ms",
+        "wal_receiver_timeout": f"{int(max(retry, _SILENCE_LEAST_MS))}ms",
+        "wal_sender_timeout": f"{int(max(retry, _SILENCE_LEAST_MS))}ms",
+    }
     lines = {name: "\n".join(spec.get(name, [])) for name in ("pg_hba", "pg_ident")}
     changed = [
         _replace(pgdata / "custom.conf", _custom(cluster, version, extra)),

@@ -180,6 +180,8 @@ class Manager:
         wait = 1.0
         conf.write(self.settings, self.told)
         while self.settings.holds_primary():
+            # Anew at every try: a pg_rewind that failed half-way leaves these files empty.
+            conf.write(self.settings, self.told)
             target, current = self._target()
             if target == self.settings.pod:
                 try:

@@ -31,6 +31,8 @@ def rewind(settings: Settings, *, retries: bool, pause: Callable[[float], None])
     control = settings.pgdata / "global/pg_control"
     kept = settings.pgdata / "global/pg_control.orig"
     shutil.copyfile(control, kept)
+    # Read-only for ALTER SYSTEM's sake, and pg_rewind stops half-way at a file it cannot write.
+    (settings.pgdata / "postgresql.auto.conf").chmod(0o600)
     argv = [
         "pg_rewind",
         "-P",
