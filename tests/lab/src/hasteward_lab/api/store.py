@@ -77,6 +77,10 @@ class Store:
         rows = sorted(self._objects.get(resource, {}).items())
         return [copy.deepcopy(item) for (ns, _), item in rows if namespace in {None, ns}]
 
+    def everything(self) -> list[tuple[Resource, Object]]:
+        """Every object there is, with its resource; not copies: to be read only."""
+        return [(resource, item) for resource, rows in self._objects.items() for item in rows.values()]
+
     def listing_at(self, resource: Resource, namespace: str | None, version: int) -> list[Object]:
         """All objects of a kind as they were at a version; 410 when that is forgotten."""
         if version > self._version:

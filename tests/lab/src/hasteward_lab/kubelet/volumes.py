@@ -39,6 +39,12 @@ class Volumes:
         run("mount", "-t", "tmpfs", "-o", f"size={parse_size(size)},mode=0755", "tmpfs", str(path))
         return path
 
+    def resize(self, namespace: str, claim: str, size: str) -> None:
+        """Give a claim's volume another size, while it is in use."""
+        path = self.path(namespace, claim)
+        if path.exists():
+            run("mount", "-o", f"remount,size={parse_size(size)}", str(path))
+
     def release(self, namespace: str, claim: str) -> None:
         """Delete a claim's volume and all that is on it."""
         path = self.path(namespace, claim)
