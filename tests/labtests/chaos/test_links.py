@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,13 @@ def test_nothing_is_routed_out_of_the_lab(lab: Lab) -> None:
     assert done.stdout.decode().strip() == "done", done.stderr
     links = lab.exec("pg-1", ["sh", "-c", "cut -d: -f1 /proc/net/dev | tail -n +3"]).stdout.decode().split()
     assert sorted(links) == ["eth0", "lo"]
+    # The lab's own net has a bridge and the pods' links on it, and no way to the machine's.
+    first = Path(f"/proc/{lab.state.load_process().pid}/task/{lab.state.load_process().pid}/children")
+    supervisor = first.read_text(encoding="ascii").split()[0]
+    rows = Path(f"/proc/{supervisor}/net/dev").read_text(encoding="ascii").splitlines()[2:]
+    own = {row.partition(":")[0].strip() for row in rows}
+    assert own >= {"lo", "br0"}
+    assert all(name in {"lo", "br0"} or name.startswith("v") for name in own), own
 
 
 def _addresses_of_this_machine() -> list[str]:
