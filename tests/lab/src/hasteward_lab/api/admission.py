@@ -151,7 +151,7 @@ def _required(field: str, text: str = "Required value") -> Object:
     return cause(field, text, "FieldValueRequired")
 
 
-def _containers(spec: Object, path: str) -> list[Object]:
+def _containers(spec: Object, path: str, more_volumes: tuple[str, ...] = ()) -> list[Object]:
     rows = spec.get("containers") or []
     if not rows:
         return [_required(f"{path}.containers")]
@@ -168,7 +168,7 @@ def _containers(spec: Object, path: str) -> list[Object]:
             )
         if not row.get("image"):
             causes.append(_required(f"{path}.containers[{index}].image"))
-        known = {volume["name"] for volume in spec.get("volumes", [])}
+        known = {*more_volumes, *(volume["name"] for volume in spec.get("volumes") or [])}
         for place, mount in enumerate(row.get("volumeMounts", [])):
             if mount.get("name") not in known:
                 field = f"{path}.containers[{index}].volumeMounts[{place}].name"
@@ -182,7 +182,9 @@ def _new(resource: Resource, item: Object) -> list[Object]:
         return _containers(spec, "spec")
     if resource in {JOBS, STATEFUL_SETS}:
         inner = spec.get("template", {}).get("spec", {})
-        causes = _containers(inner, "spec.template.spec")
+        templates = spec.get("volumeClaimTemplates") or []
+        claimed = tuple(template["metadata"]["name"] for template in templates)
+        causes = _containers(inner, "spec.template.spec", claimed)
         if resource == JOBS and inner.get("restartPolicy") not in {"Never", "OnFailure"}:
             text = 'Required value: valid values: "OnFailure", "Never"'
             causes.append(_required("spec.template.spec.restartPolicy", text))

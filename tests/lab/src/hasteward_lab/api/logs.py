@@ -31,8 +31,11 @@ async def serve(request: web.Request, target: Target, context: ApiContext) -> we
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
     await response.prepare(request)
     position = await _send(response, path, _start(path, request.query.get("tailLines")))
-    while _yes(request, "follow") and context.store.find(PODS, target.namespace, target.name):
-        await asyncio.sleep(_POLL)
+    following = _yes(request, "follow")
+    while following:
+        # Asked first: what is written until the end still has to be sent after it.
+        following = context.runtime.writes(target.namespace, target.name, path)
+        await asyncio.sleep(_POLL if following else 0)
         try:
             position = await _send(response, path, position)
         except ConnectionError:

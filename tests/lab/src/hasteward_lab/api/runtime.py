@@ -26,5 +26,8 @@ class Runtime(Protocol):
     def log_file(self, namespace: str, pod: str, *, previous: bool) -> Path | None:
         """The container's output so far; None when it never ran."""
 
+    def writes(self, namespace: str, pod: str, log: Path) -> bool:
+        """Say whether the container that writes this log still runs."""
+
     def adopt(self, process: subprocess.Popen[bytes], held: list[IO[bytes]]) -> None:
         """Take over a process whose client left: its pipes stay open and unread till it ends."""

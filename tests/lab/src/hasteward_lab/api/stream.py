@@ -114,8 +114,13 @@ class Session:
         await asyncio.gather(work, leaving, watching, return_exceptions=True)
         # What arrived before the client left still goes in; then comes a clean end of file.
         await asyncio.gather(receiving, return_exceptions=True)
-        _close(process.stdin)
-        held = [pipe for pipe in (process.stdout, process.stderr) if pipe]
+        pipes = [process.stdout, process.stderr]
+        if self._fault and self._fault.kind == "orphan" and self._gone.is_set():
+            # The kubelet is gone: nobody closes the input, so the process waits on it for ever.
+            pipes.append(process.stdin)
+        else:
+            _close(process.stdin)
+        held = [pipe for pipe in pipes if pipe]
         self._runtime.adopt(process, held)
 
     async def _output(self) -> bool:
@@ -245,7 +250,7 @@ class Session:
         keep = fault.after - before
         if fault.kind == "flip" and 0 <= keep < len(data):
             return data[:keep] + bytes((data[keep] ^ 1,)) + data[keep + 1 :]
-        if fault.kind in {"cut", "stall", "false-success"}:
+        if fault.kind in {"cut", "stall", "false-success", "orphan"}:
             return data[:keep]
         return data
 
@@ -259,7 +264,7 @@ class Session:
         if fault.kind == "stall":
             await self._gone.wait()
             raise _EarlyEnd
-        if fault.kind == "cut":
+        if fault.kind in {"cut", "orphan"}:
             await self._reset()
             raise _EarlyEnd
 

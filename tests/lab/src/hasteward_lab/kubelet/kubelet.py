@@ -132,6 +132,11 @@ class Kubelet:
         worker = self._workers.get((namespace, pod))
         return worker.log_file(previous=previous) if worker else None
 
+    def writes(self, namespace: str, pod: str, log: Path) -> bool:
+        """Say whether the container that writes this log still runs."""
+        worker = self._workers.get((namespace, pod))
+        return worker is not None and worker.running is not None and worker.log_file(previous=False) == log
+
     def adopt(self, process: subprocess.Popen[bytes], held: list[IO[bytes]]) -> None:
         """Keep a process's pipes open and unread until it ends, and reap it."""
 

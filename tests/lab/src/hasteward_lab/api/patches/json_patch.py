@@ -22,12 +22,10 @@ def apply(target: Object, patch: Any) -> Object:
     for operation in patch:
         try:
             _operate(result, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise ApiError(
-                422,
-                "the server rejected our request due to an error in our request",
-                details={"causes": [{"message": str(error)}]},
-            ) from None
+        except (KeyError, IndexError, ValueError, TypeError):
+            # The server keeps the reason to itself.
+            message = "the server rejected our request due to an error in our request"
+            raise ApiError(422, message, details={}) from None
     return result
 
 

@@ -1,0 +1,64 @@
+"""Shares the lab of the folder above; every stock kubectl of this machine is tried."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from hasteward_lab.lab import Lab
+from hasteward_lab.pytest_plugin import faults, lab
+
+__all__ = ["faults", "lab"]
+
+
+def _kubectls() -> list[str]:
+    """The kubectl beside this Python, and the one of the system where there is one."""
+    places = (Path(sys.executable).with_name("kubectl"), Path("/usr/bin/kubectl"))
+    found = [str(path) for path in places if path.exists()]
+    return found or [shutil.which("kubectl") or "kubectl"]
+
+
+class Kubectl(Protocol):
+    """Runs one kubectl; what it printed, and AssertionError when it did not end as it should."""
+
+    def __call__(self, *argv: str, stdin: Any = None, code: int = 0, context: str = "") -> str:
+        """Run to the end."""
+
+
+@pytest.fixture(params=_kubectls(), ids=lambda path: "system" if path.startswith("/usr") else "pypi")
+def kubectl(request: pytest.FixtureRequest, lab: Lab) -> Kubectl:
+    env = {"PATH": os.environ["PATH"], "HOME": str(lab.state.root), "KUBECONFIG": str(lab.kubeconfig)}
+
+    def run(*argv: str, stdin: Any = None, code: int = 0, context: str = "") -> str:
+        text = stdin if isinstance(stdin, str | None) else json.dumps(stdin)
+        chosen = ["--context", context] if context else []
+        done = subprocess.run(
+            [request.param, *chosen, *argv],
+            env=env,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == code, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def space(lab: Lab) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = f"t{os.urandom(3).hex()}"
+    lab.client.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    lab.client.call("DELETE", f"/api/v1/namespaces/{name}")
