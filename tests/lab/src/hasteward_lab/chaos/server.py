@@ -35,8 +35,8 @@ class ChaosServer:
         self._store = store
         self._kubelet = kubelet
         self.links = Links(self._places)
-        pod = lambda namespace, name: store.get(PODS, namespace, name)  # noqa: E731 - one expression
-        self.files = Files(volumes, pod, folder / "kept")
+        self._last: dict[tuple[str, str], Json] = {}
+        self.files = Files(volumes, self._pod, folder / "kept")
         self.look = Look(programs, folder / "look")
         store.on_change(self._changed)
 
@@ -132,6 +132,11 @@ class ChaosServer:
     def _pgdata(self, namespace: str, pod: str) -> Path:
         return self.files.resolve(namespace, pod, ".")
 
+    def _pod(self, namespace: str, name: str) -> Json:
+        """A pod, or what it was: its volumes can outlive it."""
+        found = self._store.find(PODS, namespace, name) or self._last.get((namespace, name))
+        return found or self._store.get(PODS, namespace, name)
+
     def _running(self, namespace: str, pod: str) -> RunningContainer:
         running = self._kubelet.worker(namespace, pod).running
         if running is None:
@@ -146,7 +151,12 @@ class ChaosServer:
 
     def _changed(self, event: Event) -> None:
         """A pod that comes back finds the network as it was left."""
-        if event.resource is PODS and self.links.listing():
+        if event.resource is not PODS:
+            return
+        if event.after is not None:
+            meta = event.after["metadata"]
+            self._last[meta["namespace"], meta["name"]] = event.after
+        if self.links.listing():
             before, after = (_address(each) for each in (event.before, event.after))
             if before != after:
                 asyncio.get_running_loop().call_soon(self.links.apply)

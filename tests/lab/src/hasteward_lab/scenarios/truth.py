@@ -36,9 +36,9 @@ def member(lab: Lab, name: str) -> Truth:
     """Look at one member: by SQL where its server answers, else in a recovered copy of its files."""
     seen = lab.chaos.server(name)
     if not seen["there"]:
-        return Truth(
-            "missing", None, ready=False, streaming=False, timeline=None, control_timeline=None, marks=None
-        )
+        control = _control_timeline(lab, name)
+        marks = _replayed(lab, name)
+        return Truth("missing", None, False, False, control, control, marks)  # noqa: FBT003 - a row of facts
     ready = conditions.is_ready(lab, name)
     control = _control_timeline(lab, name)
     if seen["frozen"] or not seen["answers"]:
