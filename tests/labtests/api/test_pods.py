@@ -157,5 +157,5 @@ def test_a_claim_grows_while_it_is_in_use(lab: Lab, space: str) -> None:
     larger = {"spec": {"resources": {"requests": {"storage": "16Mi"}}}}
     lab.client.call("PATCH", f"{path}/c", larger)
     eventually(lambda: lab.client.call("GET", f"{path}/c")["status"]["capacity"] == {"storage": "16Mi"})
-    with pytest.raises(LabError, match="field can not be less than status.capacity"):
+    with pytest.raises(LabError, match=r"field can not be less than status\.capacity"):
         lab.client.call("PATCH", f"{path}/c", {"spec": {"resources": {"requests": {"storage": "1Mi"}}}})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncio
 import pytest
 
 from hasteward_lab.api.auth import bootstrap

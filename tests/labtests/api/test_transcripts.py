@@ -136,7 +136,7 @@ def test_a_stateful_set_is_scaled_waited_for_and_deleted(kubectl: Any, space: st
     assert kubectl("apply", *here, "-f", "-", stdin=item) == "statefulset.apps/s unchanged\n"
     assert kubectl("scale", *here, "sts/s", "--replicas=2") == "statefulset.apps/s scaled\n"
     told = kubectl("rollout", "status", *here, "sts/s", "--timeout=30s")
-    assert "2 pods at revision" in told or "rolling update complete" in told
+    assert "partitioned roll out complete: 2 new pods have been updated" in told
     assert kubectl("get", *here, "pvc", "-o", "name").split() == [
         "persistentvolumeclaim/data-s-0",
         "persistentvolumeclaim/data-s-1",

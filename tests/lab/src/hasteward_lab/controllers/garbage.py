@@ -24,10 +24,9 @@ class GarbageCollector(Controller):
     def note(self, event: Event) -> None:
         """Only a deletion, or an object that has owners from the start, can make garbage."""
         after = event.after
-        if after is None or "deletionTimestamp" in after["metadata"]:
-            self._dirty = True
-        elif event.before is None and after["metadata"].get("ownerReferences"):
-            self._dirty = True
+        ends = after is None or "deletionTimestamp" in after["metadata"]
+        owned = event.before is None and after and after["metadata"].get("ownerReferences")
+        self._dirty |= bool(ends or owned)
 
     def reconcile(self) -> None:
         """Collect until nothing is left to collect now."""

@@ -76,7 +76,7 @@ class Jobs(Controller):
         if not failed:
             return True
         wait = min(_BACK_OFF * 2 ** (len(failed) - 1), _BACK_OFF_MOST) * self._scale
-        return min(_since(_ended_at(pod)) for pod in failed) >= wait
+        return bool(min(_since(_ended_at(pod)) for pod in failed) >= wait)
 
     def _start(self, job: Object) -> None:
         meta, template = job["metadata"], job["spec"]["template"]

@@ -73,7 +73,8 @@ class Scheduler(Controller):
         def change(item: Object) -> None:
             status = item.setdefault("status", {})
             old: Object = next(iter(status.get("conditions") or []), {})
-            row: Object = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+            row: Object = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+            row["message"] = message
             row |= {"lastProbeTime": None, "lastTransitionTime": old.get("lastTransitionTime", now())}
             status.update({"phase": "Pending", "conditions": [row]})
 
@@ -103,5 +104,6 @@ def _why(pod: Object, nodes: list[Object]) -> str:
     parts = [f"{closed} node(s) were unschedulable"] if closed else []
     parts += [f"{other} node(s) didn't match Pod's node affinity/selector"] if other else []
     parts = parts or [f"{len(nodes)} Insufficient memory"]
-    end = f"preemption: 0/{len(nodes)} nodes are available: {len(nodes)} Preemption is not helpful for scheduling."
-    return f"0/{len(nodes)} nodes are available: {', '.join(parts)}. {end}"
+    begin = f"0/{len(nodes)} nodes are available"
+    end = f"preemption: {begin}: {len(nodes)} Preemption is not helpful for scheduling."
+    return f"{begin}: {', '.join(parts)}. {end}"

@@ -40,10 +40,10 @@ class Services(Controller):
             # Nobody listens on the gateway: a service without endpoints refuses, as a real one does.
             first = ready[0]["status"]["podIP"] if ready else GATEWAY
             if spec.get("clusterIP") != "None" or ready:
-                hosts |= {name: first for name in names(meta["name"], meta["namespace"])}
+                hosts |= dict.fromkeys(names(meta["name"], meta["namespace"]), first)
             for pod in ready:
                 inner = f"{pod['metadata']['name']}.{meta['name']}"
-                hosts |= {name: pod["status"]["podIP"] for name in names(inner, meta["namespace"])[1:]}
+                hosts |= dict.fromkeys(names(inner, meta["namespace"])[1:], pod["status"]["podIP"])
         for resource in (ENDPOINTS, SLICES):
             self._forget(resource, present)
         if hosts != self._hosts:

@@ -36,7 +36,7 @@ class StatefulSets(Controller):
         revision = _revision(item)
         parallel = spec.get("podManagementPolicy") == "Parallel"
         settled = self._create(item, wanted, pods, revision, parallel=parallel)
-        settled &= self._restart_failed(item, pods)
+        settled &= self._restart_failed(pods)
         surplus = sorted((number for number in pods if number not in wanted), reverse=True)
         if surplus and (parallel or settled):
             for number in surplus if parallel else surplus[:1]:
@@ -59,7 +59,7 @@ class StatefulSets(Controller):
                 return False
         return all(number in pods for number in wanted)
 
-    def _restart_failed(self, item: Object, pods: dict[int, Object]) -> bool:
+    def _restart_failed(self, pods: dict[int, Object]) -> bool:
         """A pod that is over is deleted, to be made again."""
         over = [pod for pod in pods.values() if pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}]
         for pod in over:

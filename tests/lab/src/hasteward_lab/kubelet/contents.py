@@ -69,7 +69,7 @@ def _one(store: Store, namespace: str, source: Object, pod: Object, address: str
     return str(told.get(path, ""))
 
 
-def _data(store: Store, resource: Any, namespace: str, name: str, optional: bool) -> dict[str, bytes]:  # noqa: FBT001 - internal, named at every call
+def _data(store: Store, resource: Any, namespace: str, name: str, optional: bool) -> dict[str, bytes]:
     item = store.find(resource, namespace, name)
     if item is None:
         if optional:
