@@ -100,7 +100,8 @@ class PodWorker:
 
     def log_file(self, *, previous: bool) -> Path | None:
         """The log of the current container or of the one before it."""
-        number = self._state.starts - (1 if previous else 0)
+        # While it waits for its next start, the one that ended is both.
+        number = self._state.starts - (1 if previous and "running" in self._state.state else 0)
         path = self.folder / f"logs/{number}.log"
         return path if number > 0 and path.exists() else None
 
