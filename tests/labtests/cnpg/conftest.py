@@ -157,3 +157,9 @@ def site(shared: Site) -> Site:
     """The file's cluster, healthy before each test."""
     shared.healthy()
     return shared
+
+
+@pytest.fixture
+def site_of() -> Callable[[Lab], Site]:
+    """For tests that need a cluster of their own kind."""
+    return Site

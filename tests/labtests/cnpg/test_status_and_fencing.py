@@ -141,7 +141,7 @@ def test_04_08_a_crash_loop_blocks_the_others_and_sees_a_fence_late(site: Any) -
 
 
 def test_11_who_writes_with_an_old_version_is_refused(site: Any) -> None:
-    """pkg/utils/fencing.go sends no version, so two writers overwrite each other; with one, one of them loses."""
+    """pkg/utils/fencing.go sends no version: two writers overwrite each other; with one, one loses."""
     path = "/apis/postgresql.cnpg.io/v1/namespaces/db/clusters/pg"
     before = site.lab.cluster_object()
     version = before["metadata"]["resourceVersion"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import conf, logs
 from .door import Door, DoorError, request
-from .settings import LOCAL_PORT, TABLESPACES, WAL_VOLUME, Settings, conninfo, read
+from .settings import LOCAL_PORT, WAL_VOLUME, Settings, conninfo, read
 
 _OK_MARK = Path("/controller/tmp/archiving")
 
@@ -75,14 +75,6 @@ def _make_room(settings: Settings) -> None:
         settings.pgdata.rename(settings.pgdata.with_name(f"pgdata_{time.strftime('%Y%m%d%H%M%S')}"))
     else:
         shutil.rmtree(settings.pgdata)
-
-
-def link_tablespaces(cluster: dict[str, Any]) -> None:
-    """Make the folders the declared tablespaces live in."""
-    for row in cluster.get("spec", {}).get("tablespaces", []):
-        folder = TABLESPACES / row["name"] / "data"
-        if folder.parent.exists():
-            folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def wal_archive(argv: list[str]) -> int:

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from . import commands, conf, disk, logs, rewind, slots, web, wire
+from . import conf, disk, logs, rewind, slots, tablespaces, web, wire
 from .door import Door, DoorError
 from .fencing import is_fenced
 from .lease import PrimaryLease
@@ -84,7 +84,7 @@ class Manager:
             web.serve(Probes(self).answer)
             self._first_look()
             self._become_coherent()
-            commands.link_tablespaces(self.cluster)
+            tablespaces.make_folders(self.cluster)
             if is_fenced(self.cluster, self.settings.pod):
                 logs.info("Instance is fenced, won't start PostgreSQL")
                 self.fenced = True
@@ -283,6 +283,7 @@ class Manager:
                 self._step_down()
             if current != self.settings.pod:
                 self._publish_primary()
+            self._keep_tablespaces()
         elif target == self.settings.pod:
             self._promote()
 
@@ -324,6 +325,14 @@ class Manager:
         self.server.checkpoint()
         self._publish_primary()
         self._keep_slots()
+
+    def _keep_tablespaces(self) -> None:
+        """Make the declared ones on a primary, and tell so."""
+        rows = tablespaces.declared(self.cluster)
+        if not rows or self.cluster.get("status", {}).get("tablespacesStatus") == rows:
+            return
+        tablespaces.make(self.server, rows)
+        self._door.patch_status({"tablespacesStatus": rows}, self.cluster["metadata"]["resourceVersion"])
 
     def _keep_slots(self) -> None:
         try:
