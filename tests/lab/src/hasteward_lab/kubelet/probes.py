@@ -43,6 +43,8 @@ class Prober:
             done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            # Its polite end may take half an hour; nobody is to be sent there meanwhile.
+            ready(False)
             return "failed liveness probe"
         finally:
             for task in watching:
