@@ -44,7 +44,7 @@ class Prober:
             for task in done:
                 task.result()
             # Its polite end may take half an hour; nobody is to be sent there meanwhile.
-            ready(False)
+            ready(False)  # noqa: FBT003 - it takes nothing else
             return "failed liveness probe"
         finally:
             for task in watching:
