@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +25,20 @@ def eventually(check: Callable[[], Any], limit: float = 15.0) -> Any:
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.05)
     return found
+
+
+def raw_text(lab: Lab, path: str) -> str:
+    """What a path answers that is no JSON."""
+    config = lab.state.load_config()
+    headers = {"Authorization": f"Bearer {config.tokens['admin']}"}
+    request = urllib.request.Request(f"https://127.0.0.1:{config.port}{path}", headers=headers)
+    tls = ssl.create_default_context(cafile=str(lab.state.ca))
+    try:
+        with urllib.request.urlopen(request, context=tls, timeout=10) as answer:  # noqa: S310 - https
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
 
 
 def helper(name: str, claim: str, *, node: str = "", command: str = "sleep 600") -> dict[str, Any]:
@@ -159,3 +177,42 @@ def test_a_claim_grows_while_it_is_in_use(lab: Lab, space: str) -> None:
     eventually(lambda: lab.client.call("GET", f"{path}/c")["status"]["capacity"] == {"storage": "16Mi"})
     with pytest.raises(LabError, match=r"field can not be less than status\.capacity"):
         lab.client.call("PATCH", f"{path}/c", {"spec": {"resources": {"requests": {"storage": "1Mi"}}}})
+
+
+def test_a_log_can_be_asked_for_by_time(lab: Lab, space: str) -> None:
+    path = f"/api/v1/namespaces/{space}/pods"
+    command = ["sh", "-c", "echo early; sleep 2; echo late; exec sleep 60"]
+    container = {"name": "c", "image": "busybox", "command": command}
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    lab.client.call("POST", path, {"metadata": {"name": "p"}, "spec": spec})
+
+    def log(query: str = "") -> str:
+        return raw_text(lab, f"{path}/p/log?{query}")
+
+    eventually(lambda: "late" in log())
+    assert log() == "early\nlate\n"
+    assert log("sinceSeconds=1") == "late\n"
+    assert log("limitBytes=3") == "ear"
+    stamped = log("timestamps=true&tailLines=1").split()
+    assert (stamped[0][-1], stamped[1]) == ("Z", "late")
+
+
+def test_a_kubelet_that_dies_leaves_the_process_waiting_on_its_input(faults: Lab) -> None:
+    async def talk() -> int | None:
+        async with faults.client.open_exec(
+            "pg-1", ["sh", "-c", "cat >/dev/null; sleep 33"], stdin=True
+        ) as stream:
+            await stream.send_bytes(b"\x00" + b"x" * 5000)
+            async for _ in stream:
+                pass
+            return stream.close_code
+
+    faults.add_fault("orphan", command="sleep 33", stream="stdin", after=1000)
+    assert asyncio.run(talk()) == 1006
+    time.sleep(0.5)
+    lines = faults.processes("pg-1")
+    # Still reading, neither gone nor past its input.
+    assert any(line == "cat" for line in lines)
+    assert not any(line == "sleep 33" for line in lines)
+    faults.exec("pg-1", ["pkill", "-x", "cat"])
+    faults.exec("pg-1", ["pkill", "-f", "^sleep 33"])

@@ -40,7 +40,8 @@ def negotiate(offered: list[str]) -> str | None:
     return next((name for name in PROTOCOLS if name in offered), None)
 
 
-def _container(pod: Object, asked: str) -> str:
+def container_of(pod: Object, asked: str) -> str:
+    """The container that is meant; 400 when the pod has none of that name."""
     names = [row["name"] for row in pod["spec"]["containers"]]
     if asked and asked not in names:
         raise ApiError(400, f"container {asked} is not valid for pod {pod['metadata']['name']}")
@@ -54,7 +55,7 @@ def _yes(request: web.Request, name: str) -> bool:
 async def serve(request: web.Request, target: Target, context: ApiContext, call: Call) -> web.StreamResponse:
     """Answer an exec request; the response is over when the stream is."""
     pod = context.store.get(PODS, target.namespace, target.name)
-    container = _container(pod, request.query.get("container", ""))
+    container = container_of(pod, request.query.get("container", ""))
     argv = request.query.getall("command", [])
     if not argv:
         raise ApiError(400, "you must specify at least 1 command for the container")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from hasteward_lab.kubelet.logclock import LogClock
 
 
 class ContainerNotRunningError(Exception):
@@ -28,6 +31,9 @@ class Runtime(Protocol):
 
     def writes(self, namespace: str, pod: str, log: Path) -> bool:
         """Say whether the container that writes this log still runs."""
+
+    def log_clock(self, namespace: str, pod: str, log: Path) -> LogClock:
+        """When which part of a log was written."""
 
     def adopt(self, process: subprocess.Popen[bytes], held: list[IO[bytes]]) -> None:
         """Take over a process whose client left: its pipes stay open and unread till it ends."""

@@ -14,6 +14,7 @@ from hasteward_lab.api.resources import CLAIMS, PODS
 from hasteward_lab.api.runtime import CommandNotFoundError, ContainerNotRunningError
 from hasteward_lab.kubelet import attach, contents, images
 from hasteward_lab.kubelet.container import RunningContainer
+from hasteward_lab.kubelet.logclock import LogClock
 from hasteward_lab.kubelet.network import Network
 from hasteward_lab.kubelet.pod import PodWorker
 from hasteward_lab.kubelet.sandbox import Image, has_program
@@ -136,6 +137,10 @@ class Kubelet:
         """Say whether the container that writes this log still runs."""
         worker = self._workers.get((namespace, pod))
         return worker is not None and worker.running is not None and worker.log_file(previous=False) == log
+
+    def log_clock(self, namespace: str, pod: str, log: Path) -> LogClock:
+        """When which part of a log was written."""
+        return self.worker(namespace, pod).clock(log)
 
     def adopt(self, process: subprocess.Popen[bytes], held: list[IO[bytes]]) -> None:
         """Keep a process's pipes open and unread until it ends, and reap it."""

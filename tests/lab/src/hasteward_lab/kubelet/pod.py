@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hasteward_lab.api.resources import PODS
 from hasteward_lab.kubelet import contents, images
 from hasteward_lab.kubelet.container import RunningContainer
+from hasteward_lab.kubelet.logclock import LogClock
 from hasteward_lab.kubelet.network import Network
 from hasteward_lab.kubelet.probes import Prober
 from hasteward_lab.kubelet.sandbox import Container, Image, Mount, write_etc
@@ -53,6 +54,7 @@ class PodWorker:
         self.running: RunningContainer | None = None
         self._pod = pod
         self._spec: Object = pod["spec"]
+        self._clocks: dict[Path, LogClock] = {}
         # The phase of a pod that will not run again.
         self.over = ""
         self._image = image
@@ -104,6 +106,10 @@ class PodWorker:
         number = self._state.starts - (1 if previous and "running" in self._state.state else 0)
         path = self.folder / f"logs/{number}.log"
         return path if number > 0 and path.exists() else None
+
+    def clock(self, log: Path) -> LogClock:
+        """When which part of a log was written."""
+        return self._clocks.setdefault(log, LogClock(log))
 
     async def run(self) -> None:
         """Keep the container running until the pod is to end."""
@@ -175,7 +181,8 @@ class PodWorker:
             await asyncio.wait_for(self._wake.wait(), seconds)
 
     async def _run_once(self) -> int:
-        with (self.folder / f"logs/{self._state.starts + 1}.log").open("ab") as log:
+        path = self.folder / f"logs/{self._state.starts + 1}.log"
+        with path.open("ab") as log:
             try:
                 running = await RunningContainer.start(self.container(), log)
             except RuntimeError:
@@ -184,11 +191,14 @@ class PodWorker:
         self.running = running
         self._state.started()
         self._publish()
-        probing = asyncio.get_running_loop().create_task(self._probe(running))
+        loop = asyncio.get_running_loop()
+        beside = [loop.create_task(self._probe(running)), loop.create_task(self.clock(path).follow())]
         try:
             return await running.wait()
         finally:
-            probing.cancel()
+            for task in beside:
+                task.cancel()
+            self.clock(path).mark()
             running.kill()
             self.running = None
 

@@ -35,7 +35,8 @@ def apply(live: Object, wanted: Object, owner: Owner, shapes: Shapes, *, force: 
         raise _conflict(conflicts)
     others = [entry.without(changed & spoken_of) if force else entry for entry in others]
     held_by_others = frozenset().union(*(entry.held for entry in others))
-    for path in sorted(mine - spoken_of, key=len, reverse=True):
+    # The outermost first: an item of a list is found by its key, which is one of its fields.
+    for path in sorted(mine - spoken_of, key=len):
         if not any(held[: len(path)] == path for held in held_by_others | spoken_of):
             _remove(merged, path, shapes, ())
     managed.write(merged, [*others, Entry(owner, spoken_of, since)])
