@@ -216,7 +216,6 @@ def job(maker: Maker, instance: str, role: str) -> Object:
 
 
 def _pod_spec(maker: Maker, instance: str, container: Object) -> Object:
-    nodes = max(int(maker.cluster["spec"]["instances"]), 1)
     volumes: list[Object] = [
         {"name": name, "persistentVolumeClaim": {"claimName": claim}}
         for name, claim, _ in _volumes(maker.cluster, instance)
@@ -226,7 +225,6 @@ def _pod_spec(maker: Maker, instance: str, container: Object) -> Object:
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
     ]
     return {
-        "nodeName": f"node-{(serial_of(instance) - 1) % nodes + 1}",
         "serviceAccountName": maker.name,
         "securityContext": {"runAsUser": 26, "runAsGroup": 26, "fsGroup": 26, "runAsNonRoot": True},
         "containers": [container],
