@@ -26,6 +26,7 @@ from hasteward_lab.kubelet.status import is_ready
 from hasteward_lab.postgres import config, level, objects, package
 from hasteward_lab.postgres.door import Door
 from hasteward_lab.postgres.instance.settings import REPLICATION_USER
+from hasteward_lab.postgres.operator.backups import Backups
 from hasteward_lab.postgres.operator.desk import Desk
 from hasteward_lab.postgres.operator.failover import Failover, role_of, set_role
 from hasteward_lab.postgres.operator.instances import Instances
@@ -71,6 +72,7 @@ class PostgresCluster:
         self._instances = Instances(self._desk, self._level, self.maker, self._provision)
         self._poller = Poller(self._certificates)
         self._loop = self._operator()
+        self._backups = Backups(self._desk, self._loop, lab.time_scale)
 
     def endpoints(self) -> dict[str, Callable[[Object], Awaitable[Any]]]:
         """What a test may ask of the operator, by path below `/lab/`."""
@@ -124,7 +126,7 @@ class PostgresCluster:
 
     async def follow(self) -> None:
         """Be the operator till the lab ends."""
-        await self._loop.run()
+        await asyncio.gather(self._loop.run(), self._backups.run())
 
     def maker(self, cluster: Object) -> objects.Maker:
         """What makes the objects of the Cluster as it is now; its image is made known to the kubelet."""
