@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--postgres-bin", help="folder with PostgreSQL's programs (default: the newest found)")
     up.add_argument("--fsync", action="store_true", help="run the servers with fsync on")
     up.add_argument("--time-scale", type=float, default=1.0, help="factor on the kubelet's waits")
+    up.add_argument("--level", default="1.30", help="operator's minor version (default: %(default)s)")
     up.add_argument("--scenario", metavar="NAME", help="bring it into a broken state: see `scenarios`")
     cli_scenarios.add_parser(command("scenarios", "list the broken states, or tell one", cli_scenarios.run))
     down = command("down", "end a lab and leave nothing", _down)
@@ -99,6 +100,7 @@ def _up(arguments: argparse.Namespace) -> int:
         postgres_bin=arguments.postgres_bin,
         fsync=arguments.fsync,
         time_scale=arguments.time_scale,
+        level=arguments.level,
         keep=True,
         say=say,
     )
