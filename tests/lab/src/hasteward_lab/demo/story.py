@@ -68,6 +68,8 @@ def _a_cluster_with_data(stage: Stage, name: str) -> None:
     stage.export(
         {
             "KUBECONFIG": str(state_dir(name).kubeconfig),
+            # The service account that deploy/rbac binds for restores, not the administrator.
+            "HASTEWARD_CONTEXT": "repair",
             "HASTEWARD_BACKUPS_PATH": str(stage.folder / "backups"),
             "RESTIC_PASSWORD_FILE": str(password),
         }
