@@ -60,6 +60,10 @@ def test_the_spec_may_ask_for_wal_storage_tablespaces_and_a_catalog(site_of: Cal
         site.until(lambda: lab.psql("pg-2", "SELECT to_regclass('c') IS NOT NULL") == "t")
         assert lab.psql("pg-2", "SELECT n FROM c") == "7"
         assert site.status["tablespacesStatus"] == [{"name": "cold", "owner": "app", "state": "reconciled"}]
+        path = "/apis/postgresql.cnpg.io/v1/namespaces/db/clusters/pg"
+        lab.client.call("PATCH", path, {"spec": {"storage": {"size": "300Mi"}}})
+        for name, size in (("pg-1", "300Mi"), ("pg-2", "300Mi"), ("pg-1-wal", "256Mi")):
+            site.until(lambda n=name, s=size: site.claim(n)["status"]["capacity"]["storage"] == s)
         # One claim of a group missing makes the rest of it unusable.
         site.delete_claim("pg-2-wal")
         site.until(lambda: site.status.get("unusablePVC") == ["pg-2", "pg-2-tbs-cold"])

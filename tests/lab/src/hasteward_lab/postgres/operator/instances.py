@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hasteward_lab.api.resources import CLAIMS, JOBS, PODS
+from hasteward_lab.kubelet.volumes import parse_size
 from hasteward_lab.postgres import objects
 from hasteward_lab.postgres.operator.status import instance_of, set_phase
-from hasteward_lab.postgres.operator.view import Object, View, active, label, name_of, terminating
+from hasteward_lab.postgres.operator.view import Object, View, active, name_of, terminating
 
 if TYPE_CHECKING:
     from hasteward_lab.postgres.level import Level
@@ -59,6 +60,18 @@ class Instances:
         for job in view.jobs:
             if instance_of(job) == name:
                 self._desk.delete(JOBS, name_of(job))
+
+    def resize(self, view: View) -> None:
+        """Ask for larger volumes where the spec has grown; they never shrink."""
+        sizes = {
+            name_of(claim): claim["spec"]["resources"]["requests"]["storage"]
+            for name in view.status.get("instanceNames", [])
+            for claim in objects.claims(self._maker(view.cluster), name)
+        }
+        for claim in view.claims:
+            wanted, held = sizes.get(name_of(claim)), claim["spec"]["resources"]["requests"]["storage"]
+            if wanted and not terminating(claim) and parse_size(wanted) > parse_size(held):
+                self._desk.change(CLAIMS, claim, _requesting(wanted))
 
     def reattach(self, view: View) -> float | None:
         """Give a dangling volume its pod back; the primary's first."""
@@ -176,18 +189,15 @@ class Instances:
         return _SOON
 
 
+def _requesting(size: str) -> Callable[[Object], None]:
+    def change(claim: Object) -> None:
+        claim["spec"]["resources"]["requests"]["storage"] = size
+
+    return change
+
+
 def _is_up(pod: Object) -> bool:
     return active(pod) and pod.get("status", {}).get("phase") == "Running"
-
-
-def job_role(job: Object) -> str:
-    """What a job is for."""
-    return label(job, "cnpg.io/jobRole")
-
-
-def any_terminating(view: View) -> bool:
-    """Say whether a pod is on its way out."""
-    return any(terminating(pod) for pod in view.pods)
 
 
 def not_up(view: View) -> list[Any]:

@@ -132,6 +132,7 @@ class Pass:
         if not all(ready(pod) for pod in view.pods) or any(row.said is None for row in reports):
             # Every instance has to report before one is made, and the phase says nothing of it.
             return _SOON
+        instances.resize(view)
         due = instances.reattach(view)
         if due is None:
             due = instances.scale(view)
