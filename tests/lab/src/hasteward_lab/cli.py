@@ -38,7 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--cluster", default="pg", help="name of the cluster (default: %(default)s)")
     up.add_argument("--postgres-bin", help="folder with PostgreSQL's programs (default: the newest found)")
     up.add_argument("--fsync", action="store_true", help="run the servers with fsync on")
-    up.add_argument("--time-scale", type=float, default=1.0, help="factor on the kubelet's waits")
+    scale = "factor on all waits of kubelet and operator; 1 is real time (default: %(default)s)"
+    up.add_argument("--time-scale", type=float, default=0.1, help=scale)
     up.add_argument("--level", default="1.30", help="operator's minor version (default: %(default)s)")
     up.add_argument("--scenario", metavar="NAME", help="bring it into a broken state: see `scenarios`")
     cli_scenarios.add_parser(command("scenarios", "list the broken states, or tell one", cli_scenarios.run))

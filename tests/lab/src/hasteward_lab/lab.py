@@ -44,7 +44,7 @@ class Lab:
         *,
         postgres_bin: str | None = None,
         fsync: bool = False,
-        time_scale: float = 1.0,
+        time_scale: float = 0.1,
         level: str = "1.30",
         spec: dict[str, Any] | None = None,
         keep: bool = False,

@@ -36,7 +36,7 @@ class Wish:
     volume_size: str = "1Gi"
     postgres_bin: str | None = None
     fsync: bool = False
-    time_scale: float = 1.0
+    time_scale: float = 0.1
     level: str = "1.30"
     spec: dict[str, Any] = field(default_factory=dict)
 

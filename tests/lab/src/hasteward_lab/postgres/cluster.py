@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 Say = Callable[[str], None]
 
+#: seconds for one step of standing up, at a tenth of real time and less; slower clocks get longer
 _READY_WITHIN = 30.0
 
 
@@ -52,6 +53,7 @@ class PostgresCluster:
 
     def __init__(self, lab: LabConfig, store: Store, kubelet: Kubelet, volumes: Volumes) -> None:
         self._lab = lab
+        self._patience = _READY_WITHIN * max(1.0, lab.time_scale * 10)
         self._store = store
         self._kubelet = kubelet
         self._volumes = volumes
@@ -112,7 +114,7 @@ class PostgresCluster:
 
     async def settled(self) -> None:
         """Wait for the operator's first healthy pass, and till every replica streams."""
-        async with asyncio.timeout(_READY_WITHIN):
+        async with asyncio.timeout(self._patience):
             while self._cluster()["status"].get("phase") != HEALTHY:  # noqa: ASYNC110 - no event is nearer
                 await asyncio.sleep(0.02)
             while not await self._all_stream():  # noqa: ASYNC110 - only asking tells
@@ -234,7 +236,7 @@ class PostgresCluster:
 
     async def _until_reachable(self) -> None:
         """Wait till the primary's service leads to it."""
-        async with asyncio.timeout(_READY_WITHIN):
+        async with asyncio.timeout(self._patience):
             while True:
                 name = f"{self._lab.cluster}-rw"
                 found = self._store.find(ENDPOINTS, self._lab.namespace, name) or {}
@@ -245,7 +247,7 @@ class PostgresCluster:
     async def _until_ready(self, member: str) -> None:
         namespace = self._lab.namespace
         try:
-            async with asyncio.timeout(_READY_WITHIN):
+            async with asyncio.timeout(self._patience):
                 while not is_ready(self._store.find(PODS, namespace, member) or {}):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         except TimeoutError:
