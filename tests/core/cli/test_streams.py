@@ -279,6 +279,8 @@ def toy_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         "def extra(arguments):\n"
         "    calls.append(arguments)\n"
         "    print('extra', *arguments)\n"
+        "    if arguments[0] == 'leave':\n"
+        "        raise SystemExit(arguments[1] if len(arguments) > 1 else None)\n"
         "    return int(arguments[0])\n"
     )
     (tmp_path / "toy_commands.py").write_text(text)
@@ -293,6 +295,13 @@ def test_a_command_of_a_plugin_gets_its_arguments_as_they_are(cli: Any) -> None:
 
     assert done.code == 7
     assert done.out == "extra 7 --output -x --help -- -n\n"
+
+
+@pytest.mark.usefixtures("toy_commands")
+def test_a_command_of_a_plugin_may_leave_as_python_programs_do(cli: Any) -> None:
+    assert cli("extra", "leave").code == 0
+    done = cli("extra", "leave", "it is raining")
+    assert (done.code, done.err) == (1, "error: it is raining\n")
 
 
 def test_a_command_of_a_plugin_that_cannot_be_loaded_is_one_error(cli: Any) -> None:
