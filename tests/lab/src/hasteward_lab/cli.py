@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     execute = command("exec", "run a command in a pod", _exec)
     execute.add_argument("pod")
     execute.add_argument("argv", nargs="+", metavar="CMD", help="the command, after --")
+    demo = command("demo", "tell the whole story: backup, accident, restore, a member that dies", _demo)
+    demo.set_defaults(name="demo")
+    demo.add_argument("--keep", action="store_true", help="leave the lab and the files for a look around")
     broken = command("break", "stop, start or kill the container of a pod", _break)
     broken.add_argument("action", choices=("stop", "start", "kill"))
     broken.add_argument("pod")
@@ -145,6 +148,12 @@ def _exec(arguments: argparse.Namespace) -> int:
     sys.stderr.buffer.write(done.stderr)
     sys.stderr.buffer.flush()
     return done.returncode
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from hasteward_lab.demo.story import play
+
+    return play(arguments.name, colour=sys.stdout.isatty(), keep=arguments.keep)
 
 
 def _break(arguments: argparse.Namespace) -> int:

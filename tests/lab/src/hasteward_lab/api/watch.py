@@ -24,7 +24,7 @@ async def watch(request: web.Request, target: Target, store: Store) -> web.Strea
     match = both(query.get("labelSelector", ""), query.get("fieldSelector", ""))
     if target.name:
         name, inner = target.name, match
-        match = lambda item: item["metadata"]["name"] == name and inner(item)  # noqa: E731
+        match = lambda item: item["metadata"]["name"] == name and inner(item)  # noqa: E731  narrows the predicate above
     since = query.get("resourceVersion", "")
     first: list[Object] = []
     if since in {"", "0"}:

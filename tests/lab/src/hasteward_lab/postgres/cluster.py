@@ -192,7 +192,7 @@ class PostgresCluster:
     async def _until_ready(self, member: str) -> None:
         try:
             async with asyncio.timeout(_READY_WITHIN):
-                while not is_ready(self._store.find(PODS, self.plan.namespace, member) or {}):  # noqa: ASYNC110
+                while not is_ready(self._store.find(PODS, self.plan.namespace, member) or {}):  # noqa: ASYNC110  the store has no event to wait on
                     await asyncio.sleep(0.05)
         except TimeoutError:
             path = self._kubelet.log_file(self.plan.namespace, member, previous=False)
