@@ -4,6 +4,8 @@
 container has, so every statement, dump, upload and swap of these tests runs on real programs.
 """
 
+# ruff: noqa: ARG002 - doubles take what the port gives them
+
 from __future__ import annotations
 
 import copy
@@ -460,7 +462,7 @@ def caught_up(servers: dict[str, Server]) -> None:
     """Wait until the replica has replayed everything."""
     for _ in range(200):
         primary = servers["pg-1"].psql("SELECT pg_current_wal_lsn()")
-        rows = servers["pg-1"].psql(f"SELECT bool_and(replay_lsn >= '{primary}') FROM pg_stat_replication")
+        rows = servers["pg-1"].psql(f"SELECT bool_and(replay_lsn >= '{primary}') FROM pg_stat_replication")  # noqa: S608  a position
         if rows == "t":
             return
         time.sleep(0.05)

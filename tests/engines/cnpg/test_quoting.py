@@ -1,5 +1,7 @@
 """Whatever a name or a value holds, the server reads back the same."""
 
+# ruff: noqa: S608 - quoting is what is tested
+
 from __future__ import annotations
 
 import json
@@ -73,7 +75,7 @@ def test_list_settings_are_split_and_quoted_item_by_item() -> None:
     assert set_clause("search_path=") == "SET \"search_path\" TO ''"
     assert set_clause("application_name=a, b") == "SET \"application_name\" TO 'a, b'"
     for bad in ('"a', '"a" b'):
-        with pytest.raises(ValueError, match="name|quote"):
+        with pytest.raises(ValueError, match=r"name|quote"):
             setting_items(bad)
 
 

@@ -57,13 +57,20 @@ STANDBY = replace(
     receiver=Receiver("streaming", 2, "pg-rw:5432"),
 )
 FACTS = ClusterFacts(
-    3, ("pg-1", "pg-2", "pg-3"), "pg-1", "pg-1", "Cluster in healthy state", frozenset(), "", False
+    instances=3,
+    instance_names=("pg-1", "pg-2", "pg-3"),
+    current_primary="pg-1",
+    target_primary="pg-1",
+    phase="Cluster in healthy state",
+    fenced=frozenset(),
+    fence_note="",
+    hibernated=False,
 )
 
 
 def member(name: str, server: ServerFacts | str, pod: Reading[PodFacts] | None = None) -> MemberEvidence:
     reading: Reading[ServerFacts] = Unread(server) if isinstance(server, str) else Known(server, "psql")
-    return MemberEvidence(name, True, pod or Known(POD, "pods"), reading)
+    return MemberEvidence(name, named=True, pod=pod or Known(POD, "pods"), server=reading)
 
 
 def evidence(
@@ -262,7 +269,7 @@ def test_a_healthy_pair(api: LocalKubernetes) -> None:
 @pytest.mark.servers
 def test_each_read_that_fails_makes_it_undeterminable(api: LocalKubernetes) -> None:
     reads: list[tuple[str, str]] = []
-    api.faults.append(lambda verb, what, argv: reads.append((verb, what)))
+    api.faults.append(lambda verb, what, _: reads.append((verb, what)))
     triage(api)
     assert len(reads) == 5
     for error in (ApiUnavailable("503"), StreamStalled("nothing moved"), ValueError("not JSON")):
