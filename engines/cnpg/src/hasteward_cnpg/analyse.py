@@ -9,6 +9,7 @@ from typing import Any
 from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.domain.report import Assessment, Authority, Health
 from hasteward_cnpg.evidence import ClusterFacts, Evidence, MemberEvidence, PodFacts, ServerFacts
+from hasteward_cnpg.facts.room import human
 
 #: a standby that has this much still to replay is lagging
 LAG_BYTES = 64 * 1024 * 1024
@@ -313,7 +314,7 @@ def _standby_health(server: ServerFacts, reference: ServerFacts | None, lag_byte
     if obstacle:
         return Health.NOT_STREAMING, (*words, obstacle), ()
     lag = max(0, reference.current - server.replayed)
-    words = (*words, f"{lag} bytes behind the primary (lagging from {lag_bytes})")
+    words = (*words, f"{human(lag)} behind the primary (lagging from {human(lag_bytes)})")
     return (Health.LAGGING if lag > lag_bytes else Health.HEALTHY), words, ()
 
 

@@ -89,7 +89,7 @@ def restore_plan(cluster: ClusterRef, databases: Sequence[Replacement], words: R
     return Plan(
         title=(
             f"restore {cluster.namespace}/{cluster.name} on its primary {words.primary} from snapshot"
-            f" {words.snapshot} (dumped from {words.member}, finished {words.finished})"
+            f" {words.snapshot[:8]} (dumped from {words.member}, finished {words.finished})"
         ),
         steps=tuple(steps),
         gives_up=tuple(_gives_up(item, item.live, keep_old=words.keep_old) for item in replaced if item.live),
@@ -101,12 +101,13 @@ def _swap_step(item: Replacement, *, keep_old: bool) -> Step:
     if item.live is None:
         return Step(f"give the loaded database the name {item.name}, which is free", Reversal.REVERSIBLE)
     live = item.live
-    ended = f"end {_sessions(live.sessions)}"
+    ended = f"end {_sessions(live.sessions)}" if live.sessions else "swap out"
     if live.applications:
         ended += f" ({', '.join(live.applications)})"
+    ended += f" of {item.name} and swap it" if live.sessions else f" {item.name}"
     stays = f"the old one becomes {item.old_name}" if keep_old else "the old one is dropped afterwards"
     reversal = Reversal.REVERSIBLE if keep_old else Reversal.FORWARD_ONLY
-    text = f"in one transaction with the others: {ended} of {item.name} and swap it; {stays}; {live.activity}"
+    text = f"in one transaction: {ended}; {stays}; {live.activity}"
     return Step(text, reversal)
 
 

@@ -49,7 +49,7 @@ def restore(
     if not context.approve(target.plan):
         return RestoreOutcome(planned_only=True)
     loader = Loader(context, target)
-    context.reporter.emit(PhaseStarted("restore", target.plan.title))
+    context.reporter.emit(PhaseStarted("restore", "loading beside the live databases"))
     swapping = False
     try:
         loader.drop_leftovers()
