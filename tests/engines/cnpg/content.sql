@@ -13,7 +13,8 @@ CREATE DATABASE "o'brien";
 CREATE DATABASE "a=b" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-DE';
 CREATE DATABASE "naïve ☃ \ ""q""  x" IS_TEMPLATE true;
 ALTER DATABASE app SET search_path = shop, public;
-ALTER DATABASE app SET default_transaction_read_only = off;
+ALTER DATABASE app SET default_transaction_read_only = on;
+ALTER DATABASE app SET statement_timeout = '1ms';
 ALTER ROLE owner_a IN DATABASE app SET statement_timeout = '5min';
 COMMENT ON DATABASE "My App" IS 'it''s the app';
 REVOKE CONNECT ON DATABASE "My App" FROM PUBLIC;
@@ -23,6 +24,8 @@ GRANT CONNECT ON DATABASE "My App" TO owner_a;
 RESET SESSION AUTHORIZATION;
 
 \connect app
+SET default_transaction_read_only = off;
+SET statement_timeout = 0;
 CREATE EXTENSION pg_trgm;
 CREATE SCHEMA shop AUTHORIZATION owner_a;
 CREATE TYPE shop.mood AS ENUM ('sad', 'ok', 'it''s fine');

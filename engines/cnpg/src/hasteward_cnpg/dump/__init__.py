@@ -22,6 +22,7 @@ from hasteward_cnpg.dump.catalog import database_entry, membership_entry, role_e
 from hasteward_cnpg.dump.choose import Choice, choose, primary_instead
 from hasteward_cnpg.dump.sql import (
     HEADER,
+    SESSION,
     connect_sql,
     memberships_sql,
     role_settings_sql,
@@ -147,6 +148,7 @@ def _write_database(
             only = ["--create", "--schema=pg_toast", "--exclude-schema=pg_toast"]
             argv = [*base, *only, "-d", conninfo(name)]
             writer.stream("create", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
+            writer.text("session", name, SESSION)
         argv = [*base, "-d", conninfo(name)]
         writer.stream("database", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
     except RunFailed as error:

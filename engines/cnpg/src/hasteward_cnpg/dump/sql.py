@@ -21,6 +21,9 @@ SET standard_conforming_strings = on;
 
 """
 
+#: after the \\connect to a fresh database, which may have been given this setting just before
+SESSION = b"SET default_transaction_read_only = off;\n\n"
+
 _ATTRIBUTES = (
     ("rolsuper", "SUPERUSER"),
     ("rolinherit", "INHERIT"),
