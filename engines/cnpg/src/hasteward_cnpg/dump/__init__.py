@@ -71,13 +71,13 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
         context.reporter.emit(Warned("dump.unlogged", text))
     writer = SectionWriter(context, sink, found.algorithm)
     _write_globals(context, writer, found)
-    base = _pg_dump(context, pod)
+    shared = _pg_dump_options(context, pod)
     entries: dict[str, Any] = {}
     extensions: dict[str, Any] = {}
     for row in databases:
         name = str(row["datname"])
         counts, extensions[name] = _write_database(
-            context, writer, pod, base, name=name, memory=choice.memory_limit
+            context, writer, pod, shared, name=name, memory=choice.memory_limit
         )
         if choice.server.in_recovery:
             _write_sequences(context, writer, cluster, analysis.primary, name)
@@ -120,8 +120,8 @@ def _write_globals(context: EngineContext, writer: SectionWriter, found: Globals
         context.reporter.emit(Warned("dump.tablespaces", text))
 
 
-def _pg_dump(context: EngineContext, pod: PodRef) -> list[str]:
-    """pg_dump of the pod's own version with the options that all sections share."""
+def _pg_dump_options(context: EngineContext, pod: PodRef) -> list[str]:
+    """The options that all sections share, as far as the pod's own pg_dump has them."""
     answer = capture(context, pod, [*environment(context), "pg_dump", "--help"])
     if answer.exit_status != 0:
         raise RunFailed(
@@ -129,27 +129,28 @@ def _pg_dump(context: EngineContext, pod: PodRef) -> list[str]:
             code="dump.no_pg_dump",
         )
     lock = f"--lock-wait-timeout={round(context.tuning.lock_seconds * 1000)}"
-    argv = [*environment(context), "pg_dump", "--no-password", "-U", SUPERUSER, lock]
+    options = ["--no-password", "-U", SUPERUSER, lock]
     key = "".join(letter for letter in context.run.id if letter.isascii() and letter.isalnum())
     if b"--restrict-key" in answer.stdout and key:
-        argv.append(f"--restrict-key={key}")  # fixed, so that equal data makes equal digests
-    return argv
+        options.append(f"--restrict-key={key}")  # fixed, so that equal data makes equal digests
+    return options
 
 
 def _write_database(
-    context: EngineContext, writer: SectionWriter, pod: PodRef, base: list[str], *, name: str, memory: int
+    context: EngineContext, writer: SectionWriter, pod: PodRef, options: list[str], *, name: str, memory: int
 ) -> tuple[dict[str, int] | None, dict[str, str]]:
     before, _ = read_counts(context, pod, name)
+    producer = [*environment(context), "pg_dump"]
     try:
         if name in _EVERYWHERE:
             writer.text("create", name, connect_sql(name))
         else:
             # no schema is left: what remains is CREATE DATABASE, owner, rights, comment, settings, \connect
             only = ["--create", "--schema=pg_toast", "--exclude-schema=pg_toast"]
-            argv = [*base, *only, "-d", conninfo(name)]
+            argv = [*producer, *only, "-d", conninfo(name), *options]
             writer.stream("create", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
             writer.text("session", name, SESSION)
-        argv = [*base, "-d", conninfo(name)]
+        argv = [*producer, "-d", conninfo(name), *options]
         writer.stream("database", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
     except RunFailed as error:
         if "conflict with recovery" not in error.message:

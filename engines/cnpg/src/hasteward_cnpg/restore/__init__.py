@@ -6,7 +6,8 @@ what was left; after it, the restored ones are live and the replaced ones lie be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError
@@ -114,13 +115,19 @@ def prepare(
     check_live(cluster, items, found, found.roles | set(snapshot_roles))
     notes += check_space(context, cluster, evidence, items)
     dead, foreign = leftovers(found, context.run.id)
-    grants = [
+    missing = [
         row
         for row in manifest.catalog.get("memberships", [])
         if (row["role"], row["member"]) not in found.memberships
     ]
+    grants, left = _of_new_roles(missing, new_roles)
     notes += _notes(manifest, found, wanted, foreign)
     notes += [f"role {row['member']} becomes a member of {row['role']}" for row in grants]
+    notes += [
+        f"role {row['member']} was a member of {row['role']} and stays without: both roles exist, so somebody"
+        " took that away"
+        for row in left
+    ]
     words = RestoreWords(
         snapshot=source.snapshot_id,
         member=manifest.member,
@@ -147,6 +154,14 @@ def prepare(
         keep_old=options.keep_old,
         plan=restore_plan(cluster, [_replacement(item) for item in items], words),
     )
+
+
+def _of_new_roles(
+    missing: Sequence[Mapping[str, Any]], new_roles: Sequence[str]
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Memberships to grant (a role in it is created by us) and those left as they are (both roles exist)."""
+    grants = [row for row in missing if row["role"] in new_roles or row["member"] in new_roles]
+    return grants, [row for row in missing if row not in grants]
 
 
 def _item(context: EngineContext, manifest: Manifest, found: Survey, number: int, name: str) -> Item:
