@@ -56,6 +56,8 @@ def commands(line: str) -> Iterator[list[str]]:
             words = []
         elif set(token) <= set("<>&"):
             skip = True
+            if words and words[-1].isdigit():  # 2> file
+                words.pop()
         else:
             words.append(token)
 
