@@ -9,7 +9,8 @@ from hasteward.domain.reading import Known
 from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, TriageReport
 from hasteward_cnpg.analyse import LAG_BYTES, Analysis, Doubt, analyse
 from hasteward_cnpg.evidence import ClusterFacts, Evidence
-from hasteward_cnpg.resources import CONTAINER
+from hasteward_cnpg.facts.room import human
+from hasteward_cnpg.resources import CONTAINER, NEW_PREFIX, OLD_PREFIX, SUPERUSER
 
 _TWO_PRIMARIES = (Doubt.TWO_PRIMARIES,)
 
@@ -56,6 +57,41 @@ def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tup
         for assessment in analysis.assessments
         if (finding := _member(cluster, facts, assessment)) is not None
     ]
+    return (*found, *_left_by_restores(cluster, evidence, analysis))
+
+
+def _left_by_restores(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:
+    """Databases of ours on the primary: half-loaded ones of a killed run, and those a restore kept."""
+    member = evidence.member(analysis.primary)
+    if member is None or not isinstance(member.server, Known):
+        return ()
+    flags = f"-e {cluster.engine} -c {cluster.name} -n {cluster.namespace}"
+    psql = f"kubectl exec -n {cluster.namespace} {member.name} -c {CONTAINER} -- psql -U {SUPERUSER}"
+    found = []
+    for database in member.server.value.databases:
+        size = "size not read" if database.size is None else human(database.size)
+        if database.name.startswith(NEW_PREFIX):
+            found.append(
+                Diagnosis(
+                    "cnpg-restore-unfinished",
+                    Severity.WARNING,
+                    "a restore is loading, or was killed before its swap; the live databases are untouched",
+                    (f"database {database.name} ({size})",),
+                    f"hasteward restore {flags}   (removes it and starts afresh)",
+                    member.name,
+                )
+            )
+        elif database.name.startswith(OLD_PREFIX):
+            found.append(
+                Diagnosis(
+                    "cnpg-restore-kept",
+                    Severity.INFO,
+                    "a restore kept what it replaced; it takes space until you drop it",
+                    (f"database {database.name} ({size})",),
+                    f"{psql} -c 'DROP DATABASE \"{database.name}\"'",
+                    member.name,
+                )
+            )
     return tuple(found)
 
 
