@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
 def sweep(count: int, tool: Any, where: tuple[str, ...], nothing_left: Callable[[Any], None]) -> int:

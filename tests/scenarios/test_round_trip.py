@@ -57,7 +57,7 @@ INSERT INTO shop.things (n, f, b, t, ts, iv, ip, j, x, a, r, m, p, e)
     ARRAY[[i, 1], [2, NULL]], int4range(i, i + 3), (ARRAY['sad', 'ok', 'it''s fine'])[1 + i % 3]::shop.mood,
     ROW(i, 'p'::text)::shop.pair, i || '@example.org'
   FROM generate_series(1, @rows) i;
-CREATE INDEX ON shop.things USING gin (t gin_trgm_ops);
+CREATE INDEX ON shop.things USING gin (left(t, 40) gin_trgm_ops);
 CREATE TABLE shop.parts (id int, at date) PARTITION BY RANGE (at);
 CREATE TABLE shop.parts_25 PARTITION OF shop.parts FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE shop.parts_26 PARTITION OF shop.parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
