@@ -1,4 +1,4 @@
-"""The role in the how-to grants what a run asks for before it begins."""
+"""The role in the how-to grants what core and the engine declare that they need, and no more."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from hasteward.cli.preflight import missing_rights
+from hasteward.cli.preflight import missing_rights, rights
+from hasteward.domain.capability import Capability, Right
 from hasteward.ports.kubernetes import Resource
 from hasteward.testing.kubernetes import FakeKubernetes, Result
+from hasteward_cnpg.plugin import plugin
+from hasteward_cnpg.resources import CLUSTERS
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-without-cluster-admin.md"
 
@@ -40,11 +43,27 @@ def role() -> dict[str, Any]:
     return found
 
 
-def test_the_role_of_the_page_is_enough_for_the_first_questions(role: dict[str, Any]) -> None:
-    assert missing_rights(Bound(role), role["metadata"]["namespace"]) == []
+NEEDED = rights(plugin.info(), Capability.TRIAGE, Capability.DUMP, Capability.RESTORE)
+#: only to name the clusters that there are when the one that was asked for is not; a run does without
+TO_HELP = Right("list", CLUSTERS.group, CLUSTERS.plural)
+
+
+def granted(role: dict[str, Any]) -> set[Right]:
+    return {
+        Right(verb, group, *resource.split("/"))
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_the_role_of_the_page_is_what_is_needed(role: dict[str, Any]) -> None:
+    assert granted(role) == {*NEEDED, TO_HELP}
+    assert missing_rights(Bound(role), role["metadata"]["namespace"], NEEDED) == []
 
 
 def test_a_role_without_exec_is_not_enough(role: dict[str, Any]) -> None:
     role["rules"] = [rule for rule in role["rules"] if "pods/exec" not in rule["resources"]]
 
-    assert missing_rights(Bound(role), "db") == ["get pods/exec", "create pods/exec"]
+    assert missing_rights(Bound(role), "db", NEEDED) == ["get pods/exec", "create pods/exec"]

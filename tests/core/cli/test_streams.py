@@ -21,6 +21,7 @@ from hasteward.cli.render.progress import LineMeter, of_about
 from hasteward.cli.render.schema import schema
 from hasteward.cli.render.shapes import DATA
 from hasteward.cli.verb import VERBS
+from hasteward.domain.errors import RunFailed
 from hasteward.domain.events import Progress
 from hasteward.testing.clock import VirtualClock
 
@@ -234,8 +235,24 @@ def test_a_terminal_is_asked(typed: bytes, answer: str, tmp_path: Path) -> None:
     _, out, seen = in_a_terminal(ASK, tmp_path, typed)
 
     assert out == f"{answer}\n"
-    assert "gives up:" in seen
+    assert "takes out of service:" in seen
     assert 'Type "yes"' in seen
+
+
+def test_people_read_times_in_utc_and_scripts_as_they_are(
+    cli: Any, there: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "seen 2026-11-21T13:39:15.25+02:00 (no time: 2026-13-21T11:39:15Z, old_20261121T113929Z_app)"
+    read = "seen 2026-11-21 11:39:15 UTC (no time: 2026-13-21T11:39:15Z, old_20261121T113929Z_app)"
+    cli.toy.trouble = RunFailed(said)
+
+    done = cli("backup", *there, "--output", "json")
+
+    assert f"error: {read}" in done.err
+    assert done.envelope["errors"][0]["message"] == said
+    for mode, printed in ((Mode.HUMAN, read), (Mode.JSON, said)):
+        Console(mode).answer([said])
+        assert capsys.readouterr().out == printed + "\n"
 
 
 def test_completion_scripts_are_printed(cli: Any) -> None:

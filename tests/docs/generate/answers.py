@@ -33,7 +33,7 @@ def json_answers() -> Iterator[str]:
     yield 'line, with `"type": "result"` in front. Text for people then goes to standard error only.'
     yield ""
     yield prose(shapes.__doc__).partition("\n\n")[2]
-    yield "The keys of `details` and of other objects that hold data stay as they are."
+    yield "The keys of `details` are the engine's own, in camelCase too."
     yield ""
     yield f"The version of this form is `{shapes.SCHEMA_VERSION}`."
     yield ""

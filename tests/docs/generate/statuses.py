@@ -30,6 +30,7 @@ def exit_codes() -> Iterator[str]:
     yield from table(("status", "name", "meaning", "said by"), rows)
     yield "0, 1, 2 and 130 can come from every command, and so can 3: a setting that cannot be used ends it."
     yield "[Commands](commands.md) says what a status means for one of them."
+    yield "21 is refused, with nothing touched: the error's `code` in `--output json` tells why."
     yield ""
     yield "## Error codes"
     yield ""

@@ -19,6 +19,7 @@ from hasteward_cnpg.evidence import (
     ClusterFacts,
     ContainerState,
     Evidence,
+    Forbidden,
     Lsn,
     MemberEvidence,
     PodFacts,
@@ -204,6 +205,32 @@ def test_a_crash_loop_is_named() -> None:
     answer = report(CLUSTER, evidence("waiting", down(ContainerState.WAITING, "CrashLoopBackOff")))
 
     assert "container postgres waiting (CrashLoopBackOff), not ready" in answer.assessments[2].evidence[0]
+
+
+def test_a_down_member_says_each_thing_once() -> None:
+    pod = Known(replace(POD, container=ContainerState.WAITING, reason="CrashLoopBackOff", restarts=1), "pods")
+    answer = report(CLUSTER, evidence("container postgres of pg-3 is waiting", pod))
+
+    words = "pod Running, container postgres waiting (CrashLoopBackOff), ready, 1 restart"
+    assert answer.assessments[2].evidence == (words,)
+
+
+def test_a_member_that_may_not_be_asked_has_a_remedy_of_its_own() -> None:
+    third = MemberEvidence("pg-3", named=True, pod=Known(POD, "pods"), server=Forbidden("psql on pg-3: no"))
+    found = evidence(STANDBY)
+    answer = report(CLUSTER, replace(found, members=(*found.members[:2], third)))
+
+    (finding,) = answer.diagnoses
+    assert (finding.id, finding.remedy) == ("cnpg-member-unread", "kubectl auth can-i create pods/exec -n db")
+    assert "not known: psql on pg-3: no" in finding.evidence
+
+
+def test_the_details_are_named_as_in_the_envelope() -> None:
+    answer = report(CLUSTER, evidence(STANDBY))
+
+    keys = {*answer.details, *(key for one in answer.assessments for key in one.details)}
+    assert {"currentPrimary", "lagBytes", "detachedVolumes"} <= keys
+    assert not [key for key in keys if "_" in key]
 
 
 def test_a_fenced_member_is_fenced_and_not_crashed() -> None:

@@ -100,6 +100,8 @@ def _fail(session: Session, error: Exception) -> int:
 
     session.journal.close()
     known = _known(error)
+    if isinstance(known, WrongPassword) and session.password_source:
+        known.hint = f"the password was taken from {session.password_source}; give this repository's own"
     if session.console.mode is not Mode.HUMAN:
         _envelope(session, known.exit_code, None, (known,))
     _say(session.console, known, error)

@@ -45,7 +45,7 @@ def _run(session: Session) -> Answer:
     from hasteward.cli.render import human
     from hasteward.pipelines.triage import triage
 
-    preflight.connect(session)
+    preflight.warn(session, engine.info, Capability.TRIAGE)
     report = triage(engine, session.wiring.context(), cluster)
     code = ExitCode.OK if report.healthy else ExitCode.UNHEALTHY
     return Answer(data_of(report), human.triage, code)
@@ -64,5 +64,6 @@ VERB = Verb(
     notes={
         "instance": "Accepted; triage always looks at every member.",
         "force": "Accepted; triage has nothing to override.",
+        "dry_run": "Accepted; triage changes nothing anyway.",
     },
 )

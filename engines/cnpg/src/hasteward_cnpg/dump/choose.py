@@ -86,7 +86,8 @@ def _asked_for(context: EngineContext, cluster: ClusterRef, evidence: Evidence, 
     if member is None:
         known = ", ".join(m.name for m in evidence.members) or "none"
         raise InvalidInput(
-            f"{cluster.namespace}/{cluster.name} has no member {name}; there are: {known}",
+            f"{cluster.namespace}/{cluster.name} has no member {name}",
+            hint=f"give the number of one that there is: {known}",
             code="member.unknown",
         )
     match member.server:

@@ -89,13 +89,22 @@ def _drop_stand(context: EngineContext, target: Target, loader: Loader) -> None:
 
 def _finish(context: EngineContext, target: Target, loader: Loader) -> RestoreOutcome:
     restored = tuple(item.name for item in target.items)
-    context.reporter.emit(StepDone("restore", f"swapped in one transaction: {', '.join(restored)}"))
+    context.reporter.emit(StepDone("restore", _done(target.items)))
     _drop_stand(context, target, loader)
     kept = [item.old_name for item in target.items if item.live is not None]
     if not target.keep_old:
         kept = drop_old(context, target)
     caught_up = standbys_caught_up(context, target)
     return RestoreOutcome(restored=restored, kept=tuple(kept), checks=(*loader.checks, caught_up))
+
+
+def _done(items: Sequence[Item]) -> str:
+    replaced = [item.name for item in items if item.live is not None]
+    new = [item.name for item in items if item.live is None]
+    said = [f"swapped in one transaction: {', '.join(replaced)}"] if replaced else []
+    if new:
+        said.append(f"took the free name{'s' if len(new) > 1 else ''} {', '.join(new)}")
+    return "; ".join(said)
 
 
 def prepare(
