@@ -155,7 +155,9 @@ def standbys_caught_up(context: EngineContext, target: Target) -> str:
             s.name for s in server.standbys if position and (s.replayed is None or s.replayed < position)
         ]
         if not behind:
-            text = f"the restore up to {position} was replayed by {counted(len(server.standbys), 'replica')}"
+            replicas = counted(len(server.standbys), "replica")
+            have = "has" if len(server.standbys) == 1 else "have"
+            text = f"{replicas} {have} replayed the restore up to {position}"
             context.reporter.emit(StepDone("restore", text))
             return text
         if context.clock.monotonic() >= deadline:
