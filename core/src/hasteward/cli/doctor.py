@@ -44,7 +44,7 @@ def _restic(session: Session) -> Iterator[CheckData]:
         program = find_program()
     except HastewardError as error:
         yield _problem("restic", error)
-        yield _check("repository", "skipped", "it is opened with restic")
+        yield _check("repository", "skipped", "restic is needed to open it")
         return
     yield _check("restic", "ok", f"{program.version} at {program.path}")
     if not session.settings.text("backups_path"):
@@ -66,7 +66,7 @@ def _cluster(session: Session) -> Iterator[CheckData]:
         version = session.wiring.factories.server_version(session.settings)
     except Exception as error:  # noqa: BLE001  whatever a broken kubeconfig or library raises is a finding
         yield _problem("kubernetes", error)
-        yield _check("rights", "skipped", "the API server says who may do what")
+        yield _check("rights", "skipped", "the API server could not be asked")
         return
     numbers = re.match(r"v?(\d+)\.(\d+)", version)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST_SERVER:

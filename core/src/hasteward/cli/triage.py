@@ -54,11 +54,11 @@ def _run(session: Session) -> Answer:
 VERB = Verb(
     _run,
     "Reads through the API and changes nothing, in a dry run and otherwise. What could not be read is said"
-    " to be not known; it never counts against a member.",
+    " to be not known; it never counts against a member. Rights that are missing bring a warning.",
     settings=CLUSTER,
     exit_codes={
         ExitCode.INVALID: "a value is wrong or the cluster does not exist",
-        ExitCode.DEPENDENCY: "the API or a right is missing",
+        ExitCode.DEPENDENCY: "the API cannot be reached or does not know you",
         ExitCode.UNHEALTHY: "not healthy, or not known to be",
     },
     notes={

@@ -121,7 +121,7 @@ def prepare(
     items = tuple(_item(context, manifest, found, number, name) for number, name in enumerate(wanted, 1))
     snapshot_roles = [str(role["name"]) for role in manifest.catalog.get("roles", [])]
     new_roles = tuple(name for name in snapshot_roles if name not in found.roles)
-    check_live(cluster, items, found, found.roles | set(snapshot_roles))
+    check_live(cluster, member, items, found, found.roles | set(snapshot_roles))
     notes += check_space(context, cluster, evidence, items)
     dead, foreign = leftovers(found, context.run.id)
     missing = [

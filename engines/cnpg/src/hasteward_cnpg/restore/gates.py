@@ -130,9 +130,11 @@ def check_version(manifest: Manifest, server: ServerFacts) -> None:
         )
 
 
-def check_live(cluster: ClusterRef, items: tuple[Item, ...], found: Survey, roles: frozenset[str]) -> None:
+def check_live(
+    cluster: ClusterRef, member: str, items: tuple[Item, ...], found: Survey, roles: frozenset[str]
+) -> None:
     """What is bound to the databases being replaced, and what the new ones need to exist."""
-    kubectl = f"kubectl exec -n {cluster.namespace} -it POD -c postgres -- psql -U postgres"
+    kubectl = f"kubectl exec -n {cluster.namespace} -it {member} -c postgres -- psql -U postgres"
     for item in items:
         if item.live is not None:
             _check_bound(item, kubectl)
