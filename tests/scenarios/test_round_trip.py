@@ -48,16 +48,16 @@ CREATE TABLE shop.things (
   p shop.pair, e shop.email, g text GENERATED ALWAYS AS (upper(t)) STORED
 );
 INSERT INTO shop.things (n, f, b, t, ts, iv, ip, j, x, a, r, m, p, e)
-  SELECT i / 7.0, CASE i %% 5 WHEN 0 THEN 'NaN' WHEN 1 THEN '-Infinity' ELSE sqrt(i) END,
+  SELECT i / 7.0, CASE i % 5 WHEN 0 THEN 'NaN' WHEN 1 THEN '-Infinity' ELSE sqrt(i) END,
     decode(md5(i::text), 'hex'),
-    E'tab\\t nl\\n \\\\ ' || i || ' ' || repeat(md5((i %% 31)::text), %(fill)s),
+    E'tab\\t nl\\n \\\\ ' || i || ' ' || repeat(md5((i % 31)::text), @fill),
     'epoch'::timestamptz + i * interval '1 h',
     i * interval '1 day', '10.0.0.0'::inet + i, jsonb_build_object('k', i, 'n', NULL),
     xmlelement(name x, i),
-    ARRAY[[i, 1], [2, NULL]], int4range(i, i + 3), (ARRAY['sad', 'ok', 'it''s fine'])[1 + i %% 3]::shop.mood,
-    ROW(i, 'p'), i || '@example.org'
-  FROM generate_series(1, %(rows)s) i;
-CREATE INDEX ON shop.things USING gin (t gin_trgm_ops);
+    ARRAY[[i, 1], [2, NULL]], int4range(i, i + 3), (ARRAY['sad', 'ok', 'it''s fine'])[1 + i % 3]::shop.mood,
+    ROW(i, 'p'::text)::shop.pair, i || '@example.org'
+  FROM generate_series(1, @rows) i;
+CREATE INDEX ON shop.things USING gin (left(t, 40) gin_trgm_ops);
 CREATE TABLE shop.parts (id int, at date) PARTITION BY RANGE (at);
 CREATE TABLE shop.parts_25 PARTITION OF shop.parts FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE shop.parts_26 PARTITION OF shop.parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
@@ -92,8 +92,8 @@ def filled(lab: Any) -> Iterator[Any]:
         lab.primary, "SELECT datname FROM pg_database WHERE datname LIKE 'hasteward%'"
     ).splitlines()
     for name in (*DATABASES, *names):
-        lab.psql(lab.primary, f'DROP DATABASE "{name}" WITH (FORCE)')
-    lab.psql(lab.primary, "DROP ROLE owner_a; DROP ROLE owner_b; DROP ROLE reader")
+        lab.psql(lab.primary, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    lab.psql(lab.primary, "DROP ROLE IF EXISTS owner_a, reader, owner_b")
 
 
 def fill(lab: Any, *, rows: int, repeat: int) -> None:
@@ -101,7 +101,7 @@ def fill(lab: Any, *, rows: int, repeat: int) -> None:
     for statement in filter(None, map(str.strip, ROLES.split(";\n"))):
         lab.psql(lab.primary, statement)
     for database in DATABASES:
-        lab.psql(lab.primary, CONTENT % {"rows": rows, "fill": repeat}, database)
+        lab.psql(lab.primary, CONTENT.replace("@rows", str(rows)).replace("@fill", str(repeat)), database)
 
 
 def content(psql: Callable[[str, str], str]) -> dict[str, str]:
@@ -109,9 +109,10 @@ def content(psql: Callable[[str, str], str]) -> dict[str, str]:
     facts = {database: psql(CHECKSUMS, database) for database in DATABASES}
     for database in DATABASES:
         facts[f"{database} objects"] = psql(
-            "SELECT c.oid::regclass, c.relkind, r.rolname, c.relacl::text, obj_description(c.oid)"
+            "SELECT c.relname, c.relkind, r.rolname, "
+            " (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(c.relacl) x), obj_description(c.oid)"
             " FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner"
-            " JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'shop' ORDER BY 1::text",
+            " JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'shop' ORDER BY 1",
             database,
         )
         facts[f"{database} functions"] = psql(
@@ -127,7 +128,8 @@ def content(psql: Callable[[str, str], str]) -> dict[str, str]:
             database,
         )
     facts["databases"] = psql(
-        "SELECT datname, r.rolname, encoding, datcollate, datctype, datconnlimit, datacl::text,"
+        "SELECT datname, r.rolname, encoding, datcollate, datctype, datconnlimit,"
+        " (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(datacl) x),"
         " shobj_description(d.oid, 'pg_database'),"
         " (SELECT array_agg(format('%s %s', setrole::regrole, setconfig) ORDER BY setrole)"
         "  FROM pg_db_role_setting WHERE setdatabase = d.oid)"
@@ -144,7 +146,7 @@ def content(psql: Callable[[str, str], str]) -> dict[str, str]:
     )
     facts["memberships"] = psql(
         "SELECT roleid::regrole, member::regrole, admin_option FROM pg_auth_members"
-        " WHERE roleid::regrole::text !~ '^pg_' ORDER BY 1::text, 2::text",
+        " WHERE roleid::regrole::text !~ '^pg_' ORDER BY roleid::regrole::text, member::regrole::text",
         "postgres",
     )
     return facts
@@ -326,3 +328,19 @@ def test_a_gigabyte_comes_back(make_hasteward: Callable[[], Any], where: tuple[s
         tool.environment["KUBECONFIG"] = str(big.kubeconfig)
         assert tool("init").returncode == 0
         round_trip(big, tool, where)
+
+
+def test_unlogged_tables_are_dumped_from_the_primary_which_alone_has_them(
+    filled: Any, hasteward: Any, where: tuple[str, ...]
+) -> None:
+    lab = filled
+    lab.psql(lab.primary, "CREATE UNLOGGED TABLE shop.cache AS SELECT generate_series(1, 50) n", "vault")
+    before = content(in_lab(lab))
+
+    saved = hasteward.json("backup", *where)
+    lab.psql(lab.primary, "TRUNCATE shop.cache", "vault")
+    done = hasteward("restore", *where, "--yes", "--database", "vault")
+
+    assert saved["member"] == lab.primary
+    assert done.returncode == 0, done.stderr
+    assert content(in_lab(lab)) == before

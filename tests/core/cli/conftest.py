@@ -15,7 +15,7 @@ import pytest
 from hasteward import CommandSpec, EngineSpec, hookimpl
 from hasteward.cli.main import main
 from hasteward.config.resolve import Settings
-from hasteward.domain.capability import Capability, EngineInfo, Supported, Unsupported
+from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.events import Progress, Warned
 from hasteward.domain.plan import Plan, Reversal, Step
@@ -58,9 +58,10 @@ class Toy(EngineSpec):
 
     @hookimpl
     def info(self) -> EngineInfo:
-        able = dict.fromkeys((Capability.TRIAGE, Capability.DUMP, Capability.RESTORE), Supported())
-        no = {Capability.HEAL: Unsupported("not written yet")}
-        return EngineInfo("toy", "a toy", "toy.txt", "toy-1", able | no)
+        able = (Capability.TRIAGE, Capability.DUMP, Capability.RESTORE)
+        said = {Capability.HEAL: Unsupported("not written yet")} | dict.fromkeys(able, Supported())
+        wind = (Right("get", "toys.example.com", "boxes"), Right("create", "", "pods", "exec"))
+        return EngineInfo("toy", "a toy", "toy.txt", "toy-1", said, dict.fromkeys(able, wind))
 
     @hookimpl
     def triage(self, context: EngineContext, cluster: ClusterRef) -> TriageReport:
@@ -68,7 +69,12 @@ class Toy(EngineSpec):
         health = Health.HEALTHY if self.healthy else Health.DOWN
         members = (Assessment("box-1", "primary", health, ("it answers",), ("its disk",)),)
         found = Diagnosis(
-            "toy.down", Severity.CRITICAL, "the toy is down", ("no answer",), "wind it up", "box-1"
+            "toy.down",
+            Severity.CRITICAL,
+            "the toy is down",
+            ("it answers", "no answer"),
+            "wind it up",
+            "box-1",
         )
         diagnoses = () if self.healthy else (found,)
         return TriageReport(cluster, Authority.PROVABLE, "one member holds all", members, diagnoses)

@@ -116,6 +116,13 @@ def test_usage_errors_have_an_envelope_too(form: str, cli: Any) -> None:
     assert document["errors"][0]["category"] == "user"
 
 
+def test_the_value_of_a_flag_is_not_taken_for_the_command(cli: Any) -> None:
+    done = cli("--restic-password", "hunter2", "get", "backups", "--nope", "--output", "json")
+
+    assert done.envelope["command"] == "get backups"
+    assert "hunter2" not in done.out + done.err
+
+
 def test_an_invalid_setting_has_an_envelope_too(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASTEWARD_OUTPUT", "json")
 

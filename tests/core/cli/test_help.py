@@ -93,6 +93,31 @@ def test_every_option_comes_from_the_table(command: str, cli: Any) -> None:
         assert all(name in out for name in setting.env)
 
 
+@pytest.mark.parametrize(
+    ("command", "statuses"),
+    [
+        ("triage", [0, 1, 2, 3, 4, 20, 130]),
+        ("backup", [0, 1, 2, 3, 4, 10, 11, 12, 21, 22, 130]),
+        ("restore", [0, 1, 2, 3, 4, 10, 12, 21, 22, 130]),
+        ("export", [0, 1, 2, 3, 4, 10, 12, 21, 22, 130]),
+        ("get backups", [0, 1, 2, 3, 4, 10, 12, 21, 130]),
+        ("init", [0, 1, 2, 3, 4, 12, 21, 130]),
+    ],
+)
+def test_help_tells_how_a_command_can_end(command: str, statuses: list[int], cli: Any) -> None:
+    text = " ".join(cli(*command.split(), "--help").out.partition("Exit status: ")[2].split())
+
+    assert [int(part.split()[0]) for part in text.split("; ")] == statuses
+
+
+def test_help_does_not_promise_what_is_not_there(cli: Any) -> None:
+    words = " ".join(cli("backup", "--help").out.split())
+
+    assert "native is not available yet" in words
+    assert words.count("not used yet") == 2
+    assert "repair" not in cli("--help").out
+
+
 def test_defaults_are_shown() -> None:
     assert BY_NAME["heal_timeout"].default == 600
     assert BY_NAME["delete_timeout"].default == 300

@@ -21,6 +21,7 @@ from hasteward.cli.render.progress import LineMeter, of_about
 from hasteward.cli.render.schema import schema
 from hasteward.cli.render.shapes import DATA
 from hasteward.cli.verb import VERBS
+from hasteward.domain.errors import RunFailed
 from hasteward.domain.events import Progress
 from hasteward.testing.clock import VirtualClock
 
@@ -234,8 +235,24 @@ def test_a_terminal_is_asked(typed: bytes, answer: str, tmp_path: Path) -> None:
     _, out, seen = in_a_terminal(ASK, tmp_path, typed)
 
     assert out == f"{answer}\n"
-    assert "gives up:" in seen
+    assert "takes out of service:" in seen
     assert 'Type "yes"' in seen
+
+
+def test_people_read_times_in_utc_and_scripts_as_they_are(
+    cli: Any, there: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "seen 2026-11-21T13:39:15.25+02:00 (no time: 2026-13-21T11:39:15Z, old_20261121T113929Z_app)"
+    read = "seen 2026-11-21 11:39:15 UTC (no time: 2026-13-21T11:39:15Z, old_20261121T113929Z_app)"
+    cli.toy.trouble = RunFailed(said)
+
+    done = cli("backup", *there, "--output", "json")
+
+    assert f"error: {read}" in done.err
+    assert done.envelope["errors"][0]["message"] == said
+    for mode, printed in ((Mode.HUMAN, read), (Mode.JSON, said)):
+        Console(mode).answer([said])
+        assert capsys.readouterr().out == printed + "\n"
 
 
 def test_completion_scripts_are_printed(cli: Any) -> None:
@@ -279,6 +296,8 @@ def toy_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         "def extra(arguments):\n"
         "    calls.append(arguments)\n"
         "    print('extra', *arguments)\n"
+        "    if arguments[0] == 'leave':\n"
+        "        raise SystemExit(arguments[1] if len(arguments) > 1 else None)\n"
         "    return int(arguments[0])\n"
     )
     (tmp_path / "toy_commands.py").write_text(text)
@@ -293,6 +312,13 @@ def test_a_command_of_a_plugin_gets_its_arguments_as_they_are(cli: Any) -> None:
 
     assert done.code == 7
     assert done.out == "extra 7 --output -x --help -- -n\n"
+
+
+@pytest.mark.usefixtures("toy_commands")
+def test_a_command_of_a_plugin_may_leave_as_python_programs_do(cli: Any) -> None:
+    assert cli("extra", "leave").code == 0
+    done = cli("extra", "leave", "it is raining")
+    assert (done.code, done.err) == (1, "error: it is raining\n")
 
 
 def test_a_command_of_a_plugin_that_cannot_be_loaded_is_one_error(cli: Any) -> None:

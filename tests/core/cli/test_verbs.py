@@ -30,6 +30,8 @@ def test_backup_says_what_exists_now_and_how_to_get_it_back(cli: Any, there: tup
     assert f"hasteward restore -e toy -c box -n db --snapshot {snapshot.short_id}" in done.out
     assert "Plan: dump the toy" in done.err
     assert "warning: the toy is worn" in done.err
+    assert "repository: ffffffffff at " in done.err, "the word is not said twice"
+    assert "11.7 KiB: 1 section, each proven" in done.out
 
 
 def test_the_answer_alone_is_on_standard_output(cli: Any, there: tuple[str, ...]) -> None:
@@ -85,13 +87,18 @@ def test_a_dry_run_has_its_plan_in_json_too(cli: Any, there: tuple[str, ...]) ->
 
 def test_restore_needs_a_yes_for_what_it_gives_up(cli: Any, there: tuple[str, ...]) -> None:
     backed_up(cli, there)
+    cli.toy.gives_up = ("what is live in box (2 toys)",)
 
     done = cli("restore", *there, "--output", "json")
 
     assert done.code == 21
     assert done.envelope["errors"][0]["code"] == "gate.yes"
-    assert "what is live in box" in done.err
-    assert "--yes" in done.err
+    error = done.envelope["errors"][0]
+    assert (
+        error["message"] == "this restore takes what is live in box out of service and nobody agreed to that"
+    )
+    assert error["hint"] == "add --yes"
+    assert "takes out of service: what is live in box (2 toys)" in done.err
 
 
 @pytest.mark.parametrize("way", ["--yes", "-y", "HASTEWARD_YES"])
@@ -166,6 +173,18 @@ def test_triage_shows_verdict_members_and_findings(cli: Any, where: tuple[str, .
     assert "critical box-1: the toy is down [toy.down]" in lines
     assert "  - no answer" in lines
     assert "  next: wind it up" in lines
+    assert "  - it answers" not in lines, "the table has said it"
+
+
+def test_triage_names_the_rights_it_lacks_once_and_goes_on(cli: Any, where: tuple[str, ...]) -> None:
+    cli.kubernetes.denied = {("get", "boxes"), ("update", "leases")}
+
+    done = cli("triage", *where, "--output", "json")
+
+    assert done.code == 0
+    (warning,) = done.envelope["warnings"]
+    assert warning["code"] == "permission.missing"
+    assert "in namespace db: get boxes.toys.example.com; " in warning["message"], "triage takes no Lease"
 
 
 def test_triage_data(cli: Any, where: tuple[str, ...]) -> None:
@@ -193,7 +212,7 @@ def foreign(name: str) -> Snapshot:
 def test_get_backups_lists_without_engine_or_cluster(
     cli: Any, there: tuple[str, ...], store: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
     backed_up(cli, there)
     cli.repository.listed.append(foreign("e"))
 
@@ -203,6 +222,7 @@ def test_get_backups_lists_without_engine_or_cluster(
     assert header.split() == ["ID", "TIME", "TYPE", "NAMESPACE", "CLUSTER", "ENGINE", "SIZE", "PROOF"]
     assert newest.split()[-3:] == ["11.7", "KiB", "proven"]
     assert oldest.split()[-2:] == ["?", "unproven"]
+    assert oldest.split()[1:4] == ["2020-01-01", "00:00:00", "UTC"]
     assert cli.connected == 1, "listing needs no API"
 
 
@@ -290,10 +310,13 @@ def test_doctor_names_what_is_wrong(cli: Any, store: tuple[str, ...], tmp_path: 
         cli.kubernetes.denied = {("create", "pods/exec")}
         done = cli("doctor", "-n", "db")
         assert done.code == 4
-        assert "create pods/exec" in done.out
+        assert "toy: missing in namespace db: create pods/exec" in done.out
 
         cli.server = "v1.29.9"
-        assert "1.30 or newer is needed" in cli("doctor").out
+        done = cli("doctor")
+        assert "1.30 or newer is needed" in done.out
+        skipped = "repository (none is configured), rights (they are given per namespace)"
+        assert done.out.splitlines()[-1] == f"1 problem found; not checked: {skipped}."
 
 
 def test_doctor_survives_an_api_that_is_away(cli: Any) -> None:
@@ -306,7 +329,7 @@ def test_doctor_survives_an_api_that_is_away(cli: Any) -> None:
     assert done.code == 4
     assert "nobody answers" in done.out
     assert "next: is it up?" in done.out
-    assert done.out.splitlines()[-1].endswith("found.")
+    assert "rights (the API server could not be asked)." in done.out.splitlines()[-1]
 
 
 def test_version(cli: Any) -> None:

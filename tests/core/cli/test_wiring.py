@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hasteward.config.resolve import resolve
-from hasteward.domain.errors import InvalidInput, Refused
+from hasteward.domain.errors import InvalidInput, Refused, WrongPassword
 from hasteward.ports.kubernetes import ApiForbidden, ApiUnavailable
 from hasteward.testing.repository import FakeRepository
 from hasteward.wiring import Lazy, Remembered, Secret, repository_password
@@ -68,6 +68,33 @@ def test_the_flag_warns_once(cli: Any, there: tuple[str, ...]) -> None:
     assert "password.argv" not in cli("backup", *there, "--output", "json").out
 
 
+@pytest.mark.parametrize(
+    ("mode", "codes"), [(0o640, ["password.mode"]), (0o604, ["password.mode"]), (0o600, [])]
+)
+def test_a_password_file_that_others_may_read_warns_once(
+    mode: int, codes: list[str], cli: Any, there: tuple[str, ...], file: str
+) -> None:
+    Path(file).chmod(mode)
+
+    done = cli("backup", *there, "--restic-password-file", file, "--output", "json")
+
+    assert [one["code"] for one in done.envelope["warnings"] if one["code"] != "toy.worn"] == codes
+
+
+def test_a_wrong_password_names_the_one_source_that_was_used(
+    cli: Any, there: tuple[str, ...], file: str
+) -> None:
+    def wrong(_call: str) -> None:
+        raise WrongPassword("it does not open", hint="any of them")
+
+    cli.repository.on_call = wrong
+
+    for more, source in (((), "RESTIC_PASSWORD"), (("--restic-password-file", file), file)):
+        done = cli("backup", *there, *more)
+        assert done.code == 12
+        assert f"  next: the password was taken from {source}; " in done.err
+
+
 def test_nothing_is_built_before_it_is_needed() -> None:
     built: list[int] = []
 
@@ -125,6 +152,7 @@ def test_a_right_that_is_missing_is_named_before_anything_happens(
 
     assert done.code == 4
     assert "create pods/exec, update leases.coordination.k8s.io" in done.err
+    assert "the Role in run-without-cluster-admin" in done.err
     assert cli.toy.options == []
 
 

@@ -4,6 +4,8 @@
 container has, so every statement, dump, upload and swap of these tests runs on real programs.
 """
 
+# ruff: noqa: ARG002 - doubles take what the port gives them
+
 from __future__ import annotations
 
 import copy
@@ -32,7 +34,6 @@ from hasteward.ports.kubernetes import (
     Output,
     PodRef,
     Resource,
-    StreamBroken,
     StreamStalled,
 )
 from hasteward.testing.reporter import Approval, RecordingReporter
@@ -114,7 +115,9 @@ class Server:
         shutil.rmtree(self.folder)
 
     def psql(self, sql: str, database: str = "postgres") -> str:
-        return self.tool("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database), "-f", "-", sql=sql)
+        return self.tool(
+            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database), "-f", "-", sql=sql
+        )
 
     def tool(self, program: str, *argv: str, sql: str = "") -> str:
         text = run(program, "-h", str(self.folder), "-U", "postgres", *argv, stdin=sql.encode())
@@ -178,7 +181,10 @@ class LocalExec:
         os.set_blocking(stdin.fileno(), False)
         while rest:
             self._pump(0)
-            if any(frame.channel is Channel.STDOUT for frame in self._ready) or self._process.poll() is not None:
+            if (
+                any(frame.channel is Channel.STDOUT for frame in self._ready)
+                or self._process.poll() is not None
+            ):
                 return False
             try:
                 rest = rest[os.write(stdin.fileno(), rest[:65536]) :]
@@ -452,5 +458,12 @@ def stored(sink: MemorySink, proof: DumpProof, run_id: str = "run1") -> Stored:
     return Stored(bytes(sink.data), manifest)
 
 
-def broken(*_: object) -> None:
-    raise StreamBroken("the connection was lost")
+def caught_up(servers: dict[str, Server]) -> None:
+    """Wait until the replica has replayed everything."""
+    for _ in range(200):
+        primary = servers["pg-1"].psql("SELECT pg_current_wal_lsn()")
+        rows = servers["pg-1"].psql(f"SELECT bool_and(replay_lsn >= '{primary}') FROM pg_stat_replication")  # noqa: S608  a position
+        if rows == "t":
+            return
+        time.sleep(0.05)
+    raise AssertionError("the replica does not follow")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +85,7 @@ def primary(pair: dict[str, Server]) -> Iterator[Server]:
 @pytest.fixture
 def api(pair: dict[str, Server], primary: Server) -> LocalKubernetes:
     """The cluster db/pg of two members, both streaming."""
-    caught_up(pair)
+    kit.caught_up(pair)
     return kit.LocalKubernetes(dict(pair), kit.objects_for(["pg-1", "pg-2"], "pg-1"))
 
 
@@ -96,21 +95,36 @@ def single(pair: dict[str, Server], primary: Server) -> LocalKubernetes:
     return kit.LocalKubernetes({"pg-1": pair["pg-1"]}, kit.objects_for(["pg-1"], "pg-1"))
 
 
-def caught_up(servers: dict[str, Server]) -> None:
-    """Wait until the replica has replayed everything."""
-    for _ in range(200):
-        primary = servers["pg-1"].psql("SELECT pg_current_wal_lsn()")
-        rows = servers["pg-1"].psql(f"SELECT bool_and(replay_lsn >= '{primary}') FROM pg_stat_replication")
-        if rows == "t":
-            return
-        time.sleep(0.05)
-    raise AssertionError("the replica does not follow")
-
-
 @pytest.fixture
 def filled(primary: Server) -> Server:
     """The primary with two databases full of everything PostgreSQL can hold, and weird names."""
     primary.psql(CONTENT.read_text())
+    return primary
+
+
+@pytest.fixture(scope="session")
+def cache() -> dict[str, Stored]:
+    return {}
+
+
+@pytest.fixture
+def full(
+    single: LocalKubernetes, filled: Server, dump: Callable[..., Stored], cache: dict[str, Stored]
+) -> Stored:
+    """The dump of `filled`. Equal content makes equal bytes, so it is made once."""
+    if "full" not in cache:
+        cache["full"] = dump(single)
+    return cache["full"]
+
+
+@pytest.fixture
+def small(primary: Server) -> Server:
+    """The primary with one small database."""
+    primary.psql(
+        "CREATE ROLE app LOGIN PASSWORD 'x'; CREATE DATABASE app OWNER app;\n\\connect app\n"
+        "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'), (2, 'two');"
+        "ALTER TABLE t OWNER TO app"
+    )
     return primary
 
 

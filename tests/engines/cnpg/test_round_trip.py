@@ -7,7 +7,17 @@ import re
 from collections.abc import Callable
 
 import pytest
-from cnpg_kit import CLUSTER, LocalKubernetes, Server, Stored, context_for, plan_of, reporter_of
+from cnpg_kit import (
+    CLUSTER,
+    LocalKubernetes,
+    MemorySink,
+    Server,
+    Stored,
+    caught_up,
+    context_for,
+    plan_of,
+    reporter_of,
+)
 
 from hasteward.domain.events import Progress
 from hasteward.ports.context import DumpOptions, RestoreOptions, RestoreOutcome
@@ -33,17 +43,22 @@ def dumps(server: Server) -> dict[str, str]:
 
 
 def damage(server: Server) -> None:
-    server.psql("DROP TABLE shop.parts; UPDATE shop.things SET n = 0; SELECT lo_unlink(424242)", "app")
+    server.psql(
+        "SET default_transaction_read_only = off; SET statement_timeout = 0;"
+        "DROP TABLE shop.parts; UPDATE shop.things SET n = 0; SELECT lo_unlink(424242)",
+        "app",
+    )
     server.psql("DELETE FROM ledger; SELECT setval('ledger_id_seq', 9)", "My App")
-    server.psql("DROP DATABASE \"o'brien\"; ALTER DATABASE app RESET ALL; COMMENT ON DATABASE \"My App\" IS 'x'")
+    server.psql(
+        'DROP DATABASE "o\'brien"; ALTER DATABASE app RESET ALL; COMMENT ON DATABASE "My App" IS \'x\''
+    )
 
 
-def test_everything_comes_back(single: LocalKubernetes, filled: Server, dump: Dump) -> None:
+def test_everything_comes_back(single: LocalKubernetes, filled: Server, full: Stored) -> None:
     before = dumps(filled)
-    source = dump(single)
     damage(filled)
 
-    outcome = restore(single, source)
+    outcome = restore(single, full)
 
     assert dumps(filled) == before
     assert outcome.restored == USERS
@@ -53,89 +68,81 @@ def test_everything_comes_back(single: LocalKubernetes, filled: Server, dump: Du
         "hasteward_old_20260821T093021Z_app",
         'hasteward_old_20260821T093021Z_naïve ☃ \\ "q"  x',
     }
-    assert filled.psql("SELECT count(*) FROM shop.things WHERE n <> 0", outcome.kept[1 + 1]) == "0"
+    assert filled.psql("SELECT count(*) FROM shop.things WHERE n <> 0", outcome.kept[2]) == "0"
     assert not filled.psql("SELECT datname FROM pg_database WHERE datname LIKE 'hasteward_new%'")
 
 
-def test_a_dump_of_the_restored_is_the_same_dump(single: LocalKubernetes, filled: Server, dump: Dump) -> None:
-    first = dump(single)
-    restore(single, first, keep_old=False)
+def test_a_dump_of_the_restored_is_the_same_dump(
+    single: LocalKubernetes, filled: Server, full: Stored, dump: Dump
+) -> None:
+    restore(single, full, keep_old=False)
 
     second = dump(single)
 
-    assert second.digests() == first.digests()
+    assert second.digests() == full.digests()
     assert {n: d["counts"] for n, d in second.manifest.catalog["databases"].items()} == {
-        n: d["counts"] for n, d in first.manifest.catalog["databases"].items()
+        n: d["counts"] for n, d in full.manifest.catalog["databases"].items()
     }
     assert not filled.psql("SELECT datname FROM pg_database WHERE datname LIKE 'hasteward%'")
 
 
 def test_the_file_replays_with_plain_psql(
-    single: LocalKubernetes, filled: Server, fresh: Server, dump: Dump
+    single: LocalKubernetes, filled: Server, fresh: Server, full: Stored
 ) -> None:
-    source = dump(single)
 
-    fresh.tool("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "postgres", sql=source.data.decode())
+    fresh.tool("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "postgres", sql=full.data.decode())
 
     assert fresh.dumpall() == filled.dumpall()
 
 
 def test_a_replica_is_dumped_and_holds_the_same(
-    single: LocalKubernetes, api: LocalKubernetes, filled: Server, pair: dict[str, Server], dump: Dump
+    api: LocalKubernetes, filled: Server, full: Stored, pair: dict[str, Server], dump: Dump
 ) -> None:
-    from conftest import caught_up
-
+    before = dumps(filled)
     caught_up(pair)
-    from_primary = dump(single)
 
     from_replica = dump(api)
 
-    assert (from_primary.manifest.member, from_replica.manifest.member) == ("pg-1", "pg-2")
-    assert from_replica.manifest.sections[-1].length
-    assert set(from_replica.digests()) == set(from_primary.digests())
+    assert (full.manifest.member, from_replica.manifest.member) == ("pg-1", "pg-2")
+    damage(filled)
+    restore(api, from_replica)
+    assert dumps(filled) == before
 
 
 def test_one_database_comes_back_and_the_others_stay(
-    single: LocalKubernetes, filled: Server, dump: Dump
+    single: LocalKubernetes, filled: Server, full: Stored
 ) -> None:
     before = dumps(filled)
-    source = dump(single)
     damage(filled)
-    damaged = dumps_of(filled, "app")
+    damaged = filled.dump_of("app")
 
-    outcome = restore(single, source, "My App")
+    outcome = restore(single, full, "My App")
 
     assert outcome.restored == ("My App",)
     assert filled.dump_of("My App") == before["My App"]
-    assert dumps_of(filled, "app") == damaged
-
-
-def dumps_of(server: Server, name: str) -> str:
-    return server.dump_of(name)
+    assert filled.dump_of("app") == damaged
 
 
 def test_postgres_and_template1_come_back_when_named(
-    single: LocalKubernetes, filled: Server, dump: Dump
+    single: LocalKubernetes, primary: Server, dump: Dump
 ) -> None:
+    """There is no other database to stand in while both are renamed, so the restore makes one."""
+    primary.psql("CREATE TABLE IF NOT EXISTS kept (id int)")
     source = dump(single)
-    before = filled.dump_of("postgres")
-    filled.psql("INSERT INTO kept VALUES (2)")
-    for name in USERS:
-        quoted = '"' + name.replace('"', '""') + '"'
-        filled.psql(f"ALTER DATABASE {quoted} IS_TEMPLATE false; DROP DATABASE {quoted}")
+    before = primary.dump_of("postgres")
+    primary.psql("INSERT INTO kept VALUES (2)")
 
     outcome = restore(single, source, "postgres", "template1", keep_old=False)
 
     assert outcome.restored == ("template1", "postgres")
-    assert filled.dump_of("postgres") == before
-    assert filled.psql("SELECT datistemplate FROM pg_database WHERE datname = 'template1'") == "t"
-    assert not filled.psql("SELECT datname FROM pg_database WHERE datname LIKE 'hasteward%'")
+    assert primary.dump_of("postgres") == before
+    assert primary.psql("SELECT datistemplate FROM pg_database WHERE datname = 'template1'") == "t"
+    assert not primary.psql("SELECT datname FROM pg_database WHERE datname LIKE 'hasteward%'")
 
 
 def test_missing_roles_return_and_passwords_of_the_others_stay(
-    single: LocalKubernetes, filled: Server, dump: Dump
+    single: LocalKubernetes, filled: Server, full: Stored
 ) -> None:
-    source = dump(single)
     globals_before = filled.tool("pg_dumpall", "--roles-only", "--restrict-key=x")
     for name in USERS:
         quoted = '"' + name.replace('"', '""') + '"'
@@ -143,7 +150,7 @@ def test_missing_roles_return_and_passwords_of_the_others_stay(
     filled.psql("""ALTER ROLE owner_a PASSWORD 'changed'; DROP ROLE "o'reader"; DROP ROLE "Owner B" """)
     changed = filled.psql("SELECT rolpassword FROM pg_authid WHERE rolname = 'owner_a'")
 
-    restore(single, source)
+    restore(single, full)
 
     assert filled.psql("SELECT rolpassword FROM pg_authid WHERE rolname = 'owner_a'") == changed
     after = filled.tool("pg_dumpall", "--roles-only", "--restrict-key=x")
@@ -152,22 +159,24 @@ def test_missing_roles_return_and_passwords_of_the_others_stay(
 
 
 def test_the_manifest_and_the_argv_hold_no_password(
-    single: LocalKubernetes, filled: Server, dump: Dump
+    single: LocalKubernetes, primary: Server, dump: Dump
 ) -> None:
-    hashes = filled.psql("SELECT rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL").splitlines()
+    primary.psql("CREATE ROLE a PASSWORD 'x'; CREATE ROLE b PASSWORD 'y'; CREATE DATABASE d OWNER a")
+    hashes = primary.psql("SELECT rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL").splitlines()
     source = dump(single)
-    filled.psql("DROP DATABASE app; DROP DATABASE \"My App\"")
+    primary.psql("DROP DATABASE d; DROP ROLE a; DROP ROLE b")
+
     restore(single, source)
 
     assert len(hashes) == 2
+    after = primary.psql("SELECT rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL").splitlines()
+    assert after == hashes
     text = json.dumps(source.manifest.catalog) + json.dumps(single.execs)
     assert not [found for found in hashes if found in text or found.split("$")[-1] in text]
     assert all(found in source.data.decode() for found in hashes)
 
 
-def test_a_dry_run_writes_nothing_and_says_the_same(single: LocalKubernetes, filled: Server) -> None:
-    from cnpg_kit import MemorySink
-
+def test_a_dry_run_writes_nothing_and_says_the_same(single: LocalKubernetes, small: Server) -> None:
     sink = MemorySink()
     context = context_for(single, approve=False)
 
@@ -179,9 +188,7 @@ def test_a_dry_run_writes_nothing_and_says_the_same(single: LocalKubernetes, fil
     assert not plan_of(context).gives_up
 
 
-def test_progress_is_announced_with_an_estimate(single: LocalKubernetes, filled: Server) -> None:
-    from cnpg_kit import MemorySink
-
+def test_progress_is_announced_with_an_estimate(single: LocalKubernetes, small: Server) -> None:
     context = context_for(single)
     plugin.dump(context, CLUSTER, MemorySink(), DumpOptions())
 
@@ -191,9 +198,9 @@ def test_progress_is_announced_with_an_estimate(single: LocalKubernetes, filled:
     assert progress.about > 10_000_000
 
 
-def test_our_own_leftovers_are_not_dumped(single: LocalKubernetes, filled: Server, dump: Dump) -> None:
-    filled.psql("CREATE DATABASE hasteward_old_x")
-    filled.psql("CREATE DATABASE closed ALLOW_CONNECTIONS false")
+def test_our_own_leftovers_are_not_dumped(single: LocalKubernetes, small: Server, dump: Dump) -> None:
+    small.psql("CREATE DATABASE hasteward_old_x")
+    small.psql("CREATE DATABASE closed ALLOW_CONNECTIONS false")
 
     source = dump(single)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hasteward.cli.verb import CLUSTER, REPOSITORY, Answer, Verb
+from hasteward.cli.verb import CLUSTER, REPOSITORY, WORK_CODES, Answer, Verb
 from hasteward.domain.errors import ExitCode, InvalidInput
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _run(session: Session) -> Answer:
     from hasteward.domain.snapshot import SnapshotType
     from hasteward.pipelines.backup import BackupOptions, backup
 
-    preflight.require(session)
+    preflight.require(session, engine.info, Capability.DUMP)
     instance = session.settings.integer("instance")
     kind = SnapshotType.BACKUP if instance is None else SnapshotType.DIVERGED
     options = BackupOptions(type=kind, instance=instance)
@@ -64,12 +64,8 @@ VERB = Verb(
     " here. Whatever goes wrong before that, the repository holds nothing of it.",
     settings=(*CLUSTER, *REPOSITORY, "method"),
     exit_codes={
-        ExitCode.INVALID: "a value is wrong or the cluster does not exist",
-        ExitCode.DEPENDENCY: "restic, the API or a right is missing",
-        ExitCode.NO_REPOSITORY: "no repository",
+        **WORK_CODES,
         ExitCode.REPOSITORY_LOCKED: "it is locked",
-        ExitCode.WRONG_PASSWORD: "wrong password",
-        ExitCode.REFUSED: "refused, nothing touched",
         ExitCode.UNPROVEN: "not proven, nothing saved",
     },
     notes={

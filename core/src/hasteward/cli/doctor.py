@@ -12,6 +12,7 @@ from hasteward.domain.errors import ExitCode, HastewardError
 if TYPE_CHECKING:
     from hasteward.cli.render.shapes import CheckData
     from hasteward.cli.session import Session
+    from hasteward.domain.capability import EngineInfo
 
 #: exec over WebSocket with a half-close (v5.channel.k8s.io) is there from this version on
 _OLDEST_SERVER = (1, 30)
@@ -43,6 +44,7 @@ def _restic(session: Session) -> Iterator[CheckData]:
         program = find_program()
     except HastewardError as error:
         yield _problem("restic", error)
+        yield _check("repository", "skipped", "restic is needed to open it")
         return
     yield _check("restic", "ok", f"{program.version} at {program.path}")
     if not session.settings.text("backups_path"):
@@ -59,39 +61,51 @@ def _restic(session: Session) -> Iterator[CheckData]:
 def _cluster(session: Session) -> Iterator[CheckData]:
     from hasteward.cli.preflight import connect
 
-    namespace = session.settings.text("namespace")
     try:
         connect(session)
         version = session.wiring.factories.server_version(session.settings)
     except Exception as error:  # noqa: BLE001  whatever a broken kubeconfig or library raises is a finding
         yield _problem("kubernetes", error)
+        yield _check("rights", "skipped", "the API server could not be asked")
         return
     numbers = re.match(r"v?(\d+)\.(\d+)", version)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST_SERVER:
         wanted = ".".join(map(str, _OLDEST_SERVER))
         yield _check("kubernetes", "problem", f"the server is {version}; {wanted} or newer is needed")
-        return
-    yield _check("kubernetes", "ok", f"the server is {version}")
-    yield from _rights(session, namespace)
+    else:
+        yield _check("kubernetes", "ok", f"the server is {version}")
+    yield from _rights(session)
 
 
-def _rights(session: Session, namespace: str) -> Iterator[CheckData]:
-    from hasteward.cli.preflight import missing_rights
+def _rights(session: Session) -> Iterator[CheckData]:
+    from hasteward.domain.capability import Capability, Supported
 
+    namespace = session.settings.text("namespace")
     if not namespace:
         text = "they are given per namespace"
         yield _check("rights", "skipped", text, "give --namespace to have them checked")
         return
+    infos = [engine.info for _, engine in sorted(session.wiring.plugins.engines.items())]
+    able = [info for info in infos if isinstance(info.capability(Capability.DUMP), Supported)]
+    if not able:
+        yield _check("rights", "skipped", "no installed engine takes backups")
+    for info in able:
+        yield _rights_of(session, info, namespace)
+
+
+def _rights_of(session: Session, info: EngineInfo, namespace: str) -> CheckData:
+    from hasteward.cli.preflight import GRANT, missing_rights, rights
+    from hasteward.domain.capability import Supported
+
+    wanted = rights(info, *(one for one, said in info.capabilities.items() if isinstance(said, Supported)))
     try:
-        missing = missing_rights(session.wiring.kubernetes, namespace)
+        missing = missing_rights(session.wiring.kubernetes, namespace, wanted)
     except HastewardError as error:
-        yield _problem("rights", error)
-        return
+        return _problem("rights", error)
     if missing:
-        text = f"missing in namespace {namespace}: {', '.join(missing)}"
-        yield _check("rights", "problem", text, "bind the role for backups in that namespace")
-    else:
-        yield _check("rights", "ok", f"all that a backup needs in namespace {namespace}")
+        text = f"{info.name}: missing in namespace {namespace}: {', '.join(missing)}"
+        return _check("rights", "problem", text, f"{GRANT} in namespace {namespace}")
+    return _check("rights", "ok", f"{info.name}: all that it needs in namespace {namespace}")
 
 
 def _engines(session: Session) -> Iterator[CheckData]:

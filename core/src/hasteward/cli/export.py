@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hasteward.cli.verb import CLUSTER, REPOSITORY, Answer, Verb
+from hasteward.cli.verb import CLUSTER, REPOSITORY, STORE_CODES, Answer, Verb
 from hasteward.domain.errors import ExitCode, InvalidInput
 
 if TYPE_CHECKING:
@@ -86,14 +86,12 @@ def _run(session: Session) -> Answer:
 
 VERB = Verb(
     _run,
-    "The file appears under its name only when every byte of it was compared with the proof. Without a file"
-    " name ending in .gz it is what the database's own client reads.",
+    "The file appears under its name only when every byte of it was compared with the proof. Plain SQL;"
+    " compressed if the name ends in .gz.",
     settings=(*CLUSTER, *REPOSITORY, "snapshot", "file"),
     exit_codes={
+        **STORE_CODES,
         ExitCode.INVALID: "a value is wrong, no such snapshot, or the file exists",
-        ExitCode.DEPENDENCY: "restic is missing",
-        ExitCode.NO_REPOSITORY: "no repository",
-        ExitCode.WRONG_PASSWORD: "wrong password",
         ExitCode.UNPROVEN: "the stored bytes are not the proven ones",
     },
     notes={

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hasteward.cli.verb import REPOSITORY, Answer, Verb
+from hasteward.cli.verb import REPOSITORY, STORE_CODES, Answer, Verb
 from hasteward.config.resolve import Origin
-from hasteward.domain.errors import ExitCode, InvalidInput
+from hasteward.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from hasteward.cli.session import Session
@@ -18,7 +18,11 @@ def _namespace(session: Session) -> str:
     if not chosen.flag("all_namespaces"):
         return chosen.text("namespace")
     if chosen.resolved("namespace").origin is Origin.FLAG:
-        raise InvalidInput("--namespace and --all-namespaces exclude each other", code="setting.conflict")
+        raise InvalidInput(
+            "--namespace and --all-namespaces exclude each other",
+            hint="leave one of them out",
+            code="setting.conflict",
+        )
     return ""
 
 
@@ -63,10 +67,7 @@ VERB = Verb(
     "Newest first. A snapshot is proven when its manifest vouches for every byte; snapshots of other tools"
     " are listed and can be exported.",
     settings=(*REPOSITORY, "engine", "cluster", "namespace", "type", "all_namespaces"),
-    exit_codes={
-        ExitCode.NO_REPOSITORY: "no repository",
-        ExitCode.WRONG_PASSWORD: "wrong password",
-    },
+    exit_codes=STORE_CODES,
     notes={
         "engine": "Only of this engine.",
         "cluster": "Only of this cluster.",

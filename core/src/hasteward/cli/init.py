@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hasteward.cli.verb import REPOSITORY, Answer, Verb
+from hasteward.cli.verb import REPOSITORY, STORE_CODES, Answer, Verb
 from hasteward.domain.errors import ExitCode, InvalidInput, RepositoryMissing
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ def _run(session: Session) -> Answer:
             found = repository.open()
         except RepositoryMissing:
             return Answer(InitData("", location, dry_run=True, plan=plan_data(plan)), human.init)
-        raise InvalidInput(f"there is already a repository at {found.location}", code="repository.exists")
+        raise InvalidInput(
+            f"there is already a repository at {found.location}",
+            hint="use it as it is, or choose another --backups-path",
+            code="repository.exists",
+        )
     info = repository.init()
     return Answer(InitData(info.id, info.location, dry_run=False, plan=plan_data(plan)), human.init)
 
@@ -43,7 +47,7 @@ VERB = Verb(
     " everywhere else.",
     settings=(*REPOSITORY, "dry_run"),
     exit_codes={
-        ExitCode.INVALID: "there is one already",
-        ExitCode.DEPENDENCY: "restic is missing or the place cannot be reached",
+        **{code: text for code, text in STORE_CODES.items() if code is not ExitCode.NO_REPOSITORY},
+        ExitCode.INVALID: "a value is wrong, or there is one already",
     },
 )

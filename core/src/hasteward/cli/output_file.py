@@ -64,13 +64,23 @@ def check(name: str, *, force: bool) -> None:
     if _is_stream(path):
         return
     if not path.parent.is_dir():
-        raise InvalidInput(f"the directory {path.parent} does not exist", code="output.directory")
+        raise InvalidInput(
+            f"the directory {path.parent} does not exist",
+            hint=f"mkdir {path.parent}",
+            code="output.directory",
+        )
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InvalidInput(f"the directory {path.parent} cannot be written to", code="output.directory")
+        raise InvalidInput(
+            f"the directory {path.parent} cannot be written to",
+            hint="name a file in another directory",
+            code="output.directory",
+        )
     with contextlib.suppress(FileNotFoundError):
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode):
-            raise InvalidInput(f"{path} exists and is no regular file", code="output.exists")
+            raise InvalidInput(
+                f"{path} exists and is no regular file", hint="choose another name", code="output.exists"
+            )
         if not force:
             raise InvalidInput(
                 f"{path} exists",

@@ -27,7 +27,7 @@ UsageProblem: type[Exception] = typer.BadParameter.__bases__[0]
 #: set by the script that `hasteward completion` prints
 _COMPLETION = "_HASTEWARD_COMPLETE"
 _WIDTH = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
-_ABOUT = """Triage, repair, backup and restore of database clusters.
+_ABOUT = """Triage, backup and restore of database clusters.
 
 Every setting is taken from its flag, else from its environment variable, else from the configuration file;
 `hasteward config show` says which. Flags may stand before or after the command."""

@@ -6,29 +6,46 @@ that could not be read.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hasteward.domain.capability import Capability, Right
 from hasteward.domain.errors import PermissionDenied
+from hasteward.domain.events import Warned
 
 if TYPE_CHECKING:
     from hasteward.cli.session import Session
+    from hasteward.domain.capability import EngineInfo
     from hasteward.ports.kubernetes import Kubernetes
 
+#: where the missing rights are written down
+GRANT = "grant them (see the Role in run-without-cluster-admin)"
+#: core keeps a Lease on the cluster while one of these is at work
+_LEASED = (Capability.DUMP, Capability.RESTORE)
+_LEASE_VERBS = ("get", "create", "update")
 
-def missing_rights(kubernetes: Kubernetes, namespace: str) -> list[str]:
-    """What a backup needs in `namespace` and we may not do, as RBAC spells it. Raises the Api* errors."""
-    from hasteward.ports.kubernetes import LEASES, PODS
 
-    wanted = (
-        *((verb, PODS, "") for verb in ("get", "list")),
-        # an exec over WebSocket needs both
-        *((verb, PODS, "exec") for verb in ("get", "create")),
-        *((verb, LEASES, "") for verb in ("get", "create", "update")),
-    )
+def rights(info: EngineInfo, *capabilities: Capability) -> tuple[Right, ...]:
+    """What these capabilities of an engine need, the engine's part and core's, each once."""
+    from hasteward.ports.kubernetes import LEASES
+
+    needed = [right for capability in capabilities for right in info.rights.get(capability, ())]
+    if any(capability in _LEASED for capability in capabilities):
+        needed += [Right(verb, LEASES.group, LEASES.plural) for verb in _LEASE_VERBS]
+    return tuple(dict.fromkeys(needed))
+
+
+def missing_rights(kubernetes: Kubernetes, namespace: str, wanted: Iterable[Right]) -> list[str]:
+    """Which of them we do not have in `namespace`, as RBAC spells it. Raises the Api* errors."""
+    from hasteward.ports.kubernetes import Resource
+
     return [
-        f"{verb} {resource.title}{'/' + subresource if subresource else ''}"
-        for verb, resource, subresource in wanted
-        if not kubernetes.may(verb, resource, namespace, subresource)
+        str(right)
+        for right in wanted
+        # a rule is about every version, and so is the question
+        if not kubernetes.may(
+            right.verb, Resource(right.group, "", right.resource), namespace, right.subresource
+        )
     ]
 
 
@@ -43,20 +60,33 @@ def connect(session: Session) -> None:
         return
 
 
-def require(session: Session) -> None:
-    """Repository first, then the API, then our rights. Nothing is touched."""
+def _missing(session: Session, info: EngineInfo, capability: Capability) -> str:
+    """What is missing, in a sentence; "" when nothing is, or when the server does not let us ask."""
     from hasteward.ports.kubernetes import ApiForbidden
 
-    session.wiring.repository.open()
-    connect(session)
     namespace = session.settings.text("namespace")
     try:
-        missing = missing_rights(session.wiring.kubernetes, namespace)
+        missing = missing_rights(session.wiring.kubernetes, namespace, rights(info, capability))
     except ApiForbidden:
-        return
+        return ""
+    return f"not allowed in namespace {namespace}: {', '.join(missing)}" if missing else ""
+
+
+def warn(session: Session, info: EngineInfo, capability: Capability) -> None:
+    """The API, then our rights; what is missing is said once, and the run goes on without it."""
+    connect(session)
+    missing = _missing(session, info, capability)
     if missing:
+        session.journal.emit(Warned("permission.missing", f"{missing}; to know more, {GRANT}"))
+
+
+def require(session: Session, info: EngineInfo, capability: Capability) -> None:
+    """Repository first, then the API, then our rights. Nothing is touched."""
+    session.wiring.repository.open()
+    connect(session)
+    missing = _missing(session, info, capability)
+    if missing:
+        namespace = session.settings.text("namespace")
         raise PermissionDenied(
-            f"not allowed in namespace {namespace}: {', '.join(missing)}",
-            hint=f"bind the role for backups there, then: hasteward doctor -n {namespace}",
-            code="permission.missing",
+            missing, hint=f"{GRANT}, then: hasteward doctor -n {namespace}", code="permission.missing"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward.cli.backup import require_dump
-from hasteward.cli.verb import CLUSTER, REPOSITORY, Answer, Verb
+from hasteward.cli.verb import CLUSTER, REPOSITORY, WORK_CODES, Answer, Verb
 from hasteward.domain.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _run(session: Session) -> Answer:
     from hasteward.pipelines.restore import RestoreRequest, restore
     from hasteward.ports.context import RestoreOptions
 
-    preflight.require(session)
+    preflight.require(session, engine.info, Capability.RESTORE)
     request = RestoreRequest(
         snapshot=settings.text("snapshot"),
         options=RestoreOptions(
@@ -56,14 +56,6 @@ VERB = Verb(
     "Only proven snapshots are restored. The new data is built beside the old, checked, and made live in one"
     " act; until then nothing of what is live has changed.",
     settings=(*CLUSTER, *REPOSITORY, "method", "snapshot", "yes", "database", "keep_old"),
-    exit_codes={
-        ExitCode.INVALID: "a value is wrong or names nothing that exists",
-        ExitCode.DEPENDENCY: "restic, the API or a right is missing",
-        ExitCode.NO_REPOSITORY: "no repository",
-        ExitCode.REPOSITORY_LOCKED: "it is locked",
-        ExitCode.WRONG_PASSWORD: "wrong password",
-        ExitCode.REFUSED: "refused, nothing touched",
-        ExitCode.UNPROVEN: "the stored bytes are not the proven ones",
-    },
+    exit_codes={**WORK_CODES, ExitCode.UNPROVEN: "the stored bytes are not the proven ones"},
     notes={"instance": "Restore from the diverged capture of this member."},
 )

@@ -100,6 +100,8 @@ def _fail(session: Session, error: Exception) -> int:
 
     session.journal.close()
     known = _known(error)
+    if isinstance(known, WrongPassword) and session.password_source:
+        known.hint = f"the password was taken from {session.password_source}; give this repository's own"
     if session.console.mode is not Mode.HUMAN:
         _envelope(session, known.exit_code, None, (known,))
     _say(session.console, known, error)
@@ -130,6 +132,14 @@ def _peek(arguments: Sequence[str]) -> str:
         if word.startswith("--output="):
             return word.partition("=")[2]
     return os.environ.get("HASTEWARD_OUTPUT", "")
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The verb that was probably meant. Only known words: any other may be the value of a flag, a secret."""
+    from hasteward.cli.verb import VERBS
+
+    words = " ".join(arguments).split()
+    return next((verb for verb in VERBS if set(verb.split()) <= set(words)), "")
 
 
 def _known(error: Exception) -> HastewardError:
@@ -181,10 +191,9 @@ def _early_envelope(console: Console, arguments: Sequence[str], error: Hasteward
     from hasteward.adapters.system import SystemClock
     from hasteward.cli.render.envelope import print_envelope
 
-    words = [word for word in arguments if not word.startswith("-")]
     print_envelope(
         console,
-        command=words[0] if words else "",
+        command=_command(arguments),
         run="",
         exit_code=error.exit_code,
         begun=SystemClock().now(),

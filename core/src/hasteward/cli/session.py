@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hasteward.cli.render.console import Console
 from hasteward.cli.render.journal import Journal
 from hasteward.cli.render.shapes import ClusterData
+from hasteward.config.file import others_may_read
 from hasteward.config.resolve import Origin, Settings
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import InvalidInput, Refused
@@ -20,7 +23,8 @@ from hasteward.ports.context import Clock, Run
 if TYPE_CHECKING:
     from hasteward.domain.capability import Capability
     from hasteward.plugins import Engine
-    from hasteward.wiring import Factories, Wiring
+    from hasteward.ports.repository import Repository
+    from hasteward.wiring import Factories, Secret, Wiring
 
 
 class Session:
@@ -45,6 +49,8 @@ class Session:
         self.run = Run(secrets.token_hex(8), self.begun.replace(microsecond=0))
         self.arguments = arguments
         self._factories = factories
+        #: the one source the repository's password was taken from, once it was
+        self.password_source = ""
         self.dry_run = "dry_run" in settings and settings.flag("dry_run")
         self.journal = Journal(
             console,
@@ -67,15 +73,28 @@ class Session:
         """The world, built once."""
         from hasteward.wiring import Factories, Wiring
 
+        factories = self._factories or Factories()
+
+        def repository(settings: Settings, secret: Secret) -> Repository:
+            self._note_password(secret.source)
+            return factories.repository(settings, secret)
+
         return Wiring(
             self.settings,
-            self._factories or Factories(),
+            replace(factories, repository=repository),
             run=self.run,
             clock=self.clock,
             reporter=self.journal,
             approve=self.approve,
             hide=self.console.hide,
         )
+
+    def _note_password(self, source: str) -> None:
+        self.password_source = source
+        is_file = source == self.settings.text("restic_password_file")
+        if is_file and others_may_read(Path(source).expanduser()):
+            text = f"group or others may read the password file {source}; chmod 600 {source}"
+            self.journal.emit(Warned("password.mode", text))
 
     def engine(self, capability: Capability) -> Engine:
         """The engine that ``--engine`` names, which must offer `capability`."""
@@ -103,7 +122,10 @@ class Session:
         return ClusterData(cluster.engine, cluster.namespace, cluster.name)
 
     def approve(self, plan: Plan) -> bool:
-        """Show the plan and decide. Raises Refused when it gives something up and nobody agreed."""
+        """Show the plan and decide. Raises Refused when it gives something up and nobody agreed.
+
+        A text of `plan.gives_up` names its subject before any bracket; the plan, shown before, has the rest.
+        """
         self.journal.emit(Planned(plan))
         if self.dry_run:
             return False
@@ -114,8 +136,9 @@ class Session:
             if self.console.ask('Type "yes" to go on: ') == "yes":
                 return True
             raise Refused("nobody agreed to the plan; nothing was changed", code="gate.yes")
+        subjects = ", ".join(text.partition(" (")[0] for text in plan.gives_up)
         raise Refused(
-            f"this gives up: {'; '.join(plan.gives_up)}",
-            hint="look at the plan with --dry-run, then add --yes",
+            f"this {self.command} takes {subjects} out of service and nobody agreed to that",
+            hint="add --yes",
             code="gate.yes",
         )

@@ -45,7 +45,7 @@ def _run(session: Session) -> Answer:
     from hasteward.cli.render import human
     from hasteward.pipelines.triage import triage
 
-    preflight.connect(session)
+    preflight.warn(session, engine.info, Capability.TRIAGE)
     report = triage(engine, session.wiring.context(), cluster)
     code = ExitCode.OK if report.healthy else ExitCode.UNHEALTHY
     return Answer(data_of(report), human.triage, code)
@@ -54,15 +54,16 @@ def _run(session: Session) -> Answer:
 VERB = Verb(
     _run,
     "Reads through the API and changes nothing, in a dry run and otherwise. What could not be read is said"
-    " to be not known; it never counts against a member.",
+    " to be not known; it never counts against a member. Rights that are missing bring a warning.",
     settings=CLUSTER,
     exit_codes={
         ExitCode.INVALID: "a value is wrong or the cluster does not exist",
-        ExitCode.DEPENDENCY: "the API or a right is missing",
+        ExitCode.DEPENDENCY: "the API cannot be reached or does not know you",
         ExitCode.UNHEALTHY: "not healthy, or not known to be",
     },
     notes={
         "instance": "Accepted; triage always looks at every member.",
         "force": "Accepted; triage has nothing to override.",
+        "dry_run": "Accepted; triage changes nothing anyway.",
     },
 )

@@ -36,6 +36,19 @@ REPOSITORY = (
     "require_mount",
     "stall_timeout",
 )
+#: how every verb that opens the repository can end; nothing but `backup` takes a lock in it
+STORE_CODES: Mapping[ExitCode, str] = {
+    ExitCode.INVALID: "a value is wrong or names nothing that exists",
+    ExitCode.DEPENDENCY: "restic is missing or the repository cannot be reached",
+    ExitCode.NO_REPOSITORY: "no repository",
+    ExitCode.WRONG_PASSWORD: "wrong password",
+    ExitCode.REFUSED: "refused, nothing touched (the error's code in --output json tells why)",
+}
+#: and those that work on a cluster beside it
+WORK_CODES: Mapping[ExitCode, str] = {
+    **STORE_CODES,
+    ExitCode.DEPENDENCY: "restic, the repository, the API or a right is missing",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,11 @@ from hasteward.domain.errors import InvalidInput
 _OTHERS_MAY_READ = 0o044
 
 
+def others_may_read(path: Path) -> bool:
+    """Whether it is a regular file (no pipe) that group or others may read."""
+    return path.is_file() and bool(path.stat().st_mode & _OTHERS_MAY_READ)
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
     """What was read. `path` is None when there is no file; `exposed` if others can read a secret in it."""
@@ -60,7 +65,7 @@ def read(named: str, environ: Mapping[str, str]) -> ConfigFile:
     for key, value in document.items():
         values[key] = from_toml(_setting(key, path), value, f"{key} in {path}")
     secret = any(BY_NAME[key].secret for key in values)
-    return ConfigFile(path, values, exposed=secret and bool(path.stat().st_mode & _OTHERS_MAY_READ))
+    return ConfigFile(path, values, exposed=secret and others_may_read(path))
 
 
 def _place(error: Exception) -> str:

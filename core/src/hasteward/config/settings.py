@@ -145,7 +145,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "yes",
         Kind.BOOLEAN,
-        "Agree to what the plan gives up.",
+        "Agree to what the plan takes out of service.",
         short="-y",
         env=("HASTEWARD_YES",),
         default=False,
@@ -162,7 +162,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "method",
         Kind.CHOICE,
-        "Backup method.",
+        "Backup method; native is not available yet.",
         short="-m",
         env=("HASTEWARD_BACKUP_METHOD",),
         default="dump",
@@ -218,7 +218,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "all_namespaces",
         Kind.BOOLEAN,
-        "Of every namespace, whatever the environment or the file name.",
+        "All namespaces, whatever the environment or the configuration file says.",
         short="-A",
         default=False,
         common=False,
@@ -235,7 +235,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "heal_timeout",
         Kind.SECONDS,
-        "Seconds to wait for a member to become healthy.",
+        "Seconds to wait for a member to become healthy; not used yet.",
         env=("HASTEWARD_HEAL_TIMEOUT",),
         default=600.0,
         metavar="SECONDS",
@@ -243,7 +243,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "delete_timeout",
         Kind.SECONDS,
-        "Seconds to wait for an object to be gone.",
+        "Seconds to wait for an object to be gone; not used yet.",
         env=("HASTEWARD_DELETE_TIMEOUT",),
         default=300.0,
         metavar="SECONDS",

@@ -30,9 +30,24 @@ class Unsupported:
 
 
 @dataclass(frozen=True, slots=True)
+class Right:
+    """One thing that the Kubernetes API must allow, in the words of an RBAC rule."""
+
+    verb: str
+    group: str
+    resource: str
+    subresource: str = ""
+
+    def __str__(self) -> str:
+        name = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {name}{'/' + self.subresource if self.subresource else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """How an engine introduces itself.
 
+    `rights` are what the engine itself needs for a capability; a run asks for them before it begins.
     `dump_file` is the last part of the snapshot path (``pgdumpall.sql``) and `dump_format` a stable name
     for what the file holds; both are empty for an engine that does not dump.
     """
@@ -42,6 +57,7 @@ class EngineInfo:
     dump_file: str = ""
     dump_format: str = ""
     capabilities: Mapping[Capability, Supported | Unsupported] = field(default_factory=dict)
+    rights: Mapping[Capability, tuple[Right, ...]] = field(default_factory=dict)
 
     def capability(self, wanted: Capability) -> Supported | Unsupported:
         """What the engine says of one hook; silence is a no."""

@@ -8,7 +8,15 @@ from typing import Any
 
 from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.domain.report import Assessment, Authority, Health
-from hasteward_cnpg.evidence import ClusterFacts, Evidence, MemberEvidence, PodFacts, ServerFacts
+from hasteward_cnpg.evidence import (
+    ClusterFacts,
+    ContainerState,
+    Evidence,
+    MemberEvidence,
+    PodFacts,
+    ServerFacts,
+)
+from hasteward_cnpg.facts.room import counted, human
 
 #: a standby that has this much still to replay is lagging
 LAG_BYTES = 64 * 1024 * 1024
@@ -240,7 +248,7 @@ def _pod_words(pod: Reading[PodFacts]) -> list[str]:
             reason = f" ({facts.reason})" if facts.reason else ""
             state = (
                 f"pod {facts.phase}, container postgres {facts.container}{reason},"
-                f" {'ready' if facts.ready else 'not ready'}, {facts.restarts} restarts"
+                f" {'ready' if facts.ready else 'not ready'}, {counted(facts.restarts, 'restart')}"
             )
             return [state, "the pod is being deleted"] if facts.terminating else [state]
         case Absent(proof):
@@ -258,12 +266,11 @@ def _health(
     reference: ServerFacts | None,
     lag_bytes: int,
 ) -> Judgement:
-    answered = isinstance(member.server, Known)
     match member.pod:
         case Absent():
             return Health.DOWN, (), ()
         case Known(facts) if not facts.serving:
-            return Health.DOWN, ("its server answered nevertheless",) if answered else _why(member.server), ()
+            return Health.DOWN, _down_words(member, facts), ()
         case Unread(reason):
             return Health.UNDETERMINABLE, (), (reason, *_why(member.server))
         case Known():
@@ -275,6 +282,13 @@ def _health(
             return _primary_health(member, server, primary, reference)
         case Known(server):
             return _standby_health(server, reference, lag_bytes)
+
+
+def _down_words(member: MemberEvidence, facts: PodFacts) -> tuple[str, ...]:
+    """What there is to say beside the words of its pod."""
+    if isinstance(member.server, Known):
+        return ("its server answered nevertheless",)
+    return _why(member.server) if facts.container is ContainerState.RUNNING else ()
 
 
 def _why(server: Reading[ServerFacts]) -> tuple[str, ...]:
@@ -313,7 +327,7 @@ def _standby_health(server: ServerFacts, reference: ServerFacts | None, lag_byte
     if obstacle:
         return Health.NOT_STREAMING, (*words, obstacle), ()
     lag = max(0, reference.current - server.replayed)
-    words = (*words, f"{lag} bytes behind the primary (lagging from {lag_bytes})")
+    words = (*words, f"{human(lag)} behind the primary (lagging from {human(lag_bytes)})")
     return (Health.LAGGING if lag > lag_bytes else Health.HEALTHY), words, ()
 
 
@@ -343,7 +357,7 @@ def _standby_words(server: ServerFacts) -> tuple[str, ...]:
 
 
 def _details(member: MemberEvidence, reference: ServerFacts | None) -> dict[str, Any]:
-    """JSON: positions as PostgreSQL writes them, `lag_bytes` in bytes; null where not known."""
+    """JSON: positions as PostgreSQL writes them, `lagBytes` in bytes; null where not known."""
     server = _server(member)
     pod = member.pod.value if isinstance(member.pod, Known) else None
     details: dict[str, Any] = {
@@ -356,14 +370,14 @@ def _details(member: MemberEvidence, reference: ServerFacts | None) -> dict[str,
     if server.in_recovery and server.replayed and reference is not None and reference.current:
         lag = max(0, reference.current - server.replayed)
     return details | {
-        "server_version": server.version,
-        "system_id": server.system_id,
+        "serverVersion": server.version,
+        "systemId": server.system_id,
         "timeline": server.timeline,
-        "current_lsn": _text(server.current),
-        "received_lsn": _text(server.received),
-        "replayed_lsn": _text(server.replayed),
-        "lag_bytes": lag,
-        "last_replayed_transaction": server.last_replay or None,
+        "currentLsn": _text(server.current),
+        "receivedLsn": _text(server.received),
+        "replayedLsn": _text(server.replayed),
+        "lagBytes": lag,
+        "lastReplayedTransaction": server.last_replay or None,
     }
 
 

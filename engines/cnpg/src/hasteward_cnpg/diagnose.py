@@ -8,8 +8,9 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.reading import Known
 from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, TriageReport
 from hasteward_cnpg.analyse import LAG_BYTES, Analysis, Doubt, analyse
-from hasteward_cnpg.evidence import ClusterFacts, Evidence
-from hasteward_cnpg.resources import CONTAINER
+from hasteward_cnpg.evidence import Evidence, Forbidden
+from hasteward_cnpg.facts.room import human
+from hasteward_cnpg.resources import CONTAINER, NEW_PREFIX, OLD_PREFIX, SUPERUSER
 
 _TWO_PRIMARIES = (Doubt.TWO_PRIMARIES,)
 
@@ -17,8 +18,8 @@ _TWO_PRIMARIES = (Doubt.TWO_PRIMARIES,)
 def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTES) -> TriageReport:
     """The whole answer to triage.
 
-    `details` is a JSON object: ``phase``, ``current_primary``, ``target_primary``, ``primary`` (who accepts
-    writes and is named), ``fenced`` (list), ``hibernated``, ``detached_volumes`` (list), ``questions``
+    `details` is a JSON object: ``phase``, ``currentPrimary``, ``targetPrimary``, ``primary`` (who accepts
+    writes and is named), ``fenced`` (list), ``hibernated``, ``detachedVolumes`` (list), ``questions``
     (list of ``kind, member, text``) and ``standbys``, ``slots``, ``databases`` as the primary lists them.
     """
     analysis = analyse(evidence, lag_bytes=lag_bytes)
@@ -34,7 +35,6 @@ def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTE
 
 def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:
     """Every named finding, the cluster's first."""
-    facts = evidence.cluster.value if isinstance(evidence.cluster, Known) else None
     found = [
         Diagnosis(
             "cnpg-two-primaries",
@@ -54,13 +54,49 @@ def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tup
     found += [
         finding
         for assessment in analysis.assessments
-        if (finding := _member(cluster, facts, assessment)) is not None
+        if (finding := _member(cluster, evidence, assessment)) is not None
     ]
+    return (*found, *_left_by_restores(cluster, evidence, analysis))
+
+
+def _left_by_restores(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:
+    """Databases of ours on the primary: half-loaded ones of a killed run, and those a restore kept."""
+    member = evidence.member(analysis.primary)
+    if member is None or not isinstance(member.server, Known):
+        return ()
+    flags = f"-e {cluster.engine} -c {cluster.name} -n {cluster.namespace}"
+    psql = f"kubectl exec -n {cluster.namespace} {member.name} -c {CONTAINER} -- psql -U {SUPERUSER}"
+    found = []
+    for database in member.server.value.databases:
+        size = "size not read" if database.size is None else human(database.size)
+        if database.name.startswith(NEW_PREFIX):
+            found.append(
+                Diagnosis(
+                    "cnpg-restore-unfinished",
+                    Severity.WARNING,
+                    "a restore is loading, or was killed before its swap; the live databases are untouched",
+                    (f"database {database.name} ({size})",),
+                    f"hasteward restore {flags}   (removes it and starts afresh)",
+                    member.name,
+                )
+            )
+        elif database.name.startswith(OLD_PREFIX):
+            found.append(
+                Diagnosis(
+                    "cnpg-restore-kept",
+                    Severity.INFO,
+                    "a restore kept what it replaced; it takes space until you drop it",
+                    (f"database {database.name} ({size})",),
+                    f"{psql} -c 'DROP DATABASE \"{database.name}\"'",
+                    member.name,
+                )
+            )
     return tuple(found)
 
 
-def _member(cluster: ClusterRef, facts: ClusterFacts | None, assessment: Assessment) -> Diagnosis | None:
+def _member(cluster: ClusterRef, evidence: Evidence, assessment: Assessment) -> Diagnosis | None:
     name = assessment.member
+    facts = evidence.cluster.value if isinstance(evidence.cluster, Known) else None
     primary = facts is not None and name == facts.current_primary
     describe = f"kubectl describe pod {name} -n {cluster.namespace}"
     logs = f"kubectl logs {name} -n {cluster.namespace} -c {CONTAINER} --tail=200"
@@ -108,24 +144,33 @@ def _member(cluster: ClusterRef, facts: ClusterFacts | None, assessment: Assessm
                 "cnpg-member-unread",
                 Severity.WARNING,
                 f"the state of {name} cannot be told",
-                (*assessment.evidence, *(f"missing: {lacking}" for lacking in assessment.missing)),
-                logs,
+                (*assessment.evidence, *(f"not known: {lacking}" for lacking in assessment.missing)),
+                _allow(cluster) if _forbidden(evidence, name) else logs,
                 name,
             )
+
+
+def _forbidden(evidence: Evidence, name: str) -> bool:
+    member = evidence.member(name)
+    return member is not None and isinstance(member.server, Forbidden)
+
+
+def _allow(cluster: ClusterRef) -> str:
+    return f"kubectl auth can-i create pods/exec -n {cluster.namespace}"
 
 
 def _details(evidence: Evidence, analysis: Analysis) -> dict[str, Any]:
     details: dict[str, Any] = {
         "primary": analysis.primary or None,
-        "detached_volumes": list(evidence.detached),
+        "detachedVolumes": list(evidence.detached),
         "questions": [{"kind": q.kind.value, "member": q.member, "text": q.text} for q in analysis.questions],
     }
     if isinstance(evidence.cluster, Known):
         facts = evidence.cluster.value
         details |= {
             "phase": facts.phase,
-            "current_primary": facts.current_primary,
-            "target_primary": facts.target_primary,
+            "currentPrimary": facts.current_primary,
+            "targetPrimary": facts.target_primary,
             "fenced": sorted(facts.fenced),
             "hibernated": facts.hibernated,
         }
@@ -137,10 +182,10 @@ def _details(evidence: Evidence, analysis: Analysis) -> dict[str, Any]:
                 {
                     "name": s.name,
                     "state": s.state,
-                    "sync_state": s.sync_state,
-                    "sent_lsn": str(s.sent) if s.sent else None,
-                    "replayed_lsn": str(s.replayed) if s.replayed else None,
-                    "lag_bytes": s.lag_bytes,
+                    "syncState": s.sync_state,
+                    "sentLsn": str(s.sent) if s.sent else None,
+                    "replayedLsn": str(s.replayed) if s.replayed else None,
+                    "lagBytes": s.lag_bytes,
                 }
                 for s in server.standbys
             ],
@@ -149,9 +194,9 @@ def _details(evidence: Evidence, analysis: Analysis) -> dict[str, Any]:
                     "name": s.name,
                     "kind": s.kind,
                     "active": s.active,
-                    "restart_lsn": str(s.restart) if s.restart else None,
+                    "restartLsn": str(s.restart) if s.restart else None,
                     "database": s.database or None,
-                    "wal_status": s.wal_status,
+                    "walStatus": s.wal_status,
                 }
                 for s in server.slots
             ],

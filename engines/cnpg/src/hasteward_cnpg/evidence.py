@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hasteward.domain.reading import Reading
+from hasteward.domain.reading import Reading, Unread
 
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
@@ -135,6 +135,11 @@ class ServerFacts:
         """The furthest position whose log this server holds, as far as it can say."""
         known = [lsn for lsn in (self.current, self.received, self.replayed) if lsn is not None]
         return max(known) if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden(Unread):
+    """Not read because we may not: the member can be well, and a right is what is missing."""
 
 
 @dataclass(frozen=True, slots=True)

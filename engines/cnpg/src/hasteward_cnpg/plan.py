@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.plan import Plan, Reversal, Step
-from hasteward_cnpg.facts.room import human
+from hasteward_cnpg.facts.room import counted, human
 
 
 def dump_plan(
@@ -89,11 +89,11 @@ def restore_plan(cluster: ClusterRef, databases: Sequence[Replacement], words: R
     return Plan(
         title=(
             f"restore {cluster.namespace}/{cluster.name} on its primary {words.primary} from snapshot"
-            f" {words.snapshot} (dumped from {words.member}, finished {words.finished})"
+            f" {words.snapshot[:8]} (dumped from {words.member}, finished {words.finished})"
         ),
         steps=tuple(steps),
         gives_up=tuple(_gives_up(item, item.live, keep_old=words.keep_old) for item in replaced if item.live),
-        notes=words.notes,
+        notes=(*(f"{item.name}: {item.live.activity}" for item in replaced if item.live), *words.notes),
     )
 
 
@@ -101,19 +101,16 @@ def _swap_step(item: Replacement, *, keep_old: bool) -> Step:
     if item.live is None:
         return Step(f"give the loaded database the name {item.name}, which is free", Reversal.REVERSIBLE)
     live = item.live
-    ended = f"end {_sessions(live.sessions)}"
+    ended = f"end {counted(live.sessions, 'session')}" if live.sessions else "swap out"
     if live.applications:
         ended += f" ({', '.join(live.applications)})"
+    ended += f" of {item.name} and swap it" if live.sessions else f" {item.name}"
     stays = f"the old one becomes {item.old_name}" if keep_old else "the old one is dropped afterwards"
     reversal = Reversal.REVERSIBLE if keep_old else Reversal.FORWARD_ONLY
-    text = f"in one transaction with the others: {ended} of {item.name} and swap it; {stays}; {live.activity}"
-    return Step(text, reversal)
+    return Step(f"in one transaction: {ended}; {stays}", reversal)
 
 
 def _gives_up(item: Replacement, live: Live, *, keep_old: bool) -> str:
     fate = f"kept as {item.old_name}" if keep_old else "DROPPED, not kept"
-    return f"database {item.name} ({human(live.size)}, {_sessions(live.sessions)}) as it is now; {fate}"
-
-
-def _sessions(count: int) -> str:
-    return "1 session" if count == 1 else f"{count} sessions"
+    open_now = f", {counted(live.sessions, 'session')}" if live.sessions else ""
+    return f"database {item.name} ({human(live.size)}{open_now}) as it is now; {fate}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
-from hasteward.domain.capability import Capability, EngineInfo, Supported, Unsupported
+from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
 
 if TYPE_CHECKING:
     from hasteward.domain.cluster import ClusterRef
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
         RestoreSource,
     )
 
+#: what `collect` reads, and psql, pg_dump and df in the members' pods
+_RIGHTS = (
+    Right("get", "postgresql.cnpg.io", "clusters"),
+    Right("list", "", "pods"),
+    Right("list", "", "persistentvolumeclaims"),
+    # an exec over WebSocket needs both
+    Right("get", "", "pods", "exec"),
+    Right("create", "", "pods", "exec"),
+)
 _NO_REPAIR = Unsupported(
     "not available in this release; triage says what is wrong and names the next command"
 )
@@ -43,6 +52,7 @@ class CnpgEngine(EngineSpec):
                 Capability.PLAN: _NO_REPAIR,
                 Capability.HEAL: _NO_REPAIR,
             },
+            rights=dict.fromkeys((Capability.TRIAGE, Capability.DUMP, Capability.RESTORE), _RIGHTS),
         )
 
     @hookimpl

@@ -52,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("pod")
     execute.add_argument("argv", nargs="+", metavar="CMD", help="the command, after --")
     cli_break.add_parser(command("break", "break something, or put it right again", cli_break.run))
+    demo = command("demo", "tell the whole story: backup, accident, restore, a member that dies", _demo)
+    demo.set_defaults(name="demo")
+    demo.add_argument("--keep", action="store_true", help="leave the lab and the files for a look around")
     return parser
 
 
@@ -152,3 +155,9 @@ def _exec(arguments: argparse.Namespace) -> int:
     sys.stderr.buffer.write(done.stderr)
     sys.stderr.buffer.flush()
     return done.returncode
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from hasteward_lab.demo.story import play
+
+    return play(arguments.name, colour=sys.stdout.isatty(), keep=arguments.keep)

@@ -40,9 +40,9 @@ class Client:
         if data is not None:
             kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
             headers["Content-Type"] = kind
-        request = urllib.request.Request(self._base + path, data, headers, method=method)  # noqa: S310
+        request = urllib.request.Request(self._base + path, data, headers, method=method)  # noqa: S310  https to our own server
         try:
-            with urllib.request.urlopen(request, context=self._tls, timeout=60) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, context=self._tls, timeout=60) as answer:  # noqa: S310  https to our own server
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace")

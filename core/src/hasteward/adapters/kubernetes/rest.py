@@ -290,7 +290,7 @@ class KubernetesApi:
                 if attempt == _TRIES or not error.retryable or asked_to_wait > _RETRY_AFTER_LIMIT:
                     raise
             # Jitter needs no cryptography; it keeps many clients from coming back together.
-            self._sleep(max(asked_to_wait, 0.2 * 2**attempt * random.uniform(0.5, 1.5)))  # noqa: S311
+            self._sleep(max(asked_to_wait, 0.2 * 2**attempt * random.uniform(0.5, 1.5)))  # noqa: S311  jitter, not a secret
         raise AssertionError("the last try returns or raises")
 
     def _parsed(self, request: Request, status: int, body: bytes) -> Json:

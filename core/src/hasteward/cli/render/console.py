@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TextIO
 
+from hasteward.cli.render.units import readable
+
 _SGR = r"\x1b\[[0-9;]*m"
 #: control characters that a name or a server's message could smuggle into a terminal
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
@@ -101,6 +103,7 @@ class Console:
 
     def answer(self, lines: Iterable[str]) -> None:
         """Print the answer."""
+        lines = (readable(line) for line in lines) if self.mode is Mode.HUMAN else lines
         text = "".join(self._clean(line, self.paint) + "\n" for line in lines)
         with self._lock:
             self._out.write(text)
@@ -109,7 +112,7 @@ class Console:
     def note(self, lines: str | Iterable[str]) -> None:
         """Say something that is not the answer."""
         lines = [lines] if isinstance(lines, str) else lines
-        text = "".join(self._clean(line, self.paint_notes) + "\n" for line in lines)
+        text = "".join(self._clean(readable(line), self.paint_notes) + "\n" for line in lines)
         with self._lock:
             self._err.write(text)
             self._err.flush()

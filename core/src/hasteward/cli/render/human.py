@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from hasteward.cli.render.console import Paint
 from hasteward.cli.render.shapes import (
@@ -21,7 +21,7 @@ from hasteward.cli.render.shapes import (
     TriageData,
     VersionData,
 )
-from hasteward.cli.render.units import local, seconds, size, table
+from hasteward.cli.render.units import moment, seconds, size, table
 from hasteward.domain.plan import Reversal
 from hasteward.domain.report import Authority, Health, Severity
 
@@ -41,7 +41,7 @@ def plan(data: PlanData, paint: Paint) -> list[str]:
     for number, step in enumerate(data.steps, 1):
         mark = "" if step.reversal == Reversal.READ_ONLY else paint.dim(f"  ({step.reversal})")
         lines.append(f"  {number}. {step.text}{mark}")
-    lines += [f"  {paint.warn('gives up:')} {text}" for text in data.gives_up]
+    lines += [f"  {paint.warn('takes out of service:')} {text}" for text in data.gives_up]
     lines += [f"  note: {text}" for text in data.notes]
     return lines
 
@@ -57,6 +57,10 @@ def dry_run(data: PlanData | None, paint: Paint) -> Lines:
 
 def _flags(cluster: ClusterData) -> str:
     return f"-e {cluster.engine} -c {cluster.name} -n {cluster.namespace}"
+
+
+def _sections(count: int) -> str:
+    return "1 section" if count == 1 else f"{count} sections"
 
 
 def _facts(pairs: Iterable[tuple[str, str]]) -> list[str]:
@@ -85,7 +89,7 @@ def backup(data: BackupData, paint: Paint) -> Lines:
         [
             ("path", data.path),
             ("member", data.member),
-            ("size", f"{size(data.size)} in {data.sections} sections"),
+            ("size", f"{size(data.size)}: {_sections(data.sections)}, each proven"),
             ("added", f"{size(data.added)} new in the repository"),
             ("took", seconds(data.seconds)),
         ]
@@ -126,7 +130,7 @@ def backups(data: BackupsData, paint: Paint) -> Lines:
     rows = [
         (
             one.id[:8],
-            local(one.time),
+            moment(one.time),
             one.type,
             one.namespace,
             one.cluster,
@@ -146,18 +150,22 @@ def _health(value: str, paint: Paint) -> str:
     return paint.bad(value) if value == Health.DOWN else paint.warn(value)
 
 
+def _texts(member: MemberData) -> list[str]:
+    return [*member.evidence, *(f"not known: {text}" for text in member.missing)]
+
+
 def _member(member: MemberData, paint: Paint) -> list[tuple[str, str, str, str]]:
-    texts = [*member.evidence, *(f"not known: {text}" for text in member.missing)] or [""]
-    first, *rest = texts
+    first, *rest = _texts(member) or [""]
     rows = [(member.member, member.role, _health(member.health, paint), first)]
     return [*rows, *(("", "", "", text) for text in rest)]
 
 
-def _diagnosis(found: DiagnosisData, paint: Paint) -> Lines:
+def _diagnosis(found: DiagnosisData, paint: Paint, shown: Collection[str]) -> Lines:
+    """`shown` is what the table has said of the member; it is not said again."""
     marks = {Severity.INFO: paint.dim, Severity.WARNING: paint.warn, Severity.CRITICAL: paint.bad}
     about = f" {found.member}:" if found.member else ""
     yield f"{marks[Severity(found.severity)](found.severity)}{about} {found.summary} [{found.id}]"
-    yield from (f"  - {text}" for text in found.evidence)
+    yield from (f"  - {text}" for text in found.evidence if text not in shown)
     if found.remedy:
         yield f"  next: {found.remedy}"
 
@@ -172,9 +180,10 @@ def triage(data: TriageData, paint: Paint) -> Lines:
         yield ""
         rows = [row for member in data.members for row in _member(member, paint)]
         yield from table(("MEMBER", "ROLE", "HEALTH", "EVIDENCE"), rows)
+    shown = {member.member: _texts(member) for member in data.members}
     for found in data.diagnoses:
         yield ""
-        yield from _diagnosis(found, paint)
+        yield from _diagnosis(found, paint, shown.get(found.member, ()))
 
 
 def engines(data: EnginesData, paint: Paint) -> Lines:
@@ -217,7 +226,9 @@ def doctor(data: DoctorData, paint: Paint) -> Lines:
         if check.next:
             yield f"         {'':<{widest}}  next: {check.next}"
     problems = sum(check.state == "problem" for check in data.checks)
-    yield f"{problems} problem{'' if problems == 1 else 's'} found." if problems else "No problem found."
+    found = f"{problems or 'No'} problem{'s' if problems > 1 else ''} found"
+    skipped = [f"{check.name} ({check.text})" for check in data.checks if check.state == "skipped"]
+    yield f"{found}; not checked: {', '.join(skipped)}." if skipped else f"{found}."
 
 
 def config(data: ConfigData, paint: Paint) -> Lines:

@@ -85,7 +85,9 @@ class Journal:
         self._meter.close()
         match event:
             case PhaseStarted() | StepDone():
-                self._console.note(f"{self._elapsed()}{event.phase}: {event.text}")
+                # the phase is said already: "repository: 8726c0024f at ... is open"
+                text = event.text.removeprefix(f"{event.phase} ")
+                self._console.note(f"{self._elapsed()}{event.phase}: {text}")
             case Warned():
                 self._console.warning(event.text)
             case Planned() if not self._dry_run and self.plan is not None:

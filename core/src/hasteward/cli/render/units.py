@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
+_RFC_3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)\b")
 _STEP = 1024
 _SIXTY = 60
 
@@ -35,9 +36,21 @@ def seconds(count: float) -> str:
     return f"{minutes // _SIXTY} h {minutes % _SIXTY:02d} min"
 
 
-def local(moment: datetime) -> str:
-    """In the reader's own zone, with its name."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+def moment(when: datetime) -> str:
+    """``2026-11-21 11:39:15 UTC``: the same for every reader, and in every log."""
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def readable(text: str) -> str:
+    """The same text with every RFC 3339 time in it as `moment` writes it."""
+    return _RFC_3339.sub(lambda found: _moment(found[0]), text)
+
+
+def _moment(stamp: str) -> str:
+    try:
+        return moment(datetime.fromisoformat(stamp))
+    except (ValueError, OverflowError):
+        return stamp  # looks like a time, and is none
 
 
 def width(text: str) -> int:

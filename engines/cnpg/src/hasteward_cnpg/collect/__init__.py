@@ -10,12 +10,13 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput
 from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound
+from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiForbidden, ApiNotFound
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import (
     ClusterFacts,
     ContainerState,
     Evidence,
+    Forbidden,
     MemberEvidence,
     PodFacts,
     ServerFacts,
@@ -33,6 +34,8 @@ def attempt(source: str, read: Callable[[], T]) -> Known[T] | Unread:
     """What `read` returns, or why it could not: a failure is never a fact."""
     try:
         return Known(read(), source)
+    except ApiForbidden as error:
+        return Forbidden(f"{source}: {error.message}")
     except HastewardError as error:
         return Unread(f"{source}: {error.message}")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -99,7 +102,7 @@ def _existing(context: EngineContext, cluster: ClusterRef) -> str:
     except HastewardError:
         names = []
     if names:
-        return f"in {cluster.namespace} there are: {', '.join(sorted(names))}"
+        return f"name one that is in {cluster.namespace}: {', '.join(sorted(names))}"
     return "kubectl get clusters.postgresql.cnpg.io --all-namespaces"
 
 

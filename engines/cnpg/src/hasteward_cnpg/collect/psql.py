@@ -19,6 +19,16 @@ from hasteward_cnpg.resources import SUPERUSER
 
 _CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 20
+#: what a database, a role or the server may have set otherwise; of two, the last one counts
+_SETTINGS = (
+    "TimeZone=UTC",
+    "DateStyle=ISO",
+    "IntervalStyle=postgres",
+    "default_transaction_read_only=off",
+    "statement_timeout=0",
+    "lock_timeout=0",
+    "idle_in_transaction_session_timeout=0",
+)
 
 
 def application_name(context: EngineContext, role: str = "") -> str:
@@ -35,8 +45,7 @@ def environment(context: EngineContext, *options: str, role: str = "") -> list[s
         f"PGAPPNAME={application_name(context, role)}",
         f"PGCONNECT_TIMEOUT={_CONNECT_SECONDS}",
     ]
-    settings = ("TimeZone=UTC", "DateStyle=ISO", "IntervalStyle=postgres", *options)
-    return [*argv, "PGOPTIONS=" + " ".join(f"-c {setting}" for setting in settings)]
+    return [*argv, "PGOPTIONS=" + " ".join(f"-c {setting}" for setting in (*_SETTINGS, *options))]
 
 
 def psql(context: EngineContext, database: str, *options: str, role: str = "") -> list[str]:

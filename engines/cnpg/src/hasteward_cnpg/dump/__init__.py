@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.errors import RunFailed
+from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.events import Progress, Warned
 from hasteward.kit.orphans import end_orphans
 from hasteward.kit.sections import SectionWriter
@@ -17,14 +17,17 @@ from hasteward_cnpg.analyse import analyse
 from hasteward_cnpg.collect import collect
 from hasteward_cnpg.collect.catalog import Globals, read_counts, read_globals
 from hasteward_cnpg.collect.psql import environment, one_line
+from hasteward_cnpg.collect.replica import sequence_positions, unlogged_tables
 from hasteward_cnpg.dump.catalog import database_entry, membership_entry, role_entry
-from hasteward_cnpg.dump.choose import Choice, choose
+from hasteward_cnpg.dump.choose import Choice, choose, primary_instead
 from hasteward_cnpg.dump.sql import (
     HEADER,
+    SESSION,
     connect_sql,
     memberships_sql,
     role_settings_sql,
     role_sql,
+    sequences_sql,
     tablespaces_sql,
 )
 from hasteward_cnpg.evidence import Evidence
@@ -42,9 +45,13 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
     evidence = collect(context, cluster)
     analysis = analyse(evidence)
     choice = choose(context, cluster, evidence, analysis, options.instance)
-    pod = pod_of(cluster, choice.member)
-    found = read_globals(context, pod)
+    found = read_globals(context, pod_of(cluster, choice.member))
     databases, excluded = split_databases(found)
+    unlogged = _unlogged(context, cluster, choice, databases)
+    if unlogged and options.instance is None:
+        because = f"unlogged tables are only there ({', '.join(unlogged)})"
+        choice = primary_instead(context, cluster, evidence, analysis, because)
+    pod = pod_of(cluster, choice.member)
     plan = dump_plan(
         cluster,
         member=choice.member,
@@ -59,16 +66,21 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
     for name in excluded:
         context.reporter.emit(Warned("dump.excluded", f"database {name} is not part of the dump"))
     context.reporter.emit(Progress("dump", 0, about=sum(int(row["bytes"] or 0) for row in databases)))
+    if choice.server.in_recovery and unlogged:
+        text = f"a replica has no rows of unlogged tables, so these are dumped empty: {', '.join(unlogged)}"
+        context.reporter.emit(Warned("dump.unlogged", text))
     writer = SectionWriter(context, sink, found.algorithm)
     _write_globals(context, writer, found)
-    base = _pg_dump(context, pod)
+    shared = _pg_dump_options(context, pod)
     entries: dict[str, Any] = {}
     extensions: dict[str, Any] = {}
     for row in databases:
         name = str(row["datname"])
         counts, extensions[name] = _write_database(
-            context, writer, pod, base, name=name, memory=choice.memory_limit
+            context, writer, pod, shared, name=name, memory=choice.memory_limit
         )
+        if choice.server.in_recovery:
+            _write_sequences(context, writer, cluster, analysis.primary, name)
         entries[name] = database_entry(row, counts)
     catalog = _catalog(evidence, choice, found) | {
         "databases": entries,
@@ -108,8 +120,8 @@ def _write_globals(context: EngineContext, writer: SectionWriter, found: Globals
         context.reporter.emit(Warned("dump.tablespaces", text))
 
 
-def _pg_dump(context: EngineContext, pod: PodRef) -> list[str]:
-    """pg_dump of the pod's own version with the options that all sections share."""
+def _pg_dump_options(context: EngineContext, pod: PodRef) -> list[str]:
+    """The options that all sections share, as far as the pod's own pg_dump has them."""
     answer = capture(context, pod, [*environment(context), "pg_dump", "--help"])
     if answer.exit_status != 0:
         raise RunFailed(
@@ -117,26 +129,28 @@ def _pg_dump(context: EngineContext, pod: PodRef) -> list[str]:
             code="dump.no_pg_dump",
         )
     lock = f"--lock-wait-timeout={round(context.tuning.lock_seconds * 1000)}"
-    argv = [*environment(context), "pg_dump", "--no-password", "-U", SUPERUSER, lock]
+    options = ["--no-password", "-U", SUPERUSER, lock]
     key = "".join(letter for letter in context.run.id if letter.isascii() and letter.isalnum())
     if b"--restrict-key" in answer.stdout and key:
-        argv.append(f"--restrict-key={key}")  # fixed, so that equal data makes equal digests
-    return argv
+        options.append(f"--restrict-key={key}")  # fixed, so that equal data makes equal digests
+    return options
 
 
 def _write_database(
-    context: EngineContext, writer: SectionWriter, pod: PodRef, base: list[str], *, name: str, memory: int
+    context: EngineContext, writer: SectionWriter, pod: PodRef, options: list[str], *, name: str, memory: int
 ) -> tuple[dict[str, int] | None, dict[str, str]]:
     before, _ = read_counts(context, pod, name)
+    producer = [*environment(context), "pg_dump"]
     try:
         if name in _EVERYWHERE:
             writer.text("create", name, connect_sql(name))
         else:
             # no schema is left: what remains is CREATE DATABASE, owner, rights, comment, settings, \connect
             only = ["--create", "--schema=pg_toast", "--exclude-schema=pg_toast"]
-            argv = [*base, *only, "-d", conninfo(name)]
+            argv = [*producer, *only, "-d", conninfo(name), *options]
             writer.stream("create", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
-        argv = [*base, "-d", conninfo(name)]
+            writer.text("session", name, SESSION)
+        argv = [*producer, "-d", conninfo(name), *options]
         writer.stream("database", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
     except RunFailed as error:
         if "conflict with recovery" not in error.message:
@@ -152,6 +166,31 @@ def _write_database(
         text = f"objects of database {name} came or went during its dump, so their numbers are not recorded"
         context.reporter.emit(Warned("dump.counts", text))
     return (after if before == after else None), extensions
+
+
+def _unlogged(
+    context: EngineContext, cluster: ClusterRef, choice: Choice, databases: list[Mapping[str, Any]]
+) -> list[str]:
+    """The unlogged tables that a dump of a replica would leave empty."""
+    if not choice.server.in_recovery:
+        return []
+    names = [str(row["datname"]) for row in databases]
+    return unlogged_tables(context, pod_of(cluster, choice.member), names)
+
+
+def _write_sequences(
+    context: EngineContext, writer: SectionWriter, cluster: ClusterRef, primary: str, name: str
+) -> None:
+    """Read after the content, so no position lies before a value that the content uses."""
+    try:
+        if not primary:
+            raise RunFailed("no member is proven to be the primary")
+        positions = sequence_positions(context, pod_of(cluster, primary), name)
+    except HastewardError as error:
+        text = f"sequences of database {name} are as the replica has them, up to 32 values ahead"
+        context.reporter.emit(Warned("dump.sequences", f"{text} ({error.message})"))
+        return
+    writer.text("sequences", name, sequences_sql(positions))
 
 
 def _catalog(evidence: Evidence, choice: Choice, found: Globals) -> dict[str, Any]:

@@ -66,12 +66,28 @@ def choose(
     return _choice(analysis.primary, f"the primary: no replica is fit{because}", free, primary)
 
 
+def primary_instead(
+    context: EngineContext, cluster: ClusterRef, evidence: Evidence, analysis: Analysis, because: str
+) -> Choice:
+    """The primary, because a replica would leave something out; RunFailed if it cannot be read."""
+    server = _known(evidence, analysis.primary)
+    if server is None:
+        raise RunFailed(
+            f"only the primary can be dumped ({because}), and it cannot be read: {analysis.reason}",
+            hint=f"hasteward triage -e {cluster.engine} -c {cluster.name} -n {cluster.namespace}",
+            code="dump.no_primary",
+        )
+    free = _memory(context, cluster, analysis.primary)
+    return _choice(analysis.primary, f"the primary: {because}", free, server)
+
+
 def _asked_for(context: EngineContext, cluster: ClusterRef, evidence: Evidence, name: str) -> Choice:
     member = evidence.member(name)
     if member is None:
         known = ", ".join(m.name for m in evidence.members) or "none"
         raise InvalidInput(
-            f"{cluster.namespace}/{cluster.name} has no member {name}; there are: {known}",
+            f"{cluster.namespace}/{cluster.name} has no member {name}",
+            hint=f"give the number of one that there is: {known}",
             code="member.unknown",
         )
     match member.server:

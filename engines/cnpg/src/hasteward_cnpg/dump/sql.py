@@ -21,6 +21,9 @@ SET standard_conforming_strings = on;
 
 """
 
+#: after the \\connect to a fresh database, which may have been given this setting just before
+SESSION = b"SET default_transaction_read_only = off;\n\n"
+
 _ATTRIBUTES = (
     ("rolsuper", "SUPERUSER"),
     ("rolinherit", "INHERIT"),
@@ -68,6 +71,26 @@ def tablespaces_sql(tablespaces: Sequence[Row]) -> bytes:
         words = f"{row['name']}, owner {row['owner']}, location {row['location']}"
         lines.append("-- " + words.replace("\n", " ").replace("\r", " "))
     return _text([*lines, ""])
+
+
+def sequences_sql(positions: Sequence[tuple[str, str, int]]) -> bytes:
+    """Every used sequence at the position the primary gave; one that is gone meanwhile is passed over."""
+    if not positions:
+        return b"-- no sequence was used\n\n"
+    rows = ",\n  ".join(f"({literal(schema)}, {literal(name)}, {value})" for schema, name, value in positions)
+    return _text(
+        [
+            "-- Sequences as the primary has them: a replica's are up to 32 values ahead",
+            "SELECT pg_catalog.setval(c.oid::pg_catalog.regclass, v.value, true)",
+            "FROM (VALUES",
+            f"  {rows}",
+            ") AS v(space, name, value)",
+            "JOIN pg_catalog.pg_namespace n ON n.nspname = v.space",
+            "JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid",
+            "  AND c.relname = v.name AND c.relkind = 'S';",
+            "",
+        ]
+    )
 
 
 def connect_sql(database: str) -> bytes:

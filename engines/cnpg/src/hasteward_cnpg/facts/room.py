@@ -55,6 +55,11 @@ def parse_df(text: str) -> tuple[Volume, ...]:
     return tuple(volumes)
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 restart``, ``2 restarts``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def human(size: int) -> str:
     """Bytes for people, in binary units."""
     value = float(size)

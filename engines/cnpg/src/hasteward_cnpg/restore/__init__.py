@@ -6,7 +6,8 @@ what was left; after it, the restored ones are live and the replaced ones lie be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError
@@ -49,7 +50,7 @@ def restore(
     if not context.approve(target.plan):
         return RestoreOutcome(planned_only=True)
     loader = Loader(context, target)
-    context.reporter.emit(PhaseStarted("restore", target.plan.title))
+    context.reporter.emit(PhaseStarted("restore", "loading beside the live databases"))
     swapping = False
     try:
         loader.drop_leftovers()
@@ -88,13 +89,22 @@ def _drop_stand(context: EngineContext, target: Target, loader: Loader) -> None:
 
 def _finish(context: EngineContext, target: Target, loader: Loader) -> RestoreOutcome:
     restored = tuple(item.name for item in target.items)
-    context.reporter.emit(StepDone("restore", f"swapped in one transaction: {', '.join(restored)}"))
+    context.reporter.emit(StepDone("restore", _done(target.items)))
     _drop_stand(context, target, loader)
     kept = [item.old_name for item in target.items if item.live is not None]
     if not target.keep_old:
         kept = drop_old(context, target)
     caught_up = standbys_caught_up(context, target)
     return RestoreOutcome(restored=restored, kept=tuple(kept), checks=(*loader.checks, caught_up))
+
+
+def _done(items: Sequence[Item]) -> str:
+    replaced = [item.name for item in items if item.live is not None]
+    new = [item.name for item in items if item.live is None]
+    said = [f"swapped in one transaction: {', '.join(replaced)}"] if replaced else []
+    if new:
+        said.append(f"took the free name{'s' if len(new) > 1 else ''} {', '.join(new)}")
+    return "; ".join(said)
 
 
 def prepare(
@@ -111,16 +121,22 @@ def prepare(
     items = tuple(_item(context, manifest, found, number, name) for number, name in enumerate(wanted, 1))
     snapshot_roles = [str(role["name"]) for role in manifest.catalog.get("roles", [])]
     new_roles = tuple(name for name in snapshot_roles if name not in found.roles)
-    check_live(cluster, items, found, found.roles | set(snapshot_roles))
+    check_live(cluster, member, items, found, found.roles | set(snapshot_roles))
     notes += check_space(context, cluster, evidence, items)
     dead, foreign = leftovers(found, context.run.id)
-    grants = [
+    missing = [
         row
         for row in manifest.catalog.get("memberships", [])
         if (row["role"], row["member"]) not in found.memberships
     ]
+    grants, left = _of_new_roles(missing, new_roles)
     notes += _notes(manifest, found, wanted, foreign)
     notes += [f"role {row['member']} becomes a member of {row['role']}" for row in grants]
+    notes += [
+        f"role {row['member']} was a member of {row['role']} and stays without: both roles exist, so somebody"
+        " took that away"
+        for row in left
+    ]
     words = RestoreWords(
         snapshot=source.snapshot_id,
         member=manifest.member,
@@ -147,6 +163,14 @@ def prepare(
         keep_old=options.keep_old,
         plan=restore_plan(cluster, [_replacement(item) for item in items], words),
     )
+
+
+def _of_new_roles(
+    missing: Sequence[Mapping[str, Any]], new_roles: Sequence[str]
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Memberships to grant (a role in it is created by us) and those left as they are (both roles exist)."""
+    grants = [row for row in missing if row["role"] in new_roles or row["member"] in new_roles]
+    return grants, [row for row in missing if row not in grants]
 
 
 def _item(context: EngineContext, manifest: Manifest, found: Survey, number: int, name: str) -> Item:

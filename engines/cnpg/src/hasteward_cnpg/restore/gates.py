@@ -39,19 +39,24 @@ def check_source(manifest: Manifest, options: RestoreOptions) -> list[str]:
     unknown = [name for name in options.databases if name not in have]
     if unknown:
         raise InvalidInput(
-            f"the snapshot has no database {', '.join(unknown)}; it has: {', '.join(have) or 'none'}",
+            f"the snapshot has no database {', '.join(unknown)}",
+            hint=f"name one that it has: {', '.join(have) or 'none'}",
             code="restore.no_such_database",
         )
     wanted = [n for n in have if n in options.databases or (not options.databases and n not in EVERYWHERE)]
     if not wanted:
         raise InvalidInput(
-            f"the snapshot has no database of a user; it has: {', '.join(have) or 'none'}",
-            hint="name postgres or template1 to restore them",
+            "the snapshot has no database of a user",
+            hint=f"name one that it has with --database: {', '.join(have) or 'none'}",
             code="restore.nothing",
         )
     lacking = [name for name in wanted if manifest.section(f"database:{name}") is None]
     if lacking:
-        raise Refused(f"the manifest has no section for {', '.join(lacking)}", code="restore.no_section")
+        raise Refused(
+            f"the manifest has no section for {', '.join(lacking)}",
+            hint="choose another snapshot: hasteward get backups",
+            code="restore.no_section",
+        )
     return wanted
 
 
@@ -113,6 +118,7 @@ def check_version(manifest: Manifest, server: ServerFacts) -> None:
     if match is None:
         raise Refused(
             f"the manifest does not say which server was dumped ({manifest.server_version!r})",
+            hint="choose another snapshot: hasteward get backups",
             code="restore.version",
         )
     if server.major < int(match[0]):
@@ -124,9 +130,11 @@ def check_version(manifest: Manifest, server: ServerFacts) -> None:
         )
 
 
-def check_live(cluster: ClusterRef, items: tuple[Item, ...], found: Survey, roles: frozenset[str]) -> None:
+def check_live(
+    cluster: ClusterRef, member: str, items: tuple[Item, ...], found: Survey, roles: frozenset[str]
+) -> None:
     """What is bound to the databases being replaced, and what the new ones need to exist."""
-    kubectl = f"kubectl exec -n {cluster.namespace} -it POD -c postgres -- psql -U postgres"
+    kubectl = f"kubectl exec -n {cluster.namespace} -it {member} -c postgres -- psql -U postgres"
     for item in items:
         if item.live is not None:
             _check_bound(item, kubectl)
@@ -145,7 +153,11 @@ def check_live(cluster: ClusterRef, items: tuple[Item, ...], found: Survey, role
                 code="restore.tablespace",
             )
         if item.old_name in found.databases:
-            raise Refused(f"there already is a database {item.old_name}", code="restore.old_name")
+            raise Refused(
+                f"there already is a database {item.old_name}",
+                hint="run it again: the name is made of the time",
+                code="restore.old_name",
+            )
 
 
 def _check_bound(item: Item, kubectl: str) -> None:

@@ -48,7 +48,9 @@ class Loader:
     def load(self, source: RestoreSource) -> None:
         """Every wanted section, in stored order: roles come before the databases that need them."""
         items = {item.section.key: item for item in self._target.items}
-        keys: Collection[str] = [*self._target.role_keys, *items]
+        sequences = {f"sequences:{item.name}": item for item in self._target.items}
+        stored = {section.key for section in source.manifest.sections}
+        keys: Collection[str] = [*self._target.role_keys, *items, *(stored & sequences.keys())]
         granted = False
         count = 0
         for section, chunks in source.read(keys):
@@ -57,6 +59,8 @@ class Loader:
                     self._grant()
                     granted = True
                 self._database(items[section.key], section, chunks)
+            elif section.kind == "sequences":
+                self._upload(sequences[section.key].new_name, section, chunks)
             else:
                 self._role(section, chunks)
             count += 1

@@ -9,6 +9,7 @@ from typing import Any
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PodRef
 from hasteward_cnpg.collect.psql import ask, decode
+from hasteward_cnpg.facts.room import counted
 from hasteward_cnpg.resources import NEW_PREFIX
 from hasteward_cnpg.restore.target import LiveDatabase, Survey
 
@@ -75,14 +76,14 @@ def _database(row: Mapping[str, Any], committed: str | None) -> LiveDatabase:
 
 
 def _activity(row: Mapping[str, Any], committed: str | None) -> str:
-    words = [f"a session was last active at {row['seen']}"] if row["seen"] else ["no session is in it"]
-    since = f"since {row['since']}" if row["since"] else "since its statistics began"
-    words.append(f"{row['transactions'] or 0} transactions {since}")
+    words = [f"a session was last active at {row['seen']}"] if row["seen"] else []
+    since = f"since {row['since']}" if row["since"] else "since the statistics began"
+    words.append(f"{counted(row['transactions'] or 0, 'transaction')} {since}")
     if committed:
         words.append(f"the last commit of the whole server was at {committed}")
     else:
-        words.append("when the last one was is not recorded (track_commit_timestamp is off)")
-    return ", ".join(words)
+        words.append("track_commit_timestamp is off, so the time of the last one is not known")
+    return "; ".join(words)
 
 
 def leftovers(found: Survey, run: str) -> tuple[list[str], list[str]]:

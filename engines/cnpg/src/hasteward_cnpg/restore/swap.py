@@ -11,6 +11,7 @@ from hasteward_cnpg.collect.psql import application_name, environment, query, ru
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import Lsn
 from hasteward_cnpg.facts.quoting import conninfo, literal
+from hasteward_cnpg.facts.room import counted
 from hasteward_cnpg.resources import SUPERUSER
 from hasteward_cnpg.restore.sql import drop_database, ender, swap
 from hasteward_cnpg.restore.target import Target
@@ -154,7 +155,9 @@ def standbys_caught_up(context: EngineContext, target: Target) -> str:
             s.name for s in server.standbys if position and (s.replayed is None or s.replayed < position)
         ]
         if not behind:
-            text = f"{len(server.standbys)} replicas have replayed the restore up to {position}"
+            replicas = counted(len(server.standbys), "replica")
+            have = "has" if len(server.standbys) == 1 else "have"
+            text = f"{replicas} {have} replayed the restore up to {position}"
             context.reporter.emit(StepDone("restore", text))
             return text
         if context.clock.monotonic() >= deadline:

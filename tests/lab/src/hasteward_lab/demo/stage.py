@@ -12,6 +12,18 @@ from pathlib import Path
 
 from hasteward_lab.state import LabError
 
+#: what a shell still reads inside of double quotes
+_READ_IN_DOUBLE = frozenset('"$`\\!')
+
+
+def shown(argv: Sequence[str]) -> str:
+    """The command as a person would type it: a shell reads `argv` from it, and so can a person."""
+    return " ".join(_quoted(word) for word in argv)
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if "'" in word and not _READ_IN_DOUBLE & set(word) else shlex.quote(word)
+
 
 @dataclass(slots=True)
 class Stage:
@@ -33,8 +45,8 @@ class Stage:
 
     def run(self, *argv: str, stdin: Path | None = None, expect: Sequence[int] = (0,)) -> str:
         """Run a command; LabError if it ends with a status that is not expected. Returns its stdout."""
-        shown = shlex.join(argv) + (f" < {stdin.name}" if stdin else "")
-        self._out(f"$ {shown}")
+        line = shown(argv) + (f" < {stdin.name}" if stdin else "")
+        self._out(f"$ {line}")
         with (stdin or Path(os.devnull)).open("rb") as source:
             done = subprocess.run(
                 argv,
@@ -48,9 +60,7 @@ class Stage:
         for line in (done.stderr + done.stdout).splitlines():
             self._out(line)
         if done.returncode not in expect:
-            raise LabError(
-                f"`{shown}` ended with {done.returncode}, expected {' or '.join(map(str, expect))}"
-            )
+            raise LabError(f"`{line}` ended with {done.returncode}, expected {' or '.join(map(str, expect))}")
         return done.stdout
 
     @staticmethod

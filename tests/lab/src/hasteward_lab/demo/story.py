@@ -62,12 +62,12 @@ def _tell(stage: Stage, name: str) -> None:
 def _a_cluster_with_data(stage: Stage, name: str) -> None:
     stage.say("Three real PostgreSQL servers behind an emulated Kubernetes API.")
     stage.run("hasteward", "lab", "up", "--name", name)
+    stage.environment["KUBECONFIG"] = str(state_dir(name).kubeconfig)  # the line that it has just printed
     password = stage.folder / "password"
     password.write_text(secrets.token_hex(16), encoding="ascii")
     password.chmod(0o600)
     stage.export(
         {
-            "KUBECONFIG": str(state_dir(name).kubeconfig),
             # The service account that deploy/rbac binds for restores, not the administrator.
             "HASTEWARD_CONTEXT": "repair",
             "HASTEWARD_BACKUPS_PATH": str(stage.folder / "backups"),
