@@ -248,7 +248,7 @@ class PostgresCluster:
         namespace = self._lab.namespace
         try:
             async with asyncio.timeout(self._patience):
-                while not is_ready(self._store.find(PODS, namespace, member) or {}):  # noqa: ASYNC110
+                while not is_ready(self._store.find(PODS, namespace, member) or {}):  # noqa: ASYNC110 - only asking tells
                     await asyncio.sleep(0.02)
         except TimeoutError:
             path = self._kubelet.log_file(namespace, member, previous=False)
