@@ -4,8 +4,9 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 
-# Files, not single tests, are handed to the workers: a module's lab is then set up once.
-WORKERS ?= 2
+# Files, not single tests, are handed to the workers: a module's lab is then set up once. Much of a test on real
+# servers is waiting, so there are more workers than cores.
+WORKERS ?= 4
 PYTEST_ARGS ?=
 SOURCES := core/src $(wildcard engines/*/src) tests/lab/src
 PYTHON := core engines tests tools $(wildcard bench)

@@ -58,7 +58,7 @@ def run(*argv: str, stdin: bytes | None = None) -> str:
     """Run a program of the server's version as its user; its output, or an error that shows what it said."""
     done = subprocess.run(
         [*_IDS, str(BIN / argv[0]), *argv[1:]],
-        env={"PATH": PATH, "LC_ALL": "C", "HOME": "/tmp"},
+        env={"PATH": PATH, "LC_ALL": "C", "HOME": "/tmp", "PGOPTIONS": "-c statement_timeout=0"},
         input=stdin,
         capture_output=True,
         check=False,

@@ -14,7 +14,7 @@ CREATE DATABASE "a=b" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-DE';
 CREATE DATABASE "naïve ☃ \ ""q""  x" IS_TEMPLATE true;
 ALTER DATABASE app SET search_path = shop, public;
 ALTER DATABASE app SET default_transaction_read_only = on;
-ALTER DATABASE app SET statement_timeout = '1ms';
+ALTER DATABASE app SET statement_timeout = '50ms';
 ALTER ROLE owner_a IN DATABASE app SET statement_timeout = '5min';
 COMMENT ON DATABASE "My App" IS 'it''s the app';
 REVOKE CONNECT ON DATABASE "My App" FROM PUBLIC;
