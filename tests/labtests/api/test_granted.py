@@ -55,8 +55,8 @@ def test_a_backup_needs_the_backup_role_and_no_more(lab: Lab, tool: Tool) -> Non
     assert done.returncode == 0, done.stderr
     found = compare(lab.audit(), bootstrap.manifests(), "backup")
     assert not found.not_granted, str(found)
-    # The list of clusters is asked for when one is not found, and a pod by itself only for its rights.
-    assert {str(right) for right in found.not_used} <= {"list clusters.postgresql.cnpg.io", "get pods"}
+    # The list of clusters is asked for only when one is not found.
+    assert {str(right) for right in found.not_used} <= {"list clusters.postgresql.cnpg.io"}
 
 
 def test_a_backup_with_the_view_role_names_the_rule_to_add(lab: Lab, tool: Tool) -> None:
