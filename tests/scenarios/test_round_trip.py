@@ -200,6 +200,7 @@ def test_everything_comes_back(filled: Any, hasteward: Any, where: tuple[str, ..
     round_trip(filled, hasteward, where)
 
 
+@pytest.mark.long
 def test_one_database_comes_back_and_the_other_stays(
     filled: Any, hasteward: Any, where: tuple[str, ...]
 ) -> None:
@@ -330,6 +331,7 @@ def test_a_gigabyte_comes_back(make_hasteward: Callable[[], Any], where: tuple[s
         round_trip(big, tool, where)
 
 
+@pytest.mark.long
 def test_unlogged_tables_are_dumped_from_the_primary_which_alone_has_them(
     filled: Any, hasteward: Any, where: tuple[str, ...]
 ) -> None:
