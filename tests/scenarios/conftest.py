@@ -80,9 +80,9 @@ class Hasteward:
         return listed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
-    """One lab with data for all scenarios; tests leave it as they found it."""
+    """One lab with data for all scenarios; tests leave it as they found it, and it ends with the folder."""
     with Lab.up(volume_size="768Mi", time_scale=0.1) as running:
         running.psql(running.primary, SEED, "app")
         running.psql(running.primary, "CREATE DATABASE ledger")
