@@ -12,15 +12,14 @@ import pytest
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
-def sweep(count: int, tool: Any, where: tuple[str, ...], nothing_left: Callable[[Any], None]) -> int:
-    """Kill `count` backups at random moments; return how many of them had come to exist."""
+def sweep(count: int, tool: Any, where: tuple[str, ...], nothing_left: Callable[[Any], None]) -> None:
+    """Kill `count` backups at random moments: what came to exist is proven, and the next run just works."""
     begun = time.monotonic()
     done = tool("backup", *where)
     assert done.returncode == 0, done.stderr
     whole = time.monotonic() - begun
     dice = random.Random(20261121)  # noqa: S311 - moments, not secrets
     known = {entry["id"] for entry in tool.backups()}
-    survived = 0
     for _ in range(count):
         process = tool.start("backup", *where)
         time.sleep(dice.uniform(0, whole * 1.05))
@@ -34,16 +33,14 @@ def sweep(count: int, tool: Any, where: tuple[str, ...], nothing_left: Callable[
         for entry in new:
             exported = tool("export", *where, "--snapshot", entry["id"], "-o", "/dev/null", "--force")
             assert exported.returncode == 0, exported.stderr
-        survived += len(new)
         known |= {entry["id"] for entry in new}
     assert tool("backup", *where).returncode == 0, "a killed run blocks nobody"
-    return survived
 
 
 def test_a_backup_killed_at_random_moments_leaves_no_lie(
     hasteward: Any, where: tuple[str, ...], nothing_left: Callable[[Any], None]
 ) -> None:
-    assert sweep(3, hasteward, where, nothing_left) <= 3
+    sweep(3, hasteward, where, nothing_left)
 
 
 def fingerprint(lab: Any) -> str:
@@ -113,4 +110,4 @@ def test_a_restore_killed_at_thirty_random_moments_leaves_old_or_new(
 def test_a_backup_killed_at_fifty_random_moments_leaves_no_lie(
     hasteward: Any, where: tuple[str, ...], nothing_left: Callable[[Any], None]
 ) -> None:
-    assert sweep(50, hasteward, where, nothing_left) <= 50
+    sweep(50, hasteward, where, nothing_left)
