@@ -76,7 +76,7 @@ class Treatment:
 
 @dataclass(frozen=True, slots=True)
 class RepairPlan:
-    """What a repair is about to do. `waits` are members that recover by themselves, and what they wait for."""
+    """What a repair is about to do. `waits` tells which members recover by themselves, and how."""
 
     treatments: tuple[Treatment, ...]
     waits: tuple[str, ...] = ()
@@ -89,6 +89,8 @@ class ActState(StrEnum):
     PENDING = "pending"
     DOING = "doing"
     DONE = "done"
+    #: taken back as a part of going forward, by an act of kind `RELEASE`
+    RELEASED = "released"
     UNDONE = "undone"
 
 
@@ -123,8 +125,8 @@ class Record:
 
     @property
     def finished(self) -> bool:
-        """Whether every act was done."""
-        return all(entry.state is ActState.DONE for entry in self.entries)
+        """Whether every act was done, and what was to be released is."""
+        return all(entry.state in {ActState.DONE, ActState.RELEASED} for entry in self.entries)
 
 
 def words(title: str, repair: RepairPlan, *, before: tuple[Step, ...] = ()) -> Plan:

@@ -33,7 +33,7 @@ class Health(StrEnum):
 
 
 class Remediation(StrEnum):
-    """How far a repair of one member has to go, from nothing to its whole data. Always the least that works."""
+    """How far a repair of one member goes, from nothing to its whole data. Always the least that works."""
 
     NONE = "none"
     RESTART = "restart"

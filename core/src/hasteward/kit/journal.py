@@ -9,7 +9,7 @@ The document under the key ``journal`` is JSON::
      "target": {"member", "ordinal", "remediation", "reason", "capture", "gives_up"},
      "preconditions": {NAME: text},
      "entries": [{"act": {"id", "kind", "member", "text", "reversal", "args"},
-                  "state": "pending|doing|done|undone", "memo": {NAME: text}}, ...]}
+                  "state": "pending|doing|done|released|undone", "memo": {NAME: text}}, ...]}
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused
-from hasteward.domain.repair import ActState, Entry, Record
+from hasteward.domain.repair import ActState, Record
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import CONFIG_MAPS, ApiConflict, ApiNotFound, Json
 
@@ -50,7 +50,7 @@ def _decode(cluster: ClusterRef, body: Json) -> Record:
         if schema != SCHEMA:
             raise Refused(f"the journal {name} has schema {schema}", hint=look, code="journal.schema")
         return _RECORD.validate_python(document)
-    except (ValueError, ValidationError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise Refused(
             f"the journal {name} cannot be read, so what a dead run left is not known",
             hint=look,
@@ -75,6 +75,10 @@ class StoredJournal:
         """Write that the act is done."""
         self._set(index, ActState.DONE, self.record.entries[index].memo)
 
+    def release(self, index: int) -> None:
+        """Write that the act was taken back as a part of going forward."""
+        self._set(index, ActState.RELEASED, self.record.entries[index].memo)
+
     def taken_back(self, index: int) -> None:
         """Write that the act is undone."""
         self._set(index, ActState.UNDONE, self.record.entries[index].memo)
@@ -84,14 +88,13 @@ class StoredJournal:
         entries[index] = replace(entries[index], state=state, memo=dict(memo))
         record = replace(self.record, entries=tuple(entries))
         body = self._body | {"data": {_KEY: _encode(record)}}
+        name = journal_name(self._cluster)
         try:
-            self._body = self._context.kubernetes.replace(
-                CONFIG_MAPS, self._cluster.namespace, journal_name(self._cluster), body
-            )
+            self._body = self._context.kubernetes.replace(CONFIG_MAPS, self._cluster.namespace, name, body)
         except (ApiConflict, ApiNotFound) as error:
             raise Refused(
-                f"the journal {journal_name(self._cluster)} was changed by somebody else; stopping here",
-                hint=f"kubectl get configmap {journal_name(self._cluster)} -n {self._cluster.namespace} -o yaml",
+                f"the journal {name} was changed by somebody else; stopping here",
+                hint=f"kubectl get configmap {name} -n {self._cluster.namespace} -o yaml",
                 code="journal.changed",
             ) from error
         self.record = record

@@ -63,7 +63,7 @@ def walk(context: EngineContext, order: Order, deeds: Deeds) -> None:
 def _forward(context: EngineContext, order: Order, deeds: Deeds) -> None:
     journal = order.journal
     for index, entry in enumerate(journal.record.entries):
-        if entry.state in {ActState.DONE, ActState.UNDONE}:
+        if entry.state in {ActState.DONE, ActState.RELEASED}:
             continue
         act = entry.act
         context.check_lease()
@@ -88,7 +88,7 @@ def _release(context: EngineContext, order: Order, deeds: Deeds, index: int) -> 
     journal.begin(index, {})
     if held.begun:
         deeds[held.act.kind].undo(context, held.act, journal.record, held.memo)
-        journal.taken_back(at)
+        journal.release(at)
     journal.end(index)
     context.reporter.emit(StepDone("heal", act.text))
 
@@ -116,23 +116,27 @@ def _back(context: EngineContext, order: Order, deeds: Deeds) -> None:
         entry = journal.record.entries[index]
         if not entry.begun or entry.act.kind == RELEASE:
             continue
-        if entry.act.reversal is Reversal.REVERSIBLE:
+        changed = entry.act.reversal is Reversal.REVERSIBLE
+        if changed:
             context.reporter.emit(PhaseStarted("undo", f"taking back: {entry.act.text}"))
-            _insist(context, deeds[entry.act.kind], journal.record, entry)
+        _insist(context, order, deeds, index, changed=changed)
+        if changed:
             context.reporter.emit(StepDone("undo", f"taken back: {entry.act.text}"))
-        journal.taken_back(index)
 
 
-def _insist(context: EngineContext, deed: Deed, record: Record, entry: Entry) -> None:
+def _insist(context: EngineContext, order: Order, deeds: Deeds, index: int, *, changed: bool) -> None:
     """Take one act back, again if it fails: a cluster must not stay half fenced for one lost packet (L30).
 
     The order has a meaning (what was fenced first is freed last), so an act that cannot be taken back ends
     the walk; the journal stays and `hasteward undo` begins there again.
     """
+    entry = order.journal.record.entries[index]
     for attempt in range(1, _TRIES + 1):
         context.check_lease()
         try:
-            deed.undo(context, entry.act, record, entry.memo)
+            if changed:
+                deeds[entry.act.kind].undo(context, entry.act, order.journal.record, entry.memo)
+            order.journal.taken_back(index)
         except HastewardError as error:
             if attempt == _TRIES:
                 raise RunFailed(

@@ -18,8 +18,9 @@ from hasteward.ports.context import DumpProof, DumpSink, EngineContext
 from hasteward.ports.repository import Repository
 
 
-def _agreed(_plan: Plan) -> bool:
+def _agreed(plan: Plan) -> bool:
     """The repair's own plan, which names the escrow, was agreed to."""
+    del plan
     return True
 
 
@@ -51,7 +52,7 @@ class Escrow:
         self._dump(BackupOptions(reason="escrow"))
 
     def diverged_dump(self, target: Target) -> None:
-        """What the target's server still says of its branch. Best effort: the capture of its files follows."""
+        """What the target's server still says of its branch. Best effort: its files are captured later."""
         self.context.reporter.emit(
             PhaseStarted("escrow", f"dumping {target.member} before it is overwritten")
         )

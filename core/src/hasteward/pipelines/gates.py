@@ -124,7 +124,7 @@ def _targeted(report: TriageReport, request: RepairRequest, ordinal: int) -> Dec
         )
         return Refusal(
             Rule.UNKNOWN_MEMBER,
-            f"{report.cluster} has no member with the number {ordinal}; it has {known or 'none that is known'}",
+            f"{report.cluster} has no member with the number {ordinal}; it has {known or 'none'}",
             f"hasteward triage {flags(report.cluster)}",
         )
     if report.authority is Authority.DIVERGED and not request.force:

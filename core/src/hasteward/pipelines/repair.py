@@ -189,7 +189,7 @@ def _heal(job: _Job, journal: StoredJournal, direction: Direction) -> None:
         order=Order(journal=journal, captures=job.escrow, direction=direction),
     )
     if direction is Direction.FORWARD and not journal.record.finished:
-        done = sum(entry.state is ActState.DONE for entry in journal.record.entries)
+        done = sum(entry.state in {ActState.DONE, ActState.RELEASED} for entry in journal.record.entries)
         total = len(journal.record.entries)
         raise RunFailed(
             f"the engine stopped after {done} of {total} acts without an error", code="heal.short"
@@ -234,7 +234,7 @@ def leftover_plan(cluster: ClusterRef, record: Record, direction: Direction) -> 
     """In words, what finishing a dead run's treatment, or taking it back, will do."""
     where = f"{cluster.namespace}/{cluster.name}"
     if direction is Direction.FORWARD:
-        rest = [entry.act for entry in record.entries if entry.state is not ActState.DONE]
+        rest = [e.act for e in record.entries if e.state in {ActState.PENDING, ActState.DOING}]
         title = f"finish what run {record.run} began on {record.target.member} of {where}"
         return Plan(title, tuple(Step(act.text, act.reversal) for act in rest))
     begun = [entry.act for entry in record.entries if entry.begun]

@@ -184,6 +184,9 @@ class Journal(Protocol):
     def end(self, index: int) -> None:
         """It is done."""
 
+    def release(self, index: int) -> None:
+        """It was taken back as a part of going forward."""
+
     def taken_back(self, index: int) -> None:
         """It was undone."""
 
@@ -206,7 +209,7 @@ class Direction(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What `heal` is handed. `journal` holds the acts and how far each has come, from this run or a dead one."""
+    """What `heal` is handed. `journal` holds the acts and how far each has come, whoever began it."""
 
     journal: Journal
     captures: Captures
