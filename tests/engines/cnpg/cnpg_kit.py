@@ -27,6 +27,7 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.manifest import Manifest, Section, covers
 from hasteward.ports.context import DumpProof, EngineContext, Run
 from hasteward.ports.kubernetes import (
+    PODS,
     ApiNotFound,
     Channel,
     ExitStatus,
@@ -229,6 +230,7 @@ class LocalKubernetes:
     rewrites: list[Rewrite] = field(default_factory=list)
     execs: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)
 
     def _fault(self, verb: str, what: str, argv: Sequence[str] = ()) -> None:
         for fault in self.faults:
@@ -267,6 +269,11 @@ class LocalKubernetes:
         self, resource: Resource, namespace: str, *, since: str, seconds: int, labels: str = ""
     ) -> Iterator[Json]:
         raise AssertionError("the engine watches nothing")
+
+    def log(self, pod: PodRef, *, previous: bool = False, lines: int = 500) -> str:
+        self._fault("log", pod.name)
+        self.get(PODS, pod.namespace, pod.name)
+        return self.logs.get(pod.name, "")
 
     def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
         return True
@@ -328,7 +335,10 @@ def objects_for(names: Sequence[str], primary: str) -> dict[tuple[str, str], Jso
     for name in names:
         found["pods", name] = pod_body(name)
         labels = {"cnpg.io/cluster": "pg", "cnpg.io/instanceName": name, "cnpg.io/pvcRole": "PG_DATA"}
-        found["persistentvolumeclaims", name] = {"metadata": {"name": name, "labels": labels}}
+        found["persistentvolumeclaims", name] = {
+            "metadata": {"name": name, "labels": labels},
+            "status": {"phase": "Bound"},
+        }
     stranger = pod_body("pg-9-join")
     stranger["metadata"]["labels"]["cnpg.io/podRole"] = "pooler"
     found["pods", "pg-9-join"] = stranger

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from hasteward.ports.kubernetes import (
+    PODS,
     ApiConflict,
     ApiNotFound,
     Channel,
@@ -77,6 +78,7 @@ class FakeKubernetes:
     faults: list[StreamFault] = field(default_factory=list)
     denied: set[tuple[str, str]] = field(default_factory=set)
     objects: dict[tuple[str, str, str], Json] = field(default_factory=dict)
+    logs: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     version: int = 0
 
@@ -153,6 +155,13 @@ class FakeKubernetes:
         assert since is not None
         assert seconds > 0
         yield from ()
+
+    def log(self, pod: PodRef, *, previous: bool = False, lines: int = 500) -> str:
+        """What `logs` holds for the container; "" if it has not run."""
+        self.on_call("get pods/log")
+        self.get(PODS, pod.namespace, pod.name)
+        said = self.logs.get((pod.name, pod.container, previous), "")
+        return "".join(said.splitlines(keepends=True)[-lines:])
 
     def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
         """Whether it is not in `denied`."""

@@ -8,6 +8,7 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.reading import Known
 from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, TriageReport
 from hasteward_cnpg.analyse import LAG_BYTES, Analysis, Doubt, analyse
+from hasteward_cnpg.analyse.authority import accepting_writes
 from hasteward_cnpg.evidence import Evidence, Forbidden
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.resources import CONTAINER, NEW_PREFIX, OLD_PREFIX, SUPERUSER
@@ -30,7 +31,19 @@ def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTE
         assessments=analysis.assessments,
         diagnoses=diagnose(cluster, evidence, analysis),
         details=_details(evidence, analysis),
+        newest=analysis.newest,
+        primaries=_primaries(evidence),
+        donors=tuple(one.member for one in analysis.assessments if one.health is Health.HEALTHY),
+        evidence=evidence,
     )
+
+
+def _primaries(evidence: Evidence) -> tuple[str, ...]:
+    """Who accepts writes, is named, or is about to be: nobody of them is ever treated."""
+    names = [member.name for member in accepting_writes(evidence)]
+    if isinstance(evidence.cluster, Known):
+        names += [evidence.cluster.value.current_primary, evidence.cluster.value.target_primary]
+    return tuple(sorted({name for name in names if name}))
 
 
 def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:

@@ -14,6 +14,9 @@ CONTAINER: Final = "postgres"
 SUPERUSER: Final = "postgres"
 #: used when the container's environment does not say PGDATA
 DATA_DIRECTORY: Final = "/var/lib/postgresql/data/pgdata"
+#: where a member's volumes are mounted
+MOUNT: Final = "/var/lib/postgresql/data"
+WAL_MOUNT: Final = "/var/lib/postgresql/wal"
 
 LABEL_CLUSTER: Final = "cnpg.io/cluster"
 LABEL_INSTANCE: Final = "cnpg.io/instanceName"
