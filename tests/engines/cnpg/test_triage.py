@@ -152,14 +152,14 @@ TABLE: list[tuple[str, Evidence, Health, str | None, str]] = [
         evidence("psql timed out"),
         Health.UNDETERMINABLE,
         "cnpg-member-unread",
-        "pg-3 could not be read (psql timed out; the files were not looked at); it may hold commits the primary does not have",
+        "pg-3 could not be read (psql timed out; the files were not looked at); it may hold commits",
     ),
     (
         "no pod",
         evidence("no pod", Absent("the list of pods has no pod pg-3")),
         Health.DOWN,
         "cnpg-member-down",
-        "pg-3 could not be read (no pod; the files were not looked at); it may hold commits the primary does not have",
+        "pg-3 could not be read (no pod; the files were not looked at); it may hold commits",
     ),
     (
         "crash loop",

@@ -248,6 +248,7 @@ class ClusterFacts:
     fenced: frozenset[str]
     fence_note: str
     hibernated: bool
+    reconciliation_off: bool = False
 
     def is_fenced(self, member: str) -> bool:
         """Whether the annotation names the member, alone or with all others."""

@@ -26,6 +26,7 @@ VOLUME_DATA: Final = "PG_DATA"
 
 FENCED_INSTANCES: Final = "cnpg.io/fencedInstances"
 HIBERNATION: Final = "cnpg.io/hibernation"
+RECONCILIATION: Final = "cnpg.io/reconciliationLoop"
 VOLUME_STATUS: Final = "cnpg.io/pvcStatus"
 
 #: databases of ours: being loaded, and replaced ones that were kept

@@ -20,11 +20,11 @@ from hasteward_cnpg.evidence import FileFacts, Lsn, Position, Tally
 from hasteward_cnpg.facts.files import (
     Look,
     Presence,
+    holders,
     parse_control,
     parse_end,
     parse_look,
     parse_tally,
-    segment_name,
     start_of,
 )
 from hasteward_cnpg.facts.lineage import past
@@ -68,11 +68,18 @@ printf '%s\n' "$o" | { n=0; l=; while IFS= read -r x; do
 done; printf '%s\n%s\n' "$n" "$l"; }
 """
 )
-#: $1 data directory, $2 log file, $3 offset, $4 count
+#: $1 data directory, $2 offset, $3 count, then the log files that may hold it, the likeliest first
 _BYTES = (
     _DIRECTORY
-    + r"""f="$d/pg_wal/$2"; [ -f "$f" ] || exit 3
-dd if="$f" bs=1 skip="$3" count="$4" 2>/dev/null | cksum"""
+    + r"""
+o=$2 n=$3; shift 3
+for f do
+  [ -f "$d/pg_wal/$f" ] || continue
+  dd if="$d/pg_wal/$f" bs=1 skip="$o" count="$n" 2>/dev/null | cksum
+  exit
+done
+exit 3
+"""
 )
 _NO_FILE = 3
 _PAGE = 8192
@@ -143,20 +150,19 @@ def read_mark(
 ) -> Reading[str]:
     """A checksum of the last bytes before `fork`; Absent where that part of the log is no longer there."""
     source = f"the log of {place.pod.name}"
-    stretch = next((s for s in past(position, Lsn(0)) if s.start < fork <= s.end), None)
-    if stretch is None:
-        return Unread(f"{source}: it does not reach back to {fork}")
     last = Lsn(fork.position - 1)
+    files = holders(position, last, segment_bytes)
+    if not files:
+        return Unread(f"{source}: it does not reach back to {fork}")
     count = last.position % _PAGE + 1
-    name = segment_name(stretch.timeline, last, segment_bytes)
     offset = last.position % segment_bytes - count + 1
-    argv = ["sh", "-c", _BYTES, "sh", place.directory, name, str(offset), str(count)]
+    argv = ["sh", "-c", _BYTES, "sh", place.directory, str(offset), str(count), *files]
     try:
         answer = capture(context, place.pod, argv)
     except HastewardError as error:
         return Unread(f"{source}: {error.message}")
     if answer.exit_status == _NO_FILE:
-        return Absent(f"{name} is not there")
+        return Absent(f"{files[-1]} is not there")
     if answer.exit_status != 0:
-        return Unread(f"{source}: reading {name} exited with {answer.exit_status}")
+        return Unread(f"{source}: reading {files[-1]} exited with {answer.exit_status}")
     return Known(answer.stdout.decode("ascii", "replace").strip(), source)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hasteward_cnpg.evidence import ControlFacts, Fork, Lsn, Position, Tally
-from hasteward_cnpg.facts.lineage import parse_history
+from hasteward_cnpg.facts.lineage import parse_history, past
 
 _SEGMENT = re.compile(r"([0-9A-F]{8})[0-9A-F]{16}")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
@@ -164,6 +164,24 @@ def segment_name(timeline: int, at: Lsn, segment_bytes: int) -> str:
     number = at.position // segment_bytes
     per_id = 0x100000000 // segment_bytes
     return f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
+
+
+def holders(position: Position, at: Lsn, segment_bytes: int) -> tuple[str, ...]:
+    """The log files that hold the byte at `at`, the newest first; none where the way does not lead past it.
+
+    A promotion copies the begun file to the new timeline and renames the old one, so what lies before a
+    switch is found in the new timeline's file, or in one that ends in ``.partial``.
+    """
+    stretches = past(position, at)
+    if not stretches:
+        return ()
+    segment = at.position // segment_bytes
+    found = [
+        segment_name(stretch.timeline, at, segment_bytes)
+        for stretch in stretches
+        if stretch.start.position // segment_bytes == segment or stretch is stretches[0]
+    ]
+    return (*reversed(found), f"{found[0]}.partial")
 
 
 def parse_tally(texts: Iterable[str]) -> Tally:

@@ -13,6 +13,7 @@ from hasteward_cnpg.resources import (
     FENCED_INSTANCES,
     HIBERNATION,
     LABEL_INSTANCE,
+    RECONCILIATION,
     VOLUME_STATUS,
     WAL_MOUNT,
 )
@@ -40,6 +41,7 @@ def parse_cluster(body: Mapping[str, Any]) -> ClusterFacts:
         fenced=fenced,
         fence_note=note,
         hibernated=str(annotations.get(HIBERNATION, "")).lower() == "on",
+        reconciliation_off=str(annotations.get(RECONCILIATION, "")).lower() == "disabled",
     )
 
 
