@@ -59,6 +59,10 @@ class VirtualClock:
         """
         self._passed += seconds
 
+    def die(self) -> None:
+        """Our process has died: nothing of it is called any more. What the world was to do stays."""
+        self._timers = [timer for timer in self._timers if not timer.period]
+
     def step(self, seconds: float) -> None:
         """Somebody sets the wall clock, forward or back; monotonic time knows nothing of it."""
         self._wall += timedelta(seconds=seconds)

@@ -1,4 +1,3 @@
-# ruff: noqa: S101 - a fake asserts what a caller must give
 """An API server in memory. Objects behave as on the real one; what runs in a pod is a function."""
 
 from __future__ import annotations
@@ -64,6 +63,7 @@ class FakeKubernetes:
     clock: VirtualClock | None = None
     history: list[_Happened] = field(default_factory=list)
     forgotten: int = 0
+    execs: int = 0
 
     # -- what others do ----------------------------------------------------------------------------------
 
@@ -154,8 +154,9 @@ class FakeKubernetes:
         pods = [key for key in self.objects if key[0] == PODS.title]
         if pods and (PODS.title, pod.namespace, pod.name) not in pods:
             raise ApiNotFound(f"pod {pod} does not exist")
+        self.execs += 1
         command = " ".join(argv)
-        fault = next((f for f in self.faults if f.match in command), None)
+        fault = next((f for f in self.faults if f.match in command and f.nth in {0, self.execs}), None)
         stream = FakeExec(self.program, pod, argv, stdin=stdin, fault=fault, on_call=self.on_call)
         try:
             yield stream

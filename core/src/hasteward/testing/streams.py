@@ -30,11 +30,15 @@ class Loss(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamFault:
-    """Strikes the stream whose wrapped command contains `match`, at byte `at` (of data and trailer)."""
+    """Strikes the streams whose wrapped command contains `match`, at byte `at` (of data and trailer).
+
+    `nth` counts every exec from 1 and means that one alone; 0 means all that match.
+    """
 
     loss: Loss
     at: int
     match: str = ""
+    nth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
