@@ -26,11 +26,14 @@ class Loss(StrEnum):
     FLIP = "one byte changed on the way"
     DUPLICATE = "one byte twice"
     KILLED = "process killed, exit 137"
+    EXIT = "the program does nothing and exits with 1"
 
 
 @dataclass(frozen=True, slots=True)
 class StreamFault:
     """Strikes the streams whose wrapped command contains `match`, at byte `at` (of data and trailer).
+
+    A program that fails by itself (`EXIT`) does so at once, wherever `at` is.
 
     `nth` counts every exec from 1 and means that one alone; 0 means all that match.
     """
@@ -135,17 +138,20 @@ class FakeExec:
                 self._dead = True
                 self._frames = iter([_status(137)])
                 return False
-            case Loss.NO_STATUS:
+            case Loss.NO_STATUS | Loss.EXIT:
                 return True
 
     def _run(self, data: bytes) -> Frames:
         """Let the program do its work, and lay out what it answers."""
         command = self._argv[_COMMAND:] if self._wrapped else self._argv
+        fault = self._fault
         try:
-            result = self._program(self._pod, command, data)
+            if fault is not None and fault.loss is Loss.EXIT:
+                fault, result = None, Result(stderr=b"injected: it does not work", exit_status=1)
+            else:
+                result = self._program(self._pod, command, data)
         except FileNotFoundError as error:
             return iter([ExitStatus(success=False, exit_code=None, message=f"cannot start {error.filename}")])
-        fault = self._fault
         if self._upload and fault is not None:
             fault = replace(fault, at=max(0, fault.at - len(data)))
         return self._answer(result, data, fault)

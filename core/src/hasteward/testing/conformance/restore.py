@@ -41,6 +41,7 @@ class RestoreConformance(Conformance):
         result = world.restore(engine)
 
         assert world.content() == self.world().content()
+        assert world.residue() == self.world().residue()
         assert result.outcome.restored
         assert not result.dry_run
 
@@ -70,6 +71,7 @@ class RestoreConformance(Conformance):
         old = clean.content()
         clean.restore(engine)
         new, residue = clean.content(), clean.residue()
+        assert new == self.world().content()
         wrong: list[str] = []
         for each in everything(self.damaged, lambda world: world.restore(engine)):
             wrong += [each.wrong_end] if each.wrong_end else []
