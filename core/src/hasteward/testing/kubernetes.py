@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hasteward.domain.errors import InvalidInput
 from hasteward.ports.kubernetes import (
     PODS,
     ApiConflict,
@@ -20,7 +21,7 @@ from hasteward.ports.kubernetes import (
     Resource,
 )
 from hasteward.testing.clock import VirtualClock
-from hasteward.testing.selectors import parse
+from hasteward.testing.selectors import Match, parse
 from hasteward.testing.streams import FakeExec, Loss, Program, Result, StreamFault
 
 __all__ = ["FakeKubernetes", "Loss", "Program", "Result", "StreamFault"]
@@ -35,12 +36,24 @@ def _nothing(_call: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Happened:
-    """One change, for those who watch."""
+    """One change, for those who watch: what was there before, and what is there now."""
 
     version: int
-    type: str
     key: Key
-    body: Json
+    before: Json | None
+    now: Json | None
+
+    def seen_by(self, matches: Match) -> tuple[str, Json] | None:
+        """The event for a watcher with this selector: an object that no longer matches is gone for him."""
+        old = self.before if self.before and matches(_labels(self.before)) else None
+        new = self.now if self.now and matches(_labels(self.now)) else None
+        if new is not None:
+            return ("MODIFIED" if old else "ADDED"), new
+        if old is not None:
+            last = copy.deepcopy(old)
+            last["metadata"]["resourceVersion"] = str(self.version)
+            return "DELETED", last
+        return None
 
 
 @dataclass(slots=True)
@@ -49,8 +62,8 @@ class FakeKubernetes:
 
     `on_call` is told every call (``get pods``, ``exec``, ``exec.receive``) and may raise; `denied` lists
     (verb, plural), and what is denied is refused. Once any pod was added, exec in one that is not there is
-    ApiNotFound; with none at all, every pod answers. A watch lasts as long as it is asked to on `clock`, and
-    without one it ends when there is no more news.
+    ApiNotFound, and in a container that it has not is refused; with none at all, every pod answers. A watch
+    lasts as long as it is asked to on `clock`; without one it ends when there is no more news.
     """
 
     program: Program
@@ -151,9 +164,7 @@ class FakeKubernetes:
         assert stall_seconds > 0
         self._check("get", "pods/exec")
         self._check("create", "pods/exec")
-        pods = [key for key in self.objects if key[0] == PODS.title]
-        if pods and (PODS.title, pod.namespace, pod.name) not in pods:
-            raise ApiNotFound(f"pod {pod} does not exist")
+        self._check_container(pod)
         self.execs += 1
         command = " ".join(argv)
         fault = next((f for f in self.faults if f.match in command and f.nth in {0, self.execs}), None)
@@ -173,6 +184,16 @@ class FakeKubernetes:
         if (verb, what) in self.denied:
             raise ApiForbidden(f"not allowed to {verb} {what}", hint=f"grant: {verb} {what}")
 
+    def _check_container(self, pod: PodRef) -> None:
+        if not any(key[0] == PODS.title for key in self.objects):
+            return
+        found = self.objects.get((PODS.title, pod.namespace, pod.name))
+        if found is None:
+            raise ApiNotFound(f"pod {pod} does not exist")
+        containers = [each["name"] for each in (found.get("spec") or {}).get("containers") or []]
+        if containers and pod.container not in containers:
+            raise InvalidInput(f"pod {pod} has no container {pod.container}", code="kubernetes.exec_refused")
+
     def _current(self, resource: Resource, namespace: str, name: str) -> Json:
         try:
             return self.objects[_whole(resource).title, namespace, name]
@@ -184,9 +205,7 @@ class FakeKubernetes:
         return sorted(
             key
             for key, body in self.objects.items()
-            if key[0] == resource.title
-            and namespace in {"", key[1]}
-            and matches(body["metadata"].get("labels") or {})
+            if key[0] == resource.title and namespace in {"", key[1]} and matches(_labels(body))
         )
 
     def _write(
@@ -214,14 +233,12 @@ class FakeKubernetes:
         meta["uid"] = uid
         meta["resourceVersion"] = str(self.version)
         self.objects[key] = kept
-        self.history.append(_Happened(self.version, "MODIFIED" if old else "ADDED", key, kept))
+        self.history.append(_Happened(self.version, key, old, kept))
         return copy.deepcopy(kept)
 
     def _drop(self, key: Key) -> None:
         self.version += 1
-        last = copy.deepcopy(self.objects.pop(key))
-        last["metadata"]["resourceVersion"] = str(self.version)
-        self.history.append(_Happened(self.version, "DELETED", key, last))
+        self.history.append(_Happened(self.version, key, self.objects.pop(key), None))
 
     def _news(
         self, resource: Resource, namespace: str, since: str, seconds: int, labels: str
@@ -236,8 +253,8 @@ class FakeKubernetes:
             for each in [each for each in self.history if each.version > seen]:
                 seen = each.version
                 mine = each.key[0] == resource.title and namespace in {"", each.key[1]}
-                if mine and matches(each.body["metadata"].get("labels") or {}):
-                    yield self._told(each.type, each.body)
+                if mine and (event := each.seen_by(matches)) is not None:
+                    yield self._told(*event)
             if not left or self.clock is None:
                 return
             self.clock.sleep(1)
@@ -246,6 +263,10 @@ class FakeKubernetes:
     def _told(self, kind: str, body: Json) -> Json:
         self.on_call("watch.event")
         return {"type": kind, "object": copy.deepcopy(body)}
+
+
+def _labels(body: Json) -> dict[str, str]:
+    return body["metadata"].get("labels") or {}
 
 
 def _whole(resource: Resource) -> Resource:
