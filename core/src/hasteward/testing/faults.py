@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from hasteward.domain.errors import DependencyError, HastewardError
+from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.ports.kubernetes import (
     ApiConflict,
     ApiForbidden,
@@ -47,7 +47,7 @@ def away(call: str) -> HastewardError:
         return StreamBroken(f"injected: the connection was lost at {call}")
     if asks_api(call) or call == "watch.event":
         return ApiUnavailable(f"injected: the API server did not answer {call}")
-    return DependencyError(f"injected: the store failed at {call}", code="restic.failed")
+    return RunFailed(f"injected: the store failed at {call}", code="restic.failed")
 
 
 def stalled(call: str) -> HastewardError | None:
