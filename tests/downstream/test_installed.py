@@ -72,7 +72,7 @@ def run(environment: Path, tmp_path: Path) -> Run:
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=110,
         )
 
     return run
