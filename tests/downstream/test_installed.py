@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from hasteward.testing import EngineConformance
+from hasteward.testing.conformance import HealConformance
 
 ROOT = Path(__file__).parents[2]
 LINES = 300
@@ -152,10 +153,11 @@ def test_it_is_conformant_where_it_is_installed(run: Run, toy: Path, tmp_path: P
 
     done = run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-rs")
 
-    tests = [name for name in dir(EngineConformance) if name.startswith("test_")]
+    tests = {name for name in dir(EngineConformance) if name.startswith("test_")}
+    heals = tests & set(vars(HealConformance))
     assert done.returncode == 0, done.stdout
-    assert f"{len(tests)} passed" in done.stdout
-    assert "skipped" not in done.stdout
+    assert f"{len(tests - heals)} passed, {len(heals)} skipped" in done.stdout
+    assert "keyval does not plan: a member copies the primary by itself" in done.stdout
 
 
 def test_a_failed_conformance_test_is_explained(run: Run, toy: Path, tmp_path: Path) -> None:

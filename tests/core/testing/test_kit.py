@@ -22,7 +22,7 @@ from hasteward.ports.kubernetes import (
     StreamStalled,
 )
 from hasteward.testing import FailNth, FakeKubernetes, Killed, KillNth, Loss, Result, StreamFault, World
-from hasteward.testing.faults import FAILURES
+from hasteward.testing.faults import stalled
 
 POD = PodRef("db", "box-1", "main")
 
@@ -72,7 +72,7 @@ def test_a_failure_strikes_once_and_tells_where() -> None:
 
 def test_a_failure_of_one_kind_counts_only_the_calls_that_can_fail_so() -> None:
     here = world()
-    here.on_call = FailNth(1, FAILURES["stalled"])
+    here.on_call = FailNth(1, stalled)
 
     with (
         pytest.raises(StreamStalled),

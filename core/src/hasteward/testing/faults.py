@@ -75,9 +75,9 @@ def pod_gone(call: str) -> HastewardError | None:
     return ApiNotFound("injected: the pod does not exist") if call == "exec" else None
 
 
+#: what a sweep tries at every call; streams are lost by a `StreamFault`, which knows more ways
 FAILURES: Mapping[str, Failure] = {
     "away": away,
-    "stalled": stalled,
     "forbidden": forbidden,
     "unauthorized": unauthorized,
     "conflict": conflict,

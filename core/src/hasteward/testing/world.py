@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.repair import RepairRequest
 from hasteward.domain.report import TriageReport
 from hasteward.domain.snapshot import SnapshotEntry, SnapshotFilter
+from hasteward.kit.journal import journal_name
 from hasteward.pipelines.backup import BackupOptions, BackupResult, backup
 from hasteward.pipelines.catalog import backups
+from hasteward.pipelines.repair import RepairResult, UndoResult, repair, undo
 from hasteward.pipelines.restore import RestoreRequest, RestoreResult, restore
 from hasteward.pipelines.triage import triage
 from hasteward.plugins import Engine
 from hasteward.ports.context import EngineContext, Run
-from hasteward.ports.kubernetes import LEASES
+from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES, Json
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes
 from hasteward.testing.reporter import Approval, RecordingReporter
@@ -30,6 +33,11 @@ def _nothing(_call: str) -> None:
 
 def _none() -> None:
     """Nothing lies beside the data."""
+
+
+def _unversioned(body: Json) -> Json:
+    meta = {name: value for name, value in body["metadata"].items() if name != "resourceVersion"}
+    return body | {"metadata": meta}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +109,30 @@ class World:
         """As `hasteward restore` does it with the latest backup."""
         return restore(engine, self.context(), self.cluster, self.repository, RestoreRequest())
 
+    def repair(self, engine: Engine, request: RepairRequest) -> RepairResult:
+        """As `hasteward repair` does it."""
+        return repair(engine, self.context(), self.cluster, self.repository, request)
+
+    def undo(self, engine: Engine) -> UndoResult:
+        """As `hasteward undo` does it."""
+        return undo(engine, self.context(), self.cluster)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a repair has left its journal in the cluster."""
+        key = (CONFIG_MAPS.title, self.cluster.namespace, journal_name(self.cluster))
+        return key in self.kubernetes.objects
+
     def proven(self) -> list[SnapshotEntry]:
         """The snapshots that count as backups."""
         return [entry for entry in backups(self.repository, SnapshotFilter()) if entry.proven]
 
-    def picture(self, *, lease: bool = True) -> Picture:
-        """What there is now; without the Lease, which every run but triage leaves behind, if so wished."""
+    def picture(self, *, lease: bool = True, versions: bool = True) -> Picture:
+        """What there is now. Without the Lease, which every run but triage leaves behind, if so wished; and
+        without resourceVersions, which no undo takes back.
+        """
         objects = [
-            [list(key), body]
+            [list(key), body if versions else _unversioned(body)]
             for key, body in sorted(self.kubernetes.objects.items())
             if lease or key[0] != LEASES.title
         ]

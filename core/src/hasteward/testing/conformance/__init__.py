@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from hasteward.testing.conformance.base import HEALTHY, Conformance
 from hasteward.testing.conformance.dump import DumpConformance
+from hasteward.testing.conformance.heal import HealConformance
 from hasteward.testing.conformance.info import InfoConformance
 from hasteward.testing.conformance.restore import RestoreConformance
 from hasteward.testing.conformance.triage import TriageConformance
@@ -25,11 +26,14 @@ __all__ = [
     "Conformance",
     "DumpConformance",
     "EngineConformance",
+    "HealConformance",
     "InfoConformance",
     "RestoreConformance",
     "TriageConformance",
 ]
 
 
-class EngineConformance(InfoConformance, TriageConformance, DumpConformance, RestoreConformance):
+class EngineConformance(
+    InfoConformance, TriageConformance, DumpConformance, RestoreConformance, HealConformance
+):
     """All of it. One hook's part alone is a class of its own."""

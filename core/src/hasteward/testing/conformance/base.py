@@ -20,8 +20,8 @@ from hasteward.testing.world import World
 
 #: the state of a world in which nothing is wrong
 HEALTHY = "healthy"
-#: where in a stream a loss strikes: at once, early, in the trailer of a short answer, late
-_PLACES = (0, 1, 60, 700)
+#: where in a stream a loss strikes: at once, in short data, in the trailer behind them, late or after the end
+_PLACES = (0, 9, 60, 700)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,8 @@ def lost_streams(make: Make, act: Act) -> Iterator[Attempt]:
     world = make()
     before = world.kubernetes.execs
     act(world)
-    for nth, loss, at in itertools.product(range(before + 1, world.kubernetes.execs + 1), Loss, _PLACES):
+    losses = [(loss, at) for loss in Loss for at in (_PLACES if loss is not Loss.EXIT else (0,))]
+    for nth, (loss, at) in itertools.product(range(before + 1, world.kubernetes.execs + 1), losses):
         world = make()
         world.kubernetes.faults.append(StreamFault(loss, at, nth=nth))
         yield attempt(world, act, f"{loss} at byte {at} of exec {nth - before}")
