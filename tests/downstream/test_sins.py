@@ -211,6 +211,21 @@ def the_lease_is_not_looked_at(patch: Patch, _tests: Any) -> None:
     )
 
 
+def a_refusal_is_taken_for_a_yes(patch: Patch, _tests: Any) -> None:
+    honest = module("restore").restore
+
+    def restore(context: Any, *rest: Any) -> Any:
+        def approve(plan: Any) -> bool:
+            try:
+                return bool(context.approve(plan))
+            except HastewardError:
+                return True
+
+        return honest(replace(context, approve=approve, check_lease=lambda: None), *rest)
+
+    patch.setattr(module("restore"), "restore", restore)
+
+
 def nothing_is_restored(patch: Patch, _tests: Any) -> None:
     outcome = RestoreOutcome(("store",))
     patch.setattr(module("restore"), "restore", lambda *_: outcome)
@@ -251,6 +266,11 @@ SINS = [
         "DID NOT RAISE",
     ),
     (the_load_is_left_lying_about, "test_what_was_backed_up_comes_back", "residue"),
+    (
+        a_refusal_is_taken_for_a_yes,
+        "test_a_restore_that_nobody_agreed_to_touches_nothing",
+        "DID NOT RAISE",
+    ),
     (nothing_is_restored, "test_what_was_backed_up_comes_back", "grey"),
     (info_reads_a_file, "test_info_is_the_same_every_time_and_touches_nothing", "open"),
 ]

@@ -8,12 +8,13 @@ from enum import StrEnum
 
 from hasteward.ports.kubernetes import Channel, ExitStatus, Output, PodRef, StreamBroken, StreamStalled
 from hasteward.streams.proof import Algorithm, new_digest
-from hasteward.streams.wrapper import READ_MARK, STREAM_MARK, upload_argv
+from hasteward.streams.wrapper import READ_MARK, STREAM_MARK
 
 _FRAME = 1000
 #: sh -c SCRIPT MARK:RUN:NONCE ALGORITHM LIMIT COMMAND...
 _SCRIPT, _NAME, _ALGORITHM, _COMMAND = 2, 3, 4, 6
-_UPLOAD = upload_argv([], run="", nonce="")[_SCRIPT]
+#: only a wrapper whose stdin is data digests it
+_TAKES_DATA = "tee /dev/fd/5 <&8"
 
 
 class Loss(StrEnum):
@@ -81,7 +82,7 @@ class FakeExec:
         self._fault = fault
         self._on_call = on_call
         self._wrapped = len(argv) > _COMMAND and argv[_NAME].startswith((f"{STREAM_MARK}:", f"{READ_MARK}:"))
-        self._upload = self._wrapped and argv[_SCRIPT] == _UPLOAD
+        self._upload = self._wrapped and _TAKES_DATA in argv[_SCRIPT]
         self._input = bytearray()
         self._frames: Frames | None = None
         self._lost: StreamBroken | None = None

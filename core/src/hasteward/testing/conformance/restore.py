@@ -62,6 +62,18 @@ class RestoreConformance(Conformance):
         assert dry.approval.plans == real.approval.plans
         assert [plan for plan in dry.approval.plans if plan.gives_up]
 
+    def test_a_restore_that_nobody_agreed_to_touches_nothing(self) -> None:
+        """What it gives up needs a yes, and the refusal is passed on."""
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        world = self.damaged()
+        world.approval = Approval(yes=False)
+        before = world.picture()
+
+        with pytest.raises(Refused, match="agreed"):
+            world.restore(engine)
+
+        assert world.picture() == before
+
     def test_a_restore_that_fails_or_is_killed_leaves_the_old_or_the_new(self) -> None:
         """Every call fails once in every way, every stream is lost everywhere, and we die before every call:
         the old data are there, or the new; the new if the run says so; and the next run works and tidies up.
