@@ -28,9 +28,8 @@ def test_time_passes_while_somebody_sleeps(clock: Clock) -> None:
 def test_what_is_asked_for_happens_again_and_again_until_it_is_ended(clock: Clock) -> None:
     calls: list[float] = []
 
-    end = clock.every(0.01, lambda: calls.append(clock.monotonic()))
     begun = clock.monotonic()
-    assert calls == [], "not before the first time has passed"
+    end = clock.every(0.01, lambda: calls.append(clock.monotonic()))
     while len(calls) < 3:
         clock.sleep(0.01)
     end()
@@ -38,5 +37,5 @@ def test_what_is_asked_for_happens_again_and_again_until_it_is_ended(clock: Cloc
     clock.sleep(0.05)
 
     assert len(calls) == count
-    assert calls == sorted(calls)
-    assert calls[2] - begun >= 0.02
+    assert calls[0] - begun >= 0.009, "not before the first time has passed"
+    assert calls[2] - begun >= 0.027

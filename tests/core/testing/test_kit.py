@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from hasteward.ports.kubernetes import (
     ApiNotFound,
     ApiUnavailable,
     PodRef,
+    Resource,
     StreamBroken,
     StreamStalled,
 )
@@ -120,6 +122,19 @@ def test_a_dead_process_makes_no_further_call_and_its_timers_are_dead() -> None:
     here.next_run()
     assert renewals == []
     assert here.kubernetes.list(PODS, "db") == []
+
+
+def test_a_subresource_changes_its_own_part_of_the_object_alone() -> None:
+    here = world().kubernetes
+    boxes = Resource("toys.example.com", "v1", "boxes")
+    here.add(boxes, {"metadata": {"name": "a", "namespace": "db"}, "spec": {"size": 1}, "status": {"at": 1}})
+
+    status = replace(boxes, plural="boxes/status")
+    changed = here.patch(status, "db", "a", {"spec": {"size": 2}, "status": {"seen": "yes"}})
+
+    assert (changed["spec"], changed["status"]) == ({"size": 1}, {"at": 1, "seen": "yes"})
+    assert here.get(boxes, "db", "a") == changed
+    assert here.writes == ["patch boxes/status a"]
 
 
 def test_a_picture_shows_every_difference() -> None:
