@@ -104,7 +104,9 @@ def test_an_empty_cluster_names_nobody() -> None:
 def test_detached_volumes_are_no_members() -> None:
     claim = {"metadata": {"name": "pg-4", "annotations": {"cnpg.io/pvcStatus": "detached"}}}
 
-    assert parse_volumes([claim]) == (frozenset(), ("pg-4",))
+    found = parse_volumes([claim])
+
+    assert (found.owners, found.detached) == (frozenset(), ("pg-4",))
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"in_recovery": 1}, {"in_recovery": True}])

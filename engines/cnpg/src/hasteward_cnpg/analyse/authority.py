@@ -195,10 +195,10 @@ def _by_streaming(member: MemberEvidence, reference: MemberEvidence) -> _Stand |
         return None
     if not isinstance(member.server, Known) or not isinstance(reference.server, Known):
         return None
-    reached, current = member.server.value.reached, reference.server.value.current
-    if member.system_id != reference.system_id or reached is None or current is None or reached > current:
+    mine, theirs = member.server.value.reached, reference.server.value.reached
+    if member.system_id != reference.system_id or mine is None or theirs is None or mine > theirs:
         return None
-    return _Stand(Standing.COMPLETE if reached == current else Standing.BEHIND)
+    return _Stand(Standing.COMPLETE if mine == theirs else Standing.BEHIND)
 
 
 def _by_content(
