@@ -115,7 +115,7 @@ def test_gates_of_the_snapshot(single: LocalKubernetes, small: Server, dump: Dum
     source = dump(single)
     databases = source.manifest.catalog["databases"]
     table = [
-        (source.changed(format="pg_dumpall"), (), Refused, "only 'postgresql-sections-1'"),
+        (source.changed(format="pg_dumpall"), (), Refused, "only 'postgresql-sections-2'"),
         (source.changed(server_version="99.1"), (), Refused, "which is older"),
         (source.changed(server_version="?"), (), Refused, "does not say which server"),
         (source, ("nope",), InvalidInput, "has no database nope"),

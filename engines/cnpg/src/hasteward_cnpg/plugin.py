@@ -44,7 +44,7 @@ class CnpgEngine(EngineSpec):
             name="cnpg",
             title="PostgreSQL under CloudNativePG",
             dump_file="pgdumpall.sql",
-            dump_format="postgresql-sections-1",
+            dump_format="postgresql-sections-2",
             capabilities={
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),

@@ -21,14 +21,16 @@ from hasteward_cnpg.resources import NEW_PREFIX, OLD_PREFIX, pod_of
 from hasteward_cnpg.restore.gates import (
     EVERYWHERE,
     check_cluster,
+    check_extensions,
     check_live,
+    check_role,
     check_source,
     check_space,
     check_version,
 )
 from hasteward_cnpg.restore.load import Loader
 from hasteward_cnpg.restore.sql import drop_database
-from hasteward_cnpg.restore.survey import leftovers, survey
+from hasteward_cnpg.restore.survey import dead_roles, leftovers, survey
 from hasteward_cnpg.restore.swap import (
     SwapUnknown,
     drop_old,
@@ -51,6 +53,9 @@ def restore(
         return RestoreOutcome(planned_only=True)
     loader = Loader(context, target)
     context.reporter.emit(PhaseStarted("restore", "loading beside the live databases"))
+    if options.as_superuser:
+        text = "the dump is replayed as superuser: its functions may do everything"
+        context.reporter.emit(Warned("restore.as_superuser", text))
     swapping = False
     try:
         loader.drop_leftovers()
@@ -122,6 +127,13 @@ def prepare(
     snapshot_roles = [str(role["name"]) for role in manifest.catalog.get("roles", [])]
     new_roles = tuple(name for name in snapshot_roles if name not in found.roles)
     check_live(cluster, member, items, found, found.roles | set(snapshot_roles))
+    check_extensions(found, items)
+    if options.as_superuser:
+        notes.append(
+            "AS SUPERUSER: everything in the dump runs with all rights, in the database and beside it"
+        )
+    else:
+        check_role(server, found, items)
     notes += check_space(context, cluster, evidence, items)
     dead, foreign = leftovers(found, context.run.id)
     missing = [
@@ -160,7 +172,10 @@ def prepare(
         role_keys=tuple(key for key in keys if manifest.section(key) is not None),
         grants=tuple(grants),
         leftovers=tuple(dead),
+        dead_roles=dead_roles(found, context.run.id),
+        tablespaces=tuple(space for space in found.tablespaces if not space.startswith("pg_")),
         keep_old=options.keep_old,
+        as_superuser=options.as_superuser,
         plan=restore_plan(cluster, [_replacement(item) for item in items], words),
     )
 

@@ -15,6 +15,7 @@ from hasteward_cnpg.collect.room import volumes
 from hasteward_cnpg.evidence import ClusterFacts, Evidence, ServerFacts
 from hasteward_cnpg.facts.room import MIB, human
 from hasteward_cnpg.resources import DUMP_FORMAT, pod_of
+from hasteward_cnpg.restore.replay import restricts
 from hasteward_cnpg.restore.target import Item, Survey
 
 #: every server has these and the operator uses them: restored only when they are asked for by name
@@ -173,6 +174,47 @@ def _check_bound(item: Item, kubectl: str) -> None:
                 f"database {item.name} has {what}: {', '.join(names)}; they would stay with the replaced one",
                 hint=f"{kubectl} (then {remedy}), and restore again",
                 code="restore.bound",
+            )
+
+
+def check_role(server: ServerFacts, found: Survey, items: tuple[Item, ...]) -> None:
+    """Whether a role without rights can load every database, and psql can be told to run nothing."""
+    hint = "--as-superuser runs all that is in the dump as superuser: only if you trust who could write to it"
+    if not restricts(server.version_number):
+        raise Refused(
+            f"psql of PostgreSQL {server.version} cannot be told to run no commands of the dump",
+            hint=f"update the image to the newest minor version; or {hint}",
+            code="restore.unrestricted",
+        )
+    for item in items:
+        reasons = [*item.entry["superuser"], *_extensions(found, item)]
+        if reasons:
+            raise Refused(
+                f"database {item.name} holds what only a superuser can create: {'; '.join(reasons)}",
+                hint=hint,
+                code="restore.needs_superuser",
+            )
+
+
+def _extensions(found: Survey, item: Item) -> list[str]:
+    """Extensions that lie in a schema of the content, and so must be created by whoever loads it."""
+    return [
+        f"extension {row['name']} in schema {row['schema']}"
+        for row in item.entry["extensions"]
+        if not row["outside"] and (row["config"] or not found.extensions.get(row["name"], False))
+    ]
+
+
+def check_extensions(found: Survey, items: tuple[Item, ...]) -> None:
+    """An extension is files of the image; without them its objects cannot be created by anybody."""
+    for item in items:
+        missing = [row["name"] for row in item.entry["extensions"] if row["name"] not in found.extensions]
+        if missing:
+            raise Refused(
+                f"database {item.name} uses extensions that the cluster's image does not have:"
+                f" {', '.join(missing)}",
+                hint="change spec.imageName of the Cluster (or spec.postgresql.extensions) to have them",
+                code="restore.extension",
             )
 
 
