@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Unproven
 from hasteward.domain.manifest import Manifest, Section, covers
 from hasteward.ports.context import DumpProof, EngineContext, Run
 from hasteward.ports.kubernetes import (
@@ -37,6 +38,7 @@ from hasteward.ports.kubernetes import (
     Resource,
     StreamStalled,
 )
+from hasteward.streams.proof import Algorithm, new_digest
 from hasteward.testing.reporter import Approval, RecordingReporter
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
@@ -61,7 +63,7 @@ def run(*argv: str, stdin: bytes | None = None) -> str:
     """Run a program of the server's version as its user; its output, or an error that shows what it said."""
     done = subprocess.run(
         [*_IDS, str(BIN / argv[0]), *argv[1:]],
-        env={"PATH": PATH, "LC_ALL": "C", "HOME": "/tmp", "PGOPTIONS": "-c statement_timeout=0"},
+        env={"PATH": PATH, "LC_ALL": "C", "HOME": "/tmp", "PGOPTIONS": "-c statement_timeout=0 -c role=none"},
         input=stdin,
         capture_output=True,
         check=False,
@@ -77,7 +79,7 @@ def _free_port() -> int:
 
 
 class Server:
-    """One PostgreSQL in a folder of its own; its socket lets the superuser in, the loopback address the others."""
+    """One PostgreSQL in a folder of its own: the superuser comes by its socket, others by 127.0.0.1."""
 
     def __init__(self, name: str, source: Path | None = None) -> None:
         self.name = name
@@ -433,6 +435,7 @@ class Stored:
     manifest: Manifest
     snapshot_id: str = "abcd1234"
     chunk: int = 16384
+    checks: bool = True
 
     def read(self, keys: Collection[str]) -> Iterator[tuple[Section, Iterable[memoryview]]]:
         for section in self.manifest.sections:
@@ -441,8 +444,13 @@ class Stored:
 
     def _chunks(self, section: Section) -> Iterator[memoryview]:
         end = section.offset + section.length
+        digest = new_digest(Algorithm(section.algorithm))
         for start in range(section.offset, end, self.chunk):
-            yield memoryview(self.data)[start : min(end, start + self.chunk)]
+            piece = memoryview(self.data)[start : min(end, start + self.chunk)]
+            digest.update(piece)
+            yield piece
+        if self.checks and digest.hexdigest() != section.digest:
+            raise Unproven(f"section {section.key} in the repository is not the one that was proven")
 
     def section_text(self, key: str) -> str:
         section = self.manifest.section(key)

@@ -4,6 +4,8 @@ pg_dump would write owners and rights among the content, where only a superuser 
 are facts of their own, so that the content can be loaded by a role that may do nothing else.
 """
 
+# ruff: noqa: S608, ISC004 - SQL made of the constants of this file, one piece per line
+
 from __future__ import annotations
 
 from hasteward.ports.context import EngineContext
@@ -24,26 +26,16 @@ _OWN = "(n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"
 
 
 def _thing(
-    kind: str,
-    catalog: str,
-    prefix: str,
-    *,
-    acl: str = "",
-    schema: str = "",
-    where: str = "true",
-    key: str = "oid",
+    kind: str, catalog: str, prefix: str, *, acl: str = "", schema: str = "", where: str = "true"
 ) -> str:
     """One branch of the list of all things: what it is called in ALTER and GRANT, its owner, its rights."""
-    own = (
-        f"EXISTS (SELECT FROM pg_namespace n WHERE n.oid = o.{schema} AND {_OWN})"
-        if schema
-        else (f"o.{key} >= {_FIRST_OWN_OID}")
-    )
     rights = f"o.{acl}" if acl else "NULL::aclitem[]"
-    return (
-        f"SELECT {kind}, '{catalog}'::regclass::oid, o.{key}, o.{prefix}owner, {rights}, {own}"  # noqa: S608  constants of this file
-        f" FROM {catalog} o WHERE {where}"
-    )
+    own, source = f"o.oid >= {_FIRST_OWN_OID}", f"{catalog} o"
+    if schema:
+        own = _OWN
+        source += f" JOIN pg_namespace n ON n.oid = o.{schema} AND ({_OWN} OR n.nspname = 'pg_catalog')"
+    columns = f"{kind}, '{catalog}'::regclass::oid, o.oid, o.{prefix}owner, {rights}, {own}"
+    return f"SELECT {columns} FROM {source} WHERE {where}"
 
 
 _OF_TABLE = "o.relkind IN ('r','p','v','m','f','S') AND NOT (o.relpersistence = 't')"
@@ -56,7 +48,7 @@ _COLUMNS_SEQUENCE = (
 _THINGS = " UNION ALL ".join(
     (
         "SELECT 'SCHEMA', 'pg_namespace'::regclass::oid, n.oid, n.nspowner, n.nspacl,"
-        f" {_OWN} FROM pg_namespace n WHERE n.nspname !~ '^pg_(toast|temp)'",
+        f" {_OWN} FROM pg_namespace n WHERE {_OWN} OR n.nspname = 'pg_catalog'",
         _thing(
             "CASE o.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END",
             "pg_class",
@@ -72,7 +64,8 @@ _THINGS = " UNION ALL ".join(
             "typ",
             acl="typacl",
             schema="typnamespace",
-            where="o.typtype IN ('b','c','d','e','r') AND o.typinput <> 'array_in'::regproc AND (o.typrelid = 0"
+            where="o.typtype IN ('b','c','d','e','r') AND o.typinput <> 'array_in'::regproc"
+            " AND (o.typrelid = 0"
             " OR EXISTS (SELECT FROM pg_class c WHERE c.oid = o.typrelid AND c.relkind = 'c'))",
         ),
         _thing("'OPERATOR'", "pg_operator", "opr", schema="oprnamespace"),
@@ -116,7 +109,7 @@ _CHANGED = (
 
 
 def _superusers(name: str, source: str, where: str) -> str:
-    return f"SELECT {name} AS what FROM {source} WHERE {where}"  # noqa: S608  constants of this file
+    return f"SELECT {name} AS what FROM {source} WHERE {where}"
 
 
 def _member(catalog: str, oid: str) -> str:
@@ -137,12 +130,14 @@ _ROUTINE = (
 _SUPERUSERS = (
     _named("event trigger", "pg_event_trigger", "evtname"),
     "SELECT format('function %s (language %s)', p.oid::regprocedure, l.lanname)"
-    f" FROM {_ROUTINE} AND NOT l.lanpltrusted",
+    f" FROM {_ROUTINE} AND p.prokind <> 'a' AND NOT l.lanpltrusted",
     f"SELECT format('function %s (leakproof)', p.oid::regprocedure) FROM {_ROUTINE} AND p.proleakproof",
-    f"SELECT format('function %s (planner support)', p.oid::regprocedure) FROM {_ROUTINE} AND p.prosupport <> 0",
-    f"SELECT format('function %s (sets %s)', p.oid::regprocedure, split_part(c, '=', 1)) FROM {_ROUTINE.replace(' WHERE', ', unnest(p.proconfig) c WHERE', 1)}"
-    " AND (split_part(c, '=', 1) IN ('role', 'session_authorization') OR split_part(c, '=', 1) IN"
-    " (SELECT name FROM pg_settings WHERE context = 'superuser'))",
+    f"SELECT format('function %s (planner support)', p.oid::regprocedure) FROM {_ROUTINE}"
+    " AND p.prosupport <> 0",
+    "SELECT format('function %s (sets %s)', c.routine, c.setting) FROM (SELECT p.oid::regprocedure AS routine,"
+    f" split_part(unnest(p.proconfig), '=', 1) AS setting FROM {_ROUTINE}) c"
+    " WHERE c.setting IN ('role', 'session_authorization')"
+    " OR c.setting IN (SELECT name FROM pg_settings WHERE context = 'superuser')",
     "SELECT format('aggregate %s (internal state)', a.aggfnoid::regprocedure) FROM pg_aggregate a"
     f" WHERE a.aggfnoid >= {_FIRST_OWN_OID} AND 'internal'::regtype IN (a.aggtranstype, a.aggmtranstype)"
     f" AND {_member('pg_proc', 'a.aggfnoid')}",
@@ -207,7 +202,7 @@ SELECT json_build_object(
     'outside', n.nspname IN ('public', 'pg_catalog') OR {_MEMBER.format("'pg_namespace'::regclass", "n.oid")})
     ORDER BY x.oid), '[]') FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace
     WHERE x.oid >= {_FIRST_OWN_OID}))
-"""  # noqa: S608  constants of this file
+"""
 
 
 def read_belongings(context: EngineContext, pod: PodRef, database: str, major: int) -> Belongings:

@@ -113,7 +113,7 @@ SELECT json_build_object(
  {_count("event_triggers", "pg_event_trigger v", _OWN.format("pg_event_trigger", "v.oid"))},
  {_count("large_objects", "pg_largeobject_metadata", "true")},
  {_count("extensions", "pg_extension", "true")})
-"""  # noqa: S608  constants of this file
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ def ask(
     """Run one read-only statement; RunFailed when psql did not succeed."""
     options = (
         f"statement_timeout={seconds or _STATEMENT_SECONDS}s",
+        "jit=off",
         "default_transaction_read_only=on",
     )
     argv = [*psql(context, database, *options), "-c", sql.strip()]

@@ -33,11 +33,19 @@ class Loader:
         self._databases: list[str] = []
         self.checks: list[str] = []
 
-    def script(self, script: str, what: str, *, database: str = "postgres") -> None:
-        """Run a script on the primary."""
+    def script(
+        self, script: str, what: str, *, database: str = "postgres", role: LoadRole | None = None
+    ) -> None:
+        """Run a script on the primary; as superuser without triggers on events, which others may own."""
         target = self._target
         run_script(
-            self._context, target.pod, script, what=what, algorithm=target.algorithm, database=database
+            self._context,
+            target.pod,
+            script if role is None else role.connect(database) + script,
+            what=what,
+            algorithm=target.algorithm,
+            database=database,
+            options=("session_replication_role=replica",) if role is None else (),
         )
 
     def drop_leftovers(self) -> None:
@@ -99,10 +107,11 @@ class Loader:
             return
         self.script(self._role.create(self._context.run.id), f"creating role {self._role.name}")
         try:
-            self.script(self._role.connect("postgres"), f"the log-in of {self._role.name}")
+            self.script("", f"the log-in of {self._role.name}", role=self._role)
         except RunFailed as error:
             raise RunFailed(
-                f"the content is loaded by a role without rights, and the primary does not let it in: {error.message}",
+                "content is loaded by a role without rights, and the primary does not let it in:"
+                f" {error.message}",
                 hint="spec.postgresql.pg_hba must let it in by password from 127.0.0.1 (the default does);"
                 " or --as-superuser, which runs all that is in the dump as superuser",
                 code="restore.login",
@@ -132,8 +141,7 @@ class Loader:
     def _rights(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
         """The last section of a database. Its functions are run for the last time before it is given away."""
         role, name = self._role, item.new_name
-        analyse = ("" if role is None else role.connect(name)) + "ANALYZE;\n"
-        self.script(analyse, f"analysing {name}", database=name)
+        self.script("ANALYZE;\n", f"analysing {name}", database=name, role=role)
         self._feed(name, section, chunks, None)
         if role is not None:
             self.script(role.hand_over(item), f"giving {item.name} to its owner", database=name)

@@ -20,12 +20,13 @@ _CLOSE = re.compile(rb"\n(\\unrestrict ([A-Za-z0-9]+)\n)\n*\Z")
 
 #: the first versions whose psql knows the command
 _RESTRICTED_FROM = {13: 130022, 14: 140019, 15: 150014, 16: 160010, 17: 170006}
+_ALL_FROM = 180000
 
 
 def restricts(version_number: int) -> bool:
     r"""Whether psql of this version has ``\restrict``."""
     first = _RESTRICTED_FROM.get(version_number // 10000)
-    return version_number // 10000 >= 18 if first is None else version_number >= first  # noqa: PLR2004  all of 18 do
+    return version_number >= (_ALL_FROM if first is None else first)
 
 
 def prelude(connect: str, *, restricted: bool) -> bytes:

@@ -5,6 +5,8 @@ loaded. A session that merely steps down from superuser can step up again, so th
 over the loopback address with a password of its own, because the local socket is the superuser's alone.
 """
 
+# ruff: noqa: S608 - every name and value is quoted
+
 from __future__ import annotations
 
 import base64
@@ -65,11 +67,9 @@ class LoadRole:
         lines += create_extensions(item)
         for extension in _outside(item):
             lines += [
-                # ALTER EXTENSION has no OWNER TO; only its owner may comment on it, as every dump does
-                f"UPDATE pg_extension SET extowner = (SELECT oid FROM pg_roles WHERE rolname = {literal(self.name)})"
-                f" WHERE extname = {literal(extension)};",
+                _owned_by(extension, self.name),
                 f"DO {literal(_each_config_table(extension, self.name))};",
-                f"DO {literal(_each_wrapper(extension, f'GRANT USAGE ON FOREIGN DATA WRAPPER %I TO {name}'))};",
+                f"DO {literal(_each_wrapper(extension, self.name))};",
             ]
         return "\n".join([*lines, "COMMIT;", ""])
 
@@ -79,7 +79,7 @@ class LoadRole:
         lines = ["BEGIN;"]
         for extension in _outside(item):
             lines += [
-                f"UPDATE pg_extension SET extowner = 10 WHERE extname = {literal(extension)};",
+                _owned_by(extension, SUPERUSER),
                 f"DO {literal(_each_config_table(extension, SUPERUSER))};",
             ]
         lines += [
@@ -106,7 +106,7 @@ def drop_role(name: str) -> str:
     """Remove such a role, and what was granted to it."""
     quoted = identifier(name)
     body = (
-        f"BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)}) THEN"  # noqa: S608  quoted
+        f"BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)}) THEN"
         f" DROP OWNED BY {quoted}; DROP ROLE {quoted}; END IF; END"
     )
     return f"DO {literal(body)};\n"
@@ -116,21 +116,29 @@ def _outside(item: Item) -> Iterable[str]:
     return [str(row["name"]) for row in item.entry["extensions"] if row["outside"]]
 
 
+def _owned_by(extension: str, owner: str) -> str:
+    """ALTER EXTENSION has no OWNER TO; but only its owner may comment on it, as every dump does."""
+    return (
+        "UPDATE pg_extension SET extowner ="
+        f" (SELECT oid FROM pg_roles WHERE rolname = {literal(owner)}) WHERE extname = {literal(extension)};"
+    )
+
+
 def _each_config_table(extension: str, owner: str) -> str:
     """The rows of these are in the dump, so who loads it must be able to write them."""
     return (
-        "DECLARE t regclass; BEGIN FOR t IN SELECT unnest(extconfig)::regclass FROM pg_extension"  # noqa: S608  quoted
+        "DECLARE t regclass; BEGIN FOR t IN SELECT unnest(extconfig)::regclass FROM pg_extension"
         f" WHERE extname = {literal(extension)} LOOP"
         f" EXECUTE format('ALTER TABLE %s OWNER TO %I', t, {literal(owner)}); END LOOP; END"
     )
 
 
-def _each_wrapper(extension: str, statement: str) -> str:
+def _each_wrapper(extension: str, role: str) -> str:
     """Whoever makes a foreign server needs the wrapper's USAGE."""
     return (
-        "DECLARE w name; BEGIN FOR w IN SELECT f.fdwname FROM pg_foreign_data_wrapper f"  # noqa: S608  quoted
+        "DECLARE w name; BEGIN FOR w IN SELECT f.fdwname FROM pg_foreign_data_wrapper f"
         " JOIN pg_depend d ON d.classid = 'pg_foreign_data_wrapper'::regclass AND d.objid = f.oid"
         " JOIN pg_extension x ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid"
         f" WHERE d.deptype = 'e' AND x.extname = {literal(extension)} LOOP"
-        f" EXECUTE format({literal(statement)}, w); END LOOP; END"
+        f" EXECUTE format('GRANT USAGE ON FOREIGN DATA WRAPPER %I TO %I', w, {literal(role)}); END LOOP; END"
     )

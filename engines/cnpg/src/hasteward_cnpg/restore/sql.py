@@ -31,7 +31,7 @@ END LOOP; END
 
 
 def create_database(item: Item, run: str, major: int, load_role: str | None = None) -> str:
-    """A fresh database, marked as ours in its comment, that nobody can enter but superusers and `load_role`."""
+    """A fresh database, marked as ours in its comment; superusers can enter it, and `load_role`."""
     entry = item.entry
     words = [
         f"CREATE DATABASE {identifier(item.new_name)} TEMPLATE template0",
