@@ -15,7 +15,7 @@ from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineCont
 from hasteward.ports.kubernetes import PodRef
 from hasteward_cnpg.analyse import analyse
 from hasteward_cnpg.collect import collect
-from hasteward_cnpg.collect.belongings import read_belongings
+from hasteward_cnpg.collect.belongings import read_belongings, read_owners
 from hasteward_cnpg.collect.catalog import Globals, read_counts, read_globals
 from hasteward_cnpg.collect.psql import environment, one_line
 from hasteward_cnpg.collect.replica import sequence_positions, unlogged_tables
@@ -32,7 +32,7 @@ from hasteward_cnpg.dump.sql import (
     tablespaces_sql,
 )
 from hasteward_cnpg.evidence import Evidence
-from hasteward_cnpg.facts.belongings import Belongings, rights_sql
+from hasteward_cnpg.facts.belongings import rights_sql
 from hasteward_cnpg.facts.quoting import conninfo
 from hasteward_cnpg.plan import dump_plan
 from hasteward_cnpg.resources import NEW_PREFIX, OLD_PREFIX, SUPERUSER, pod_of
@@ -77,20 +77,15 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
     entries: dict[str, Any] = {}
     for row in databases:
         name = str(row["datname"])
-        before = read_belongings(context, pod, name, choice.server.major)
+        before = read_owners(context, pod, name, choice.server.major)
         counts = _write_database(context, writer, pod, shared, name=name, memory=choice.memory_limit)
         if choice.server.in_recovery:
             _write_sequences(context, writer, cluster, analysis.primary, name)
         after = read_belongings(context, pod, name, choice.server.major)
         writer.text("rights", name, rights_sql(before, after))
-        entries[name] = database_entry(row, counts, _either(before, after), after.extensions)
+        entries[name] = database_entry(row, counts, after)
     catalog = _catalog(evidence, choice, found) | {"databases": entries, "excluded": excluded}
     return DumpProof(choice.member, choice.server.version, writer.sections, catalog)
-
-
-def _either(before: Belongings, after: Belongings) -> list[str]:
-    """What only a superuser can create and may be in a dump made between the two."""
-    return sorted({*before.superuser, *after.superuser})
 
 
 def split_databases(found: Globals) -> tuple[list[Mapping[str, Any]], list[str]]:

@@ -22,17 +22,16 @@ JSON::
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from hasteward_cnpg.facts.belongings import Belongings
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin", "d": "libc"}
 
 
 def database_entry(
-    row: Mapping[str, Any],
-    counts: dict[str, int] | None,
-    superuser: Sequence[str],
-    extensions: Sequence[Mapping[str, Any]],
+    row: Mapping[str, Any], counts: dict[str, int] | None, belongings: Belongings
 ) -> dict[str, Any]:
     """One database; columns that a version does not have are null."""
     return {
@@ -52,8 +51,8 @@ def database_entry(
         "settings": row["settings"],
         "bytes": row["bytes"],
         "counts": counts,
-        "superuser": list(superuser),
-        "extensions": [dict(extension) for extension in extensions],
+        "superuser": list(belongings.superuser),
+        "extensions": [dict(extension) for extension in belongings.extensions],
     }
 
 

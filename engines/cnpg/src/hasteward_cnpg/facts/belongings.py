@@ -36,22 +36,30 @@ class Belongings:
     extensions: tuple[Row, ...]
 
 
-def parse_belongings(document: Any) -> Belongings:
-    """The document of `hasteward_cnpg.collect.belongings`."""
+def parse_owners(parts: Sequence[Any]) -> dict[Key, str]:
+    """Owners by kind and name, sorted."""
+    rows = sorted((str(kind), str(name), str(owner)) for part in parts for kind, name, owner in part)
+    return {(kind, name): owner for kind, name, owner in rows}
+
+
+def parse_belongings(answers: Mapping[str, Sequence[Any]]) -> Belongings:
+    """The answers to the statements of `hasteward_cnpg.collect.belongings`."""
+    (rights,) = answers["rights"]
     return Belongings(
-        owners={(str(kind), str(name)): str(owner) for kind, name, owner in document["owners"]},
-        rights=(*document["rights"], *document["columns"]),
-        defaults=tuple(document["defaults"]),
-        superuser=tuple(document["superuser"]),
-        extensions=tuple(document["extensions"]),
+        owners=parse_owners(answers["owners"]),
+        rights=tuple(rights["rights"]),
+        defaults=tuple(rights["defaults"]),
+        superuser=tuple(sorted({str(name) for part in answers["superuser"] for name in part["superuser"]})),
+        extensions=tuple(answers["superuser"][-1]["extensions"]),
     )
 
 
-def rights_sql(before: Belongings, after: Belongings) -> bytes:
+def rights_sql(before: Mapping[Key, str], after: Belongings) -> bytes:
     """Every owner and every right, for a database whose content belongs to whoever loaded it.
 
-    What was there before and after the dump is in the dump. What came or went meanwhile may not be: its
-    statements pass over it then. No trigger on events fires for any of this, as none fired in the source.
+    What was there `before` the dump and after it is in the dump. What came or went meanwhile may not be: its
+    statements pass over it then, as they do over what comes with the server or an extension. No event trigger
+    fires for any of this, as none fired in the source.
     """
     lines = [
         "-- Owners and rights",
@@ -62,25 +70,18 @@ def rights_sql(before: Belongings, after: Belongings) -> bytes:
         "SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'event_triggers';",
         "BEGIN;",
     ]
-    owners = {**before.owners, **after.owners}
-    sure = before.owners.keys() & after.owners.keys()
+    owners = {**before, **after.owners}
+    sure = before.keys() & after.owners.keys()
     for (kind, name), owner in owners.items():
         sql = f"ALTER {_ALTERED.get(kind, kind)} {name} OWNER TO {identifier(owner)};"
         lines.append(sql if (kind, name) in sure else _if_there(sql))
-    known = [_name(row) for row in before.rights]
     for row in after.rights:
-        key = (str(row["kind"]), str(row["name"]))
-        statements = list(_rights(row))
-        certain = key in sure or _name(row) in known
-        lines += statements if certain else [_if_there(sql) for sql in statements]
+        certain = (str(row["kind"]), str(row["name"])) in sure
+        lines += [sql if certain else _if_there(sql) for sql in _rights(row)]
     for row in after.defaults:
         lines += _default(row)
     lines += ["COMMIT;", "RESET session_replication_role;", ""]
     return ("\n".join(lines) + "\n").encode()
-
-
-def _name(row: Row) -> tuple[str, str, str]:
-    return str(row["kind"]), str(row["name"]), str(row["column"])
 
 
 def _if_there(sql: str) -> str:

@@ -36,7 +36,7 @@ def prelude(connect: str, *, restricted: bool) -> bytes:
 
 
 class Replayed:
-    r"""The bytes of one section without its own ``\restrict`` and ``\unrestrict``; counts what it left out."""
+    r"""A section without its own ``\restrict`` and ``\unrestrict``; counts the bytes it left out."""
 
     def __init__(self, chunks: Iterable[bytes | memoryview], length: int) -> None:
         self._chunks = chunks
