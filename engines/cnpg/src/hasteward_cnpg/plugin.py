@@ -29,6 +29,11 @@ _RIGHTS = (
     Right("get", "", "pods", "exec"),
     Right("create", "", "pods", "exec"),
 )
+#: what else is declared about the databases that a restore replaces
+_SURROUNDINGS = tuple(
+    Right("list", "postgresql.cnpg.io", plural)
+    for plural in ("poolers", "databases", "publications", "subscriptions")
+)
 _NO_REPAIR = Unsupported(
     "not available in this release; triage says what is wrong and names the next command"
 )
@@ -52,7 +57,11 @@ class CnpgEngine(EngineSpec):
                 Capability.PLAN: _NO_REPAIR,
                 Capability.HEAL: _NO_REPAIR,
             },
-            rights=dict.fromkeys((Capability.TRIAGE, Capability.DUMP, Capability.RESTORE), _RIGHTS),
+            rights={
+                Capability.TRIAGE: _RIGHTS,
+                Capability.DUMP: _RIGHTS,
+                Capability.RESTORE: (*_RIGHTS, *_SURROUNDINGS),
+            },
         )
 
     @hookimpl

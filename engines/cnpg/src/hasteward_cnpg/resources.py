@@ -8,6 +8,10 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.ports.kubernetes import PodRef, Resource
 
 CLUSTERS: Final = Resource("postgresql.cnpg.io", "v1", "clusters")
+POOLERS: Final = Resource("postgresql.cnpg.io", "v1", "poolers")
+DATABASES: Final = Resource("postgresql.cnpg.io", "v1", "databases")
+PUBLICATIONS: Final = Resource("postgresql.cnpg.io", "v1", "publications")
+SUBSCRIPTIONS: Final = Resource("postgresql.cnpg.io", "v1", "subscriptions")
 
 #: always by name: sidecars may come before it in any list
 CONTAINER: Final = "postgres"

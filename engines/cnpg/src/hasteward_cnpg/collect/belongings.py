@@ -172,7 +172,8 @@ _SCHEMA_PUBLICATIONS = (
 _EXTENSIONS = f"""
 (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion, 'schema', nspname,
  'config', extconfig IS NOT NULL, 'outside', nspname IN ('public', 'pg_catalog')
- OR EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_namespace'::regclass AND objid = n.oid AND deptype = 'e')) ORDER BY x.oid), '[]')
+ OR EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_namespace'::regclass AND objid = n.oid
+ AND deptype = 'e')) ORDER BY x.oid), '[]')
  FROM pg_extension x JOIN pg_namespace n ON n.oid = extnamespace WHERE x.oid >= {_FIRST_OWN_OID})
 """
 

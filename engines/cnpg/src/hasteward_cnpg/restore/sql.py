@@ -70,7 +70,8 @@ def properties(item: Item) -> str:
         for grant in in_order(grants or (), owner):
             lines += _grant(name, owner, grant)
     else:
-        lines.append(f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO PUBLIC;")
+        # the rights of a fresh database again; granted one by one they would be the same, but written out
+        lines.append(f"UPDATE pg_database SET datacl = NULL WHERE datname = {literal(item.new_name)};")  # noqa: S608  quoted
     for setting in item.entry["settings"]:
         whose = f"DATABASE {name}"
         if setting["role"] is not None:

@@ -41,6 +41,8 @@ SELECT json_build_object(
  'memberships', (SELECT coalesce(json_agg(json_build_array(g.rolname, u.rolname)), '[]')
     FROM pg_auth_members m JOIN pg_authid g ON g.oid = m.roleid JOIN pg_authid u ON u.oid = m.member),
  'tablespaces', (SELECT json_agg(spcname) FROM pg_tablespace),
+ 'log_growth', (SELECT sum(pg_size_bytes(current_setting(name))) FROM pg_settings
+    WHERE name IN ('max_wal_size', 'wal_keep_size')),
  'committed', CASE WHEN current_setting('track_commit_timestamp') = 'on'
     THEN (SELECT timestamp FROM pg_last_committed_xact()) END)
 """
@@ -59,6 +61,7 @@ def survey(context: EngineContext, pod: PodRef) -> Survey:
         extensions=document["extensions"],
         memberships=frozenset((str(role), str(member)) for role, member in document["memberships"]),
         tablespaces=frozenset(document["tablespaces"]),
+        log_growth=int(document["log_growth"]),
         algorithm=answer.algorithm,
     )
 

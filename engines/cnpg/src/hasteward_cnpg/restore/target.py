@@ -36,7 +36,8 @@ class LiveDatabase:
 class Survey:
     """What is on the primary now.
 
-    `extensions` are those that could be created: True if the owner of a database may, without a superuser.
+    `log_growth` is how many bytes the log may grow by before it is recycled. `extensions` are those that
+    could be created: True if the owner of a database may, without a superuser.
     """
 
     databases: Mapping[str, LiveDatabase]
@@ -45,6 +46,7 @@ class Survey:
     extensions: Mapping[str, bool]
     memberships: frozenset[tuple[str, str]]
     tablespaces: frozenset[str]
+    log_growth: int
     algorithm: Algorithm
 
 
