@@ -158,7 +158,7 @@ CREATE FUNCTION own_out(own) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT 
 CREATE TYPE own (input = own_in, output = own_out, like = int4);
 CREATE CAST (own AS int) WITHOUT FUNCTION;
 CREATE TYPE mood AS ENUM ('a'); CREATE TYPE r AS RANGE (subtype = float8);
-CREATE FUNCTION of_mood(mood) RETURNS int LANGUAGE sql AS 'SELECT 1'; 
+CREATE FUNCTION of_mood(mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE CAST (mood AS int) WITH FUNCTION of_mood(mood);
 CREATE OPERATOR CLASS int_too FOR TYPE int4 USING btree AS OPERATOR 1 <, FUNCTION 1 btint4cmp(int4, int4);
 CREATE PUBLICATION everything FOR ALL TABLES; CREATE PUBLICATION nothing;
@@ -174,14 +174,24 @@ CREATE TEXT SEARCH TEMPLATE tt (lexize = dsimple_lexize);
 CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler;
 """
 NAMED = [
-    "access method heap_too", "cast from own to integer", "event trigger seen",
-    "extension dblink in schema ext", "foreign-data wrapper mine", "function as_role() (with settings of a"
-    " superuser)", "function c_fn(integer) (language internal)", "function leak(integer) (leakproof)",
-    "function logs() (with settings of a superuser)", "function own_in(cstring) (language internal)",
-    "function own_out(own) (language internal)", "operator class int_too",
-    "publication everything", "text search parser p", "text search template tt", "type own",
+    "access method heap_too",
+    "cast from public.own to integer",
+    "event trigger seen",
+    "extension dblink in schema ext",
+    "foreign-data wrapper mine",
+    "function public.as_role() (with settings of a superuser)",
+    "function public.c_fn(integer) (language internal)",
+    "function public.leak(integer) (leakproof)",
+    "function public.logs() (with settings of a superuser)",
+    "function public.own_in(cstring) (language internal)",
+    "function public.own_out(public.own) (language internal)",
+    "operator class int_too",
+    "publication everything",
+    "text search parser p",
+    "text search template tt",
+    "type public.own",
     "user mapping for server away without a password",
-]  # fmt: skip
+]
 
 
 @pytest.mark.servers
@@ -234,7 +244,7 @@ ALTER TABLE chain ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE DOMAIN dom AS int; ALTER DOMAIN dom OWNER TO two; GRANT USAGE ON TYPE dom TO one;
 CREATE TYPE span AS RANGE (subtype = float8); ALTER TYPE span OWNER TO app;
 SELECT lo_create(77); ALTER LARGE OBJECT 77 OWNER TO two; GRANT SELECT ON LARGE OBJECT 77 TO one;
-CREATE SEQUENCE counts OWNED BY chain.id;
+CREATE SEQUENCE counts; ALTER SEQUENCE counts OWNER TO app; ALTER SEQUENCE counts OWNED BY chain.id;
 CREATE MATERIALIZED VIEW mat AS SELECT 1 AS id; ALTER TABLE mat OWNER TO one;
 """
 
