@@ -6,16 +6,16 @@ Everything is built when it is first needed: a verb that does not need the API n
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 from hasteward.adapters.system import SystemClock
+from hasteward.config import password
 from hasteward.config.resolve import Origin, Settings
 from hasteward.config.settings import BY_NAME
-from hasteward.domain.errors import InvalidInput
 from hasteward.domain.events import Warned
 from hasteward.plugins import EntryPoint, Plugins, installed_entry_points, load
 from hasteward.ports.context import Approve, Clock, EngineContext, Reporter, Run, Tuning
@@ -77,7 +77,7 @@ def _access(settings: Settings) -> Any:
     return load_access(named, settings.text("context") or None)
 
 
-def restic(settings: Settings, password: Secret) -> Repository:
+def restic(settings: Settings, secret: Secret) -> Repository:
     """The repository that the settings name, with its id checked against the one that was there before."""
     from hasteward.adapters.restic.known import KnownRepositories, default_state_file
     from hasteward.adapters.restic.location import require_mount
@@ -90,7 +90,7 @@ def restic(settings: Settings, password: Secret) -> Repository:
         require_mount(location)
     repository = ResticRepository(
         location,
-        Password(lambda: password.value, password.source),
+        Password(lambda: secret.value, secret.source),
         find_program(),
         patience=settings.seconds("stall_timeout"),
     )
@@ -172,9 +172,9 @@ class Wiring:
     def repository(self) -> Repository:
         """The repository; nothing is opened yet, but path, password and program are there."""
         self.settings.required("backups_path")
-        secret = repository_password(self.settings)
+        secret = repository_password(self.settings, self.kubernetes, os.environ)
         self._hide(secret.value)
-        if self.settings.resolved("restic_password").origin is Origin.FLAG:
+        if self.settings.resolved(password.TEXT).origin is Origin.FLAG:
             text = "the password was given as a flag, which other users of this machine can read"
             self.reporter.emit(Warned("password.argv", f"{text}; use --restic-password-file"))
         return self.factories.repository(self.settings, secret)
@@ -203,35 +203,26 @@ class Wiring:
         )
 
 
-_STRENGTH = {Origin.FLAG: 3, Origin.ENVIRONMENT: 2, Origin.FILE: 1, Origin.DEFAULT: 0}
+def repository_password(settings: Settings, kubernetes: Kubernetes, environ: Mapping[str, str]) -> Secret:
+    """Fetch it from where it was said to be. Raises InvalidInput, RunFailed and the Api* errors."""
+    from hasteward.adapters.restic import password as ways
+
+    found = password.chosen(settings)
+    name = settings.text(found.setting.name)
+    match found.setting.name:
+        case password.FILE:
+            return Secret(ways.from_file(name, found.place), name)
+        case password.COMMAND:
+            argv = settings.items(password.COMMAND)
+            value = ways.from_command(argv, found.place, without_passwords(environ))
+            return Secret(value, f"the command of {found.place}")
+        case password.SECRET:
+            return Secret(ways.from_secret(kubernetes, name, found.place), f"the Secret {name}")
+        case _:
+            return Secret(name, found.place)
 
 
-def repository_password(settings: Settings) -> Secret:
-    """The stronger of file and text; of two that are equally strong, the file, as restic does it."""
-    file, text = settings.resolved("restic_password_file"), settings.resolved("restic_password")
-    if not file.value and not text.value:
-        raise InvalidInput(
-            "the password of the repository is not given",
-            hint=f"give {BY_NAME['restic_password_file'].ways}, or set RESTIC_PASSWORD",
-            code="repository.no_password",
-        )
-    if file.value and text.value and file.origin is text.origin is Origin.FLAG:
-        raise InvalidInput(
-            "--restic-password and --restic-password-file exclude each other", code="setting.conflict"
-        )
-    if text.value and (not file.value or _STRENGTH[text.origin] > _STRENGTH[file.origin]):
-        return Secret(str(text.value), text.place)
-    return _from_file(str(file.value), file.place)
-
-
-def _from_file(name: str, place: str) -> Secret:
-    # read once: it may be a pipe
-    try:
-        value = Path(name).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        message = f"the password file {name} cannot be read: {why}"
-        raise InvalidInput(message, hint=f"see {place}", code="repository.no_password") from error
-    if not value:
-        raise InvalidInput(f"the password file {name} is empty", code="repository.no_password")
-    return Secret(value, name)
+def without_passwords(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a program of the user's: his own, without the repository's password."""
+    taken = BY_NAME[password.TEXT].env
+    return {name: value for name, value in environ.items() if name not in taken}

@@ -108,7 +108,7 @@ a secret is shown as `***`.
 
 ## The file
 
-TOML, one key per setting, no tables: the name of the long flag with `_` for `-`.
+TOML, one key per setting, no tables: its name in the table below, which is the long flag with `_` for `-`.
 The file is `--config FILE`, else `HASTEWARD_CONFIG`, else `hasteward/config.toml` below `XDG_CONFIG_HOME`,
 else `~/.config/hasteward/config.toml`.
 A file that was named must exist; the default one need not.
@@ -129,7 +129,9 @@ A file that holds `restic_password` and can be read by others brings a warning.
   An empty variable is a no. `NO_COLOR` is a yes whatever its value, unless it is empty.
 * **seconds**: a number above 0, a fraction too.
 * **integer**: a whole number, 0 or more.
-* **list**: flags only; give the flag several times.
+* **list**: give the flag several times; separate by commas in a variable; in the file a list of texts.
+* **command**: a program and its arguments, split into words as a shell does, or in the file a list of texts.
+  No shell runs it: `|`, `$NAME` and `~` mean nothing.
 * An empty variable of any other kind counts as not set.
 
 ## Settings

@@ -268,7 +268,9 @@ class LocalKubernetes:
     ) -> Iterator[Json]:
         raise AssertionError("the engine watches nothing")
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
+    def may(
+        self, verb: str, resource: Resource, namespace: str, subresource: str = "", *, name: str = ""
+    ) -> bool:
         return True
 
     @contextmanager

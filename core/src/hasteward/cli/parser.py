@@ -116,7 +116,9 @@ class VerbCommand(TyperCommand):
     def __init__(self, command: str, verb: Verb) -> None:
         self.command = command
         self.verb = verb
-        parameters: list[Any] = [_option(one, verb.notes.get(one.name, "")) for one in settings_of(verb)]
+        parameters: list[Any] = [
+            _option(one, verb.notes.get(one.name, "")) for one in settings_of(verb) if one.has_flag
+        ]
         if verb.argument is not None:
             choices = verb.argument.choices
             parameters.insert(
@@ -233,7 +235,7 @@ class Group(TyperGroup):
 
 def root(contributed: Commands) -> Group:
     """The whole command line."""
-    common = [setting for setting in SETTINGS if setting.common]
+    common = [setting for setting in SETTINGS if setting.common and setting.has_flag]
     return Group(
         contributed=contributed,
         name="hasteward",

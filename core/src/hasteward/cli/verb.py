@@ -32,9 +32,14 @@ CLUSTER = (
 REPOSITORY = (
     "backups_path",
     "restic_password_file",
+    "restic_password_command",
+    "restic_password_secret",
     "restic_password",
     "require_mount",
     "stall_timeout",
+    # a Secret is read from there
+    "kubeconfig",
+    "context",
 )
 #: how every verb that opens the repository can end; nothing but `backup` takes a lock in it
 STORE_CODES: Mapping[ExitCode, str] = {

@@ -18,6 +18,8 @@ class Kind(StrEnum):
     SECONDS = "seconds"
     BOOLEAN = "boolean"
     LIST = "list"
+    #: a program and its arguments: words as a shell would split them, or in the file a list; no shell runs it
+    COMMAND = "command"
 
 
 Value = str | int | float | bool | tuple[str, ...] | None
@@ -28,7 +30,8 @@ class Setting:
     """One thing that can be set.
 
     `env` is tried in order. `common` settings may also stand before the verb. `in_file` is False for what
-    must be said anew for every run. `negated` gives a boolean a ``--no-`` form.
+    must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `has_flag` is False for what
+    belongs to the machine and not to a run, or must not be seen in a list of processes.
     """
 
     name: str
@@ -43,17 +46,18 @@ class Setting:
     common: bool = True
     in_file: bool = True
     negated: bool = False
+    has_flag: bool = True
 
     @property
     def flag(self) -> str:
-        """``--long-name``."""
-        return "--" + self.name.replace("_", "-")
+        """``--long-name``, "" if there is none."""
+        return "--" + self.name.replace("_", "-") if self.has_flag else ""
 
     @property
     def ways(self) -> str:
         """For messages: every way to give it, ``--engine (-e) or HASTEWARD_ENGINE``."""
         flag = f"{self.flag} ({self.short})" if self.short else self.flag
-        return " or ".join([flag, *self.env])
+        return " or ".join(way for way in (flag, *self.env) if way)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -101,8 +105,22 @@ SETTINGS: tuple[Setting, ...] = (
         "restic_password_file",
         Kind.TEXT,
         "File that holds the repository's password (recommended).",
-        env=("RESTIC_PASSWORD_FILE",),
+        env=("RESTIC_PASSWORD_FILE", "HASTEWARD_RESTIC_PASSWORD_FILE"),
         metavar="FILE",
+    ),
+    Setting(
+        "restic_password_command",
+        Kind.COMMAND,
+        "Program that prints the repository's password; the first line counts.",
+        env=("RESTIC_PASSWORD_COMMAND", "HASTEWARD_RESTIC_PASSWORD_COMMAND"),
+        metavar="COMMAND",
+    ),
+    Setting(
+        "restic_password_secret",
+        Kind.TEXT,
+        "Kubernetes Secret that holds the repository's password, and its key.",
+        env=("HASTEWARD_RESTIC_PASSWORD_SECRET",),
+        metavar="NAMESPACE/NAME/KEY",
     ),
     Setting(
         "restic_password",

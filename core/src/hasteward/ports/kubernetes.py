@@ -161,8 +161,10 @@ class Kubernetes(Protocol):
     ) -> Iterator[Json]:
         """Watch events after resourceVersion `since`, for at most `seconds`."""
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
-        """Ask SelfSubjectAccessReview whether we are allowed to."""
+    def may(
+        self, verb: str, resource: Resource, namespace: str, subresource: str = "", *, name: str = ""
+    ) -> bool:
+        """Ask SelfSubjectAccessReview whether we are allowed to; `name` asks about one object alone."""
 
     def exec(
         self, pod: PodRef, argv: Sequence[str], *, stdin: bool, stall_seconds: float

@@ -154,11 +154,13 @@ class FakeKubernetes:
         assert seconds > 0
         yield from ()
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
+    def may(
+        self, verb: str, resource: Resource, namespace: str, subresource: str = "", *, name: str = ""
+    ) -> bool:
         """Whether it is not in `denied`."""
-        self.on_call(f"may {verb} {resource.plural}")
-        name = f"{resource.plural}/{subresource}" if subresource else resource.plural
-        return (verb, name) not in self.denied
+        self.on_call(f"may {verb} {resource.plural} {name}".rstrip())
+        kind = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        return (verb, kind) not in self.denied
 
     @contextlib.contextmanager
     def exec(

@@ -268,10 +268,14 @@ class SettingData(Shape):
 
 @dataclass(frozen=True, slots=True)
 class ConfigData(Shape):
-    """Every setting. `file` is the configuration file that was read, "" if there is none."""
+    """Every setting. `file` is the configuration file that was read, "" if there is none.
+
+    `password` says where the repository's password would be taken from, or why from nowhere.
+    """
 
     file: str
     settings: tuple[SettingData, ...]
+    password: str
 
 
 @dataclass(frozen=True, slots=True)
