@@ -17,7 +17,8 @@ from hasteward.config import password
 from hasteward.config.resolve import Origin, Settings
 from hasteward.config.settings import BY_NAME
 from hasteward.domain.events import Warned
-from hasteward.plugins import EntryPoint, Plugins, installed_entry_points, load
+from hasteward.hookspecs import PLUGIN_GROUP
+from hasteward.plugins import EntryPoint, Observer, Plugins, installed_entry_points, load, observer
 from hasteward.ports.context import Approve, Clock, EngineContext, Reporter, Run, Tuning
 from hasteward.ports.kubernetes import Kubernetes
 from hasteward.ports.repository import Repository, RepositoryInfo
@@ -179,6 +180,15 @@ class Wiring:
             self.reporter.emit(Warned("password.argv", f"{text}; use --restic-password-file"))
         return self.factories.repository(self.settings, secret)
 
+    def observers(self, detail: Callable[[str], None]) -> list[Observer]:
+        """Whoever is told of this run: the plugins, then what is configured. Raises InvalidInput."""
+        entries = [one for one in self.factories.entry_points() if one.group == PLUGIN_GROUP]
+        found = load(entries)
+        for broken in found.broken:
+            text = f"the plugin {broken.name} cannot be loaded and is not told: {broken.reason}"
+            self.reporter.emit(Warned("plugin.broken", text))
+        return [*found.observers, *configured_observers(self.settings, os.environ, self._hide, detail)]
+
     def context(self) -> EngineContext:
         """What hooks are given."""
         chosen = self.settings
@@ -201,6 +211,43 @@ class Wiring:
             approve=self._approve,
             tuning=tuning,
         )
+
+
+def configured_observers(
+    settings: Settings,
+    environ: Mapping[str, str],
+    hide: Callable[[str], None],
+    detail: Callable[[str], None],
+) -> list[Observer]:
+    """The programs and the URLs of the settings; none in a run that such a program has started."""
+    moments = ("pre", "post", "error")
+    commands = {name: argv for name in moments if (argv := settings.items(f"{name}_hook"))}
+    urls = {name: text for name in ("ping_url", "notice_url") if (text := settings.text(name))}
+    if "HASTEWARD_HOOK" in environ or not (commands or urls):
+        return []
+    from hasteward.adapters.notices.programs import HookPrograms, Moment
+
+    verbs = settings.items("hook_verbs")
+    observers = []
+    if commands:
+        by_moment = {Moment(name): argv for name, argv in commands.items()}
+        programs = HookPrograms(by_moment, verbs, settings.seconds("hook_timeout"), environ, detail)
+        observers.append(observer("hooks", programs, programs.patience))
+    if urls:
+        # the urllib of these costs 30 ms
+        from hasteward.adapters.notices.http import Notice, Ping, checked_url
+
+        for name, url in urls.items():
+            hide(url)
+            checked_url(url, settings.resolved(name).place)
+        seconds = settings.seconds("notice_timeout")
+        if "ping_url" in urls:
+            observers.append(observer("ping", Ping(urls["ping_url"], seconds), 2 * seconds + 5))
+        if "notice_url" in urls:
+            always = settings.text("notice_when") == "always"
+            notice = Notice(urls["notice_url"], verbs, always, seconds)
+            observers.append(observer("notice", notice, seconds + 5))
+    return observers
 
 
 def repository_password(settings: Settings, kubernetes: Kubernetes, environ: Mapping[str, str]) -> Secret:

@@ -39,7 +39,7 @@ def commands() -> Iterator[str]:
 def command_section(name: str) -> Iterator[str]:
     """One command."""
     verb = load_verb(name)
-    own = [one for one in settings_of(verb) if one.name not in BASIC]
+    own = [one for one in settings_of(verb) if one.name not in BASIC and one.has_flag]
     words = f" {'|'.join(verb.argument.choices)}" if verb.argument else ""
     yield f"## hasteward {name}"
     yield ""
@@ -87,6 +87,8 @@ def default_cell(setting: Setting) -> str:
     match setting.default:
         case None | ():
             return ""
+        case tuple():
+            return ", ".join(map(code, setting.default))
         case bool():
             return "yes" if setting.default else "no"
         case float():
@@ -121,7 +123,7 @@ stall_timeout = 120
 ```
 
 An unknown key, a wrong type, or a setting that a file may not hold is an error (exit status 3).
-A file that holds `restic_password` and can be read by others brings a warning.
+A file that holds `restic_password`, `ping_url` or `notice_url` and can be read by others brings a warning.
 
 ## Values
 
@@ -145,7 +147,7 @@ def configuration() -> Iterator[str]:
     rows = [
         (
             code(one.name),
-            ", ".join(map(code, filter(None, (one.flag, one.short)))),
+            ", ".join(map(code, filter(None, (one.flag, one.short)))) or "none",
             env_cell(one),
             "yes" if one.in_file else "no",
             ", ".join(map(code, one.choices)) or one.kind.value,

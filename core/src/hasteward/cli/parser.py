@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from hasteward.cli.verb import BASIC, GROUPS, VERBS, Verb
+from hasteward.cli.verb import BASIC, GROUPS, OBSERVING, VERBS, Verb
 from hasteward.config.settings import BY_NAME, SETTINGS, Kind, Setting
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def load_verb(command: str) -> Verb:
 def settings_of(verb: Verb) -> list[Setting]:
     """Every setting that the verb takes, in the order of the table."""
     names = {*BASIC, *verb.settings}
+    if verb.observed:
+        names.update(OBSERVING)
     return [setting for setting in SETTINGS if setting.name in names]
 
 

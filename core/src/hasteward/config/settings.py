@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -21,6 +22,9 @@ class Kind(StrEnum):
     #: a program and its arguments: words as a shell would split them, or in the file a list; no shell runs it
     COMMAND = "command"
 
+
+#: the commands that observers are told of
+OBSERVED = ("triage", "backup", "restore", "export", "init")
 
 Value = str | int | float | bool | tuple[str, ...] | None
 
@@ -58,6 +62,12 @@ class Setting:
         """For messages: every way to give it, ``--engine (-e) or HASTEWARD_ENGINE``."""
         flag = f"{self.flag} ({self.short})" if self.short else self.flag
         return " or ".join(way for way in (flag, *self.env) if way)
+
+
+def _machine(name: str, kind: Kind, text: str, metavar: str = "", **more: Any) -> Setting:
+    """What belongs to the machine and not to a run: no flag, a variable of the setting's own name."""
+    env = (f"HASTEWARD_{name.upper()}",)
+    return Setting(name, kind, text, env=env, metavar=metavar, common=False, has_flag=False, **more)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -273,6 +283,47 @@ SETTINGS: tuple[Setting, ...] = (
         env=("HASTEWARD_OUTPUT",),
         default="human",
         choices=("human", "json", "jsonl"),
+    ),
+    Setting(
+        "log_format",
+        Kind.CHOICE,
+        "Form of what is said on standard error.",
+        env=("HASTEWARD_LOG_FORMAT",),
+        default="text",
+        choices=("text", "json"),
+    ),
+    Setting(
+        "report",
+        Kind.TEXT,
+        "File to write the run report to: the JSON answer and every event, also when the run fails.",
+        env=("HASTEWARD_REPORT",),
+        metavar="FILE",
+        in_file=False,
+    ),
+    _machine(
+        "pre_hook", Kind.COMMAND, "Program to run before a run; unless it ends with 0, the run is refused."
+    ),
+    _machine("post_hook", Kind.COMMAND, "Program to run at the end of a run, however it ended."),
+    _machine("error_hook", Kind.COMMAND, "Program to run at the end of a run whose status is not 0."),
+    _machine("hook_timeout", Kind.SECONDS, "Seconds after which such a program is ended.", default=60.0),
+    _machine(
+        "hook_verbs",
+        Kind.LIST,
+        "Commands for which programs are run and notices are sent.",
+        default=("backup", "restore"),
+        choices=OBSERVED,
+    ),
+    _machine("ping_url", Kind.TEXT, "URL to ask when a backup starts, is done or fails.", secret=True),
+    _machine("notice_url", Kind.TEXT, "URL to send the run report to when a run has ended.", secret=True),
+    _machine(
+        "notice_when",
+        Kind.CHOICE,
+        "Which runs a notice is sent of.",
+        default="failure",
+        choices=("failure", "always"),
+    ),
+    _machine(
+        "notice_timeout", Kind.SECONDS, "Seconds to wait for the receiver of a ping or notice.", default=10.0
     ),
     Setting(
         "no_color",

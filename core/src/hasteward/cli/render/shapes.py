@@ -54,6 +54,13 @@ class Envelope(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class Report(Envelope):
+    """The run report: the envelope, and the events in order; of progress the last line in a row."""
+
+    events: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepData(Shape):
     """One act; `reversal` is ``read-only``, ``reversible`` or ``forward-only``."""
 
