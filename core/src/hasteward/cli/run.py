@@ -88,6 +88,7 @@ def _print(session: Session, code: ExitCode, data: Any, error: HastewardError | 
 def failed(error: Exception, arguments: Sequence[str]) -> int:
     """Deliver a failure from before the settings were known, in the form that was probably asked for."""
     from hasteward.cli.render.console import Console, Log, Mode
+    from hasteward.cli.session import hide_environment
 
     known = _known(error)
     mode = Mode.HUMAN
@@ -101,6 +102,7 @@ def failed(error: Exception, arguments: Sequence[str]) -> int:
 
         log = Log({"command": _command(arguments), "run": ""}, SystemClock().now)
     console = Console(mode, color=not os.environ.get("NO_COLOR"), verbose=verbose, log=log)
+    hide_environment(console)
     if mode is not Mode.HUMAN:
         _early_envelope(console, arguments, known)
     _say(console, known, error)

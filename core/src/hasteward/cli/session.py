@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from hasteward.cli.render.journal import Journal
 from hasteward.cli.render.shapes import ClusterData
 from hasteward.config.file import others_may_read
 from hasteward.config.resolve import Origin, Settings
+from hasteward.config.settings import SETTINGS
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import InvalidInput, Refused
 from hasteward.domain.events import Planned, Warned
@@ -29,13 +31,22 @@ if TYPE_CHECKING:
     from hasteward.wiring import Factories, Secret, Wiring
 
 
+def hide_environment(console: Console) -> None:
+    """Take the secrets of our environment out of everything that is said, whoever says it."""
+    for setting in SETTINGS:
+        for variable in setting.env if setting.secret else ():
+            console.hide(os.environ.get(variable, ""))
+
+
 def _console(settings: Settings, log: Log) -> Console:
-    return Console(
+    console = Console(
         Mode(settings.text("output")),
         color=not settings.flag("no_color"),
         verbose=settings.flag("verbose"),
         log=log if settings.text("log_format") == "json" else None,
     )
+    hide_environment(console)
+    return console
 
 
 class Session:
