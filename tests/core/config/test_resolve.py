@@ -228,7 +228,7 @@ def test_a_list_and_a_command_in_the_file_are_lists_of_texts(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('hook_verbs = ["backup", "repiar"]', "'repiar' is not one of triage, backup"),
+        ('hook_verbs = ["backup", "repiar"]', "'repiar' is not one of triage, repair"),
         ('hook_verbs = "backup"', "a list of texts in quotes"),
         ("pre_hook = [1]", "a list of texts in quotes"),
         ("pre_hook = true", "a list of texts in quotes"),

@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 #: the commands that observers are told of
-OBSERVED = ("triage", "backup", "restore", "export", "init")
+OBSERVED = ("triage", "repair", "undo", "backup", "restore", "export", "init")
 
 Value = str | int | float | bool | tuple[str, ...] | None
 
@@ -34,8 +34,9 @@ class Setting:
     """One thing that can be set.
 
     `env` is tried in order. `common` settings may also stand before the verb. `in_file` is False for what
-    must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `has_flag` is False for what
-    belongs to the machine and not to a run, or must not be seen in a list of processes.
+    must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `bare` is the value of a flag
+    that stands alone. `has_flag` is False for what belongs to the machine and not to a run, or must not be
+    seen in a list of processes.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Setting:
     common: bool = True
     in_file: bool = True
     negated: bool = False
+    bare: str = ""
     has_flag: bool = True
 
     @property
@@ -188,6 +190,34 @@ SETTINGS: tuple[Setting, ...] = (
         in_file=False,
     ),
     Setting(
+        "deep",
+        Kind.CHOICE,
+        "Also read what does not answer, by read-only helper pods; `stop` may stop a database to look.",
+        env=("HASTEWARD_DEEP",),
+        default="no",
+        choices=("no", "yes", "stop"),
+        bare="yes",
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "no_escrow",
+        Kind.BOOLEAN,
+        "Save nothing before the repair.",
+        env=("HASTEWARD_NO_ESCROW",),
+        default=False,
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "discard_branch",
+        Kind.INTEGER,
+        "Give up what only member N holds, without capturing it.",
+        metavar="N",
+        common=False,
+        in_file=False,
+    ),
+    Setting(
         "method",
         Kind.CHOICE,
         "Backup method; native is not available yet.",
@@ -263,7 +293,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "heal_timeout",
         Kind.SECONDS,
-        "Seconds to wait for a member to become healthy; not used yet.",
+        "Seconds to wait for a member to become healthy.",
         env=("HASTEWARD_HEAL_TIMEOUT",),
         default=600.0,
         metavar="SECONDS",
@@ -271,7 +301,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "delete_timeout",
         Kind.SECONDS,
-        "Seconds to wait for an object to be gone; not used yet.",
+        "Seconds to wait for an object to be gone.",
         env=("HASTEWARD_DELETE_TIMEOUT",),
         default=300.0,
         metavar="SECONDS",
@@ -310,7 +340,7 @@ SETTINGS: tuple[Setting, ...] = (
         "hook_verbs",
         Kind.LIST,
         "Commands for which programs are run and notices are sent.",
-        default=("backup", "restore"),
+        default=("backup", "restore", "repair", "undo"),
         choices=OBSERVED,
     ),
     _machine("ping_url", Kind.TEXT, "URL to ask when a backup starts, is done or fails.", secret=True),
