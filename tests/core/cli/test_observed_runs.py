@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ class Ear(ObserverSpec):
         self.run: RunInfo | None = None
         self.outcome: RunOutcome | None = None
         self.before: Callable[[], None] = lambda: None
+        self.after: Callable[[], None] = lambda: None
 
     @hookimpl
     def before_run(self, run: RunInfo) -> None:
@@ -43,6 +46,7 @@ class Ear(ObserverSpec):
     def run_finished(self, outcome: RunOutcome) -> None:
         self.heard.append("run_finished")
         self.outcome = outcome
+        self.after()
 
 
 @pytest.fixture
@@ -122,6 +126,26 @@ def test_an_interrupt_while_observers_are_asked_is_heard_of(
 
     assert cli("backup", *there).code == 130
     assert ear.heard == ["before_run", "run_finished"]
+
+
+def test_a_signal_at_the_end_stops_the_waiting_and_not_the_answer(
+    ear: Ear, cli: Any, there: tuple[str, ...]
+) -> None:
+    release = threading.Event()
+
+    def stopped() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        release.wait(30)
+
+    ear.after = stopped
+    began = time.monotonic()
+
+    done = cli("backup", *there, "--output", "json")
+    release.set()
+
+    assert (done.code, done.envelope["success"]) == (0, True)
+    assert [one["code"] for one in done.envelope["warnings"]] == ["toy.worn", "observer.silent"]
+    assert time.monotonic() - began < 9
 
 
 @pytest.mark.parametrize("verb", [("get", "backups"), ("engines",), ("version",), ("config", "show")])

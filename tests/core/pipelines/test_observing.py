@@ -29,11 +29,13 @@ class Ear(ObserverSpec):
     def __init__(self, **act: Callable[[], None]) -> None:
         self.heard: list[tuple[Any, ...]] = []
         self.threads: set[str] = set()
+        self.alive: set[threading.Thread] = set()
         self._act = act
 
     def _note(self, hook: str, *said: Any) -> None:
         self.heard.append((hook, *said))
         self.threads.add(threading.current_thread().name)
+        self.alive.add(threading.current_thread())
         self._act.get(hook, lambda: None)()
 
     @hookimpl
@@ -91,6 +93,13 @@ def watch(warned: list[tuple[str, str]]) -> Callable[..., Observers]:
         return Observers(found, RUN, lambda code, text: warned.append((code, text)))
 
     return made
+
+
+def ended(ear: Ear) -> None:
+    """Wait for the end of the observer's thread."""
+    for thread in ear.alive:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def whole_run(observers: Observers) -> None:
@@ -202,6 +211,44 @@ def test_a_veto_that_comes_too_late_is_none(
     observers.finished(DONE)
 
     assert [code for code, _ in warned] == ["observer.silent"]
+
+
+def test_one_that_fails_after_it_was_given_up_says_no_more(
+    watch: Watch, warned: list[tuple[str, str]], release: threading.Event
+) -> None:
+    def late() -> None:
+        release.wait(60)
+        raise ZeroDivisionError
+
+    ear = Ear(run_finished=late)
+    observers = watch(ear, seconds=0.2)
+    observers.before_run()
+    observers.finished(DONE)
+    release.set()
+    ended(ear)
+
+    assert [code for code, _ in warned] == ["observer.silent"]
+
+
+def test_one_that_was_given_up_is_told_nothing_more(watch: Watch, release: threading.Event) -> None:
+    def hang() -> None:
+        release.wait(60)
+
+    ear = Ear(before_run=hang)
+    observers = watch(ear, seconds=0.2)
+    observers.before_run()
+    release.set()
+    observers.phase(PHASE)
+    observers.finished(DONE)
+    ended(ear)
+
+    assert [hook for hook, *_ in ear.heard] == ["before_run"]
+
+
+def test_the_threads_end_with_the_run(watch: Watch) -> None:
+    ear = Ear()
+    whole_run(watch(ear))
+    ended(ear)
 
 
 def test_several_that_hang_are_waited_for_at_once(watch: Watch, release: threading.Event) -> None:

@@ -37,7 +37,7 @@ class _Guard:
         self._observer = observer
         self._run = run
         self._warn = warn
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._last: _Call | None = None
         self.lost = False
@@ -56,7 +56,8 @@ class _Guard:
         return call
 
     def settle(self, began: float) -> None:
-        """Wait for everything that was posted."""
+        """Wait for everything that was posted; nothing is any more."""
+        self._calls.put(None)
         if self._last is not None and not self.lost:
             self.wait(self._last, began)
 
@@ -69,8 +70,7 @@ class _Guard:
             self._warn("observer.silent", f"{self._observer.name}: {text}")
 
     def _work(self) -> None:
-        while True:
-            call = self._calls.get()
+        while (call := self._calls.get()) is not None:
             try:
                 self._observer.tell(call.hook, **call.said)
             except Refused as error:
