@@ -43,9 +43,6 @@ class World:
     def run(self, status: int, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command that must end with `status`, and keep what it said."""
         done: subprocess.CompletedProcess[str] = self.tool(*argv, **environment)
-        import time
-
-        print(time.monotonic(), argv[:2], flush=True)
         said = done.stdout + done.stderr
         assert done.returncode == status, f"{argv}: {said}"
         self.printed.append((" ".join(argv[:3]), said))

@@ -15,7 +15,7 @@ from typing import Any, cast
 from hasteward.adapters.system import SystemClock
 from hasteward.config import password
 from hasteward.config.resolve import Origin, Settings
-from hasteward.config.settings import BY_NAME
+from hasteward.config.settings import SETTINGS
 from hasteward.domain.events import Warned
 from hasteward.hookspecs import PLUGIN_GROUP
 from hasteward.plugins import EntryPoint, Observer, Plugins, installed_entry_points, load, observer
@@ -270,6 +270,6 @@ def repository_password(settings: Settings, kubernetes: Kubernetes, environ: Map
 
 
 def without_passwords(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment for a program of the user's: his own, without the repository's password."""
-    taken = BY_NAME[password.TEXT].env
+    """An environment for a program of the user's: his own, without what only we are to know."""
+    taken = {variable for setting in SETTINGS if setting.secret for variable in setting.env}
     return {name: value for name, value in environ.items() if name not in taken}

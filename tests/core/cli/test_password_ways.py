@@ -129,7 +129,8 @@ def test_a_command_with_an_open_quote_is_invalid(text: str) -> None:
 
 
 def test_a_command_does_not_get_the_password_of_the_environment() -> None:
-    given = {"RESTIC_PASSWORD": HUSH, "HASTEWARD_RESTIC_PASSWORD": HUSH, "HOME": "/home/me"}
+    names = ("RESTIC_PASSWORD", "HASTEWARD_RESTIC_PASSWORD", "HASTEWARD_PING_URL", "HASTEWARD_NOTICE_URL")
+    given = {"HOME": "/home/me"} | dict.fromkeys(names, HUSH)
 
     assert without_passwords(given) == {"HOME": "/home/me"}
 

@@ -64,6 +64,9 @@ class Watch:
         try:
             argv = Path("/proc", pid, "cmdline").read_bytes()
             environment = Path("/proc", pid, "environ").read_bytes()
+            # while it becomes another program, the two are not of one and the same; there are more looks
+            if not argv or argv != Path("/proc", pid, "cmdline").read_bytes():
+                return
         except OSError:
             return
         words = argv.split(b"\0")
