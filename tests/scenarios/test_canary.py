@@ -112,23 +112,22 @@ def _rekey(tool: Any, old: str, new: str) -> None:
 
 
 def _work(world: World, where: tuple[str, ...]) -> str:
-    """Every command that does something, with the password given in every way; the snapshot that was made."""
+    """Every command that starts or asks something, the password given in every way; the snapshot made."""
     folder, password = world.tool.folder, world.canaries["password"]
     by_env = {"RESTIC_PASSWORD": password}
     by_file = ("--restic-password-file", str(folder / "password"))
     by_command = ("--restic-password-command", f"cat {folder}/password")
     by_secret = ("--restic-password-secret", "db/canary/password")
-    done = world.run(0, "backup", *where, "--verbose", "--report", str(folder / "report"), **by_env)
-    assert "no answer from 127.0.0.1" in done.stderr
-    made = world.run(0, "backup", *where, "--output", "json", "--log-format", "json", "-v", *by_secret)
-    snapshot: str = json.loads(made.stdout)["data"]["snapshot"]
+    forms = ("--output", "json", "--log-format", "json", "-v", "--report", str(folder / "report"))
+    made = json.loads(world.run(0, "backup", *where, *forms, *by_secret).stdout)
+    assert "no answer from 127.0.0.1" in json.dumps(made["warnings"])
+    snapshot: str = made["data"]["snapshot"]
     world.run(0, "get", "backups", "--output", "json", "--verbose", *by_command)
     world.run(0, "restore", *where, "--database", "birds", "--dry-run", **by_env)
     world.run(0, "restore", *where, "--database", "birds", "--yes", "--output", "jsonl", **by_env)
     world.run(0, "export", *where, "--snapshot", snapshot, "-o", str(folder / "export.sql"), *by_file)
     world.run(0, "triage", *where, "--verbose")
     world.run(0, "doctor", "-n", "db", "--verbose", *by_secret)
-    world.run(0, "config", "show", "--output", "json", **by_env)
     world.run(0, "init", "--backups-path", str(folder / "new"), "--verbose", **by_env)
     return snapshot
 

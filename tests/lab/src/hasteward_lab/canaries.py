@@ -12,9 +12,9 @@ from typing import Self
 
 #: what a hasteward of ours is started as; between fork and exec its children still look like it
 OURS = b"hasteward.cli.main"
-_EVERY_SECONDS = 0.01
+_EVERY_SECONDS = 0.015
 #: so many looks are taken at every round, later ones now and then
-_YOUNG = 30
+_YOUNG = 10
 
 
 def processes() -> set[str]:
