@@ -14,7 +14,8 @@ BLOCK = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = {
     page.name: blocks
     for page in sorted((ROOT / "docs").rglob("*.md"))
-    if (blocks := BLOCK.findall(page.read_text(encoding="utf-8")))
+    # a pyproject.toml is none of ours
+    if (blocks := [one for one in BLOCK.findall(page.read_text("utf-8")) if "[project]" not in one])
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 #: a restic that tells what it was given, and then crashes as a program does
 RESTIC = """#!/bin/sh
-grep -i 'core file size' /proc/self/limits >> "$SEEN"
+grep -i 'core file size' /proc/self/limits >> "${0%/*}/seen"
 kill -SEGV $$
 """
 
@@ -30,7 +30,6 @@ def seen(tmp_path: Path) -> str:
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
             "RESTIC_PASSWORD": "open sesame",
-            "SEEN": str(tmp_path / "seen"),
         },
         cwd=tmp_path,
         capture_output=True,
