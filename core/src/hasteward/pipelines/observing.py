@@ -19,6 +19,8 @@ from hasteward.plugins import Observer
 
 Warn = Callable[[str, str], None]
 
+_SLICE_SECONDS = 0.1
+
 
 class _Call:
     """One hook to call and what came of it."""
@@ -64,10 +66,13 @@ class _Guard:
     def wait(self, call: _Call, began: float) -> None:
         """Wait for the answer, and no longer than the observer may take since `began`."""
         seconds = self._observer.seconds
-        if not call.done.wait(max(0.0, began + seconds - time.monotonic())):
-            self.lost = True
-            text = f"{call.hook} was not done within {seconds:g} s; it is not waited for any more"
-            self._warn("observer.silent", f"{self._observer.name}: {text}")
+        # in slices: a signal that comes just before a wait does not end it, and is heard after it
+        while not call.done.wait(_SLICE_SECONDS):
+            if time.monotonic() - began >= seconds:
+                self.lost = True
+                text = f"{call.hook} was not done within {seconds:g} s; it is not waited for any more"
+                self._warn("observer.silent", f"{self._observer.name}: {text}")
+                return
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
