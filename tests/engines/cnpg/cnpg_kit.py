@@ -299,7 +299,9 @@ class LocalKubernetes:
         self.get(PODS, pod.namespace, pod.name)
         return self.logs.get(pod.name, "")
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
+    def may(
+        self, verb: str, resource: Resource, namespace: str, subresource: str = "", *, name: str = ""
+    ) -> bool:
         return True
 
     @contextmanager
