@@ -3,6 +3,8 @@ SHELL := /bin/sh
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
+# Where it is set (containers often do), every process compiles every module again: twice the time of a command.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Files, not single tests, are handed to the workers: a module's lab is then set up once. Much of a test on real
 # servers is waiting, so there are more workers than cores.
