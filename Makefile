@@ -6,10 +6,11 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 # Where it is set (containers often do), every process compiles every module again: twice the time of a command.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Files, not single tests, are handed to the workers: a module's lab is then set up once. Much of a test on real
-# servers is waiting, so there are more workers than cores.
+# Groups, not single tests, are handed to the workers (tests/conftest.py): servers are then set up once. Much of a
+# test on real servers is waiting, so there are more workers than cores.
 WORKERS ?= 4
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 SOURCES := core/src $(wildcard engines/*/src) tests/lab/src
 PYTHON := core engines tests tools $(wildcard bench)
 SCRIPTS := $(wildcard tools/*)
@@ -28,7 +29,7 @@ demo: setup  ## a database cluster on this machine: triage, backup, damage, rest
 	@hasteward lab demo
 
 test: setup  ## the tests that must always pass (PYTEST_ARGS="-k name" chooses, WORKERS=0 runs them in one process)
-	@pytest -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@pytest -m "not long" -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-long: setup  ## the tests that take minutes on real servers
 	@status=0; pytest -m long $(PYTEST_ARGS) || status=$$?; \
@@ -44,8 +45,8 @@ lint: setup  ## style, imports between the rooms, syntax of the scripts
 type: setup  ## mypy, strict
 	@mypy $(SOURCES)
 
-bench: setup  ## ratios against the raw tools; never part of the tests
-	@python bench/run.py
+bench: setup  ## ratios against the raw tools; never part of the tests (BENCH_ARGS=--write keeps the page)
+	@python bench/run.py $(BENCH_ARGS)
 
 fmt: setup  ## put every file into its one form, with the safe fixes
 	@ruff format $(PYTHON)
