@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 4
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-SOURCES := core/src $(wildcard engines/*/src) tests/lab/src
+SOURCES := core/src $(wildcard engines/*/src) tests/lab/src $(wildcard tests/downstream/*/src)
 PYTHON := core engines tests tools $(wildcard bench)
 SCRIPTS := $(wildcard tools/*)
 
