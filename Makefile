@@ -29,7 +29,7 @@ demo: setup  ## a database cluster on this machine: triage, backup, damage, rest
 	@hasteward lab demo
 
 test: setup  ## the tests that must always pass (PYTEST_ARGS="-k name" chooses, WORKERS=0 runs them in one process)
-	@pytest -m "not long" -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	@pytest -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-long: setup  ## the tests that take minutes on real servers
 	@status=0; pytest -m long $(PYTEST_ARGS) || status=$$?; \

@@ -19,13 +19,13 @@ NOTED = """
 import json, os, resource, sys
 from hasteward.cli.main import main
 try:
-    main()
+    status = main()
 finally:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    status = open("/proc/self/status").read()
-    peak = int(status.split("VmHWM:")[1].split()[0])
+    peak = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
     with open(os.environ["BENCH_NOTE"], "w") as note:
         json.dump({"cpu": used.ru_utime + used.ru_stime, "kib": peak}, note)
+sys.exit(status)
 """
 
 

@@ -138,7 +138,7 @@ def startup() -> Iterator[Row]:
 def table(heads: Row, rows: Iterator[Row]) -> Iterator[str]:
     """A table in Markdown; each row is shown as soon as it is known."""
     yield ""
-    for cells in (heads, tuple("---" for _ in heads), *rows):
+    for cells in chain((heads, tuple("---" for _ in heads)), rows):
         line = f"| {' | '.join(cells)} |"
         print(line, flush=True)
         yield line
