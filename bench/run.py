@@ -151,7 +151,7 @@ def measured(megabytes: int, rounds: int) -> Iterator[str]:
         lab.psql(lab.primary, FILL.format(rows=megabytes * 1_000_000 // ROW_BYTES), "app")
         environment = {
             "KUBECONFIG": str(lab.kubeconfig),
-            "RESTIC_PASSWORD": "bench",
+            "RESTIC_PASSWORD": "correct horse",
             "XDG_STATE_HOME": scratch,
             "RESTIC_CACHE_DIR": f"{scratch}/cache",
         }
