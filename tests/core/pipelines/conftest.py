@@ -1,15 +1,14 @@
 # ruff: noqa: ARG002 - a toy engine has no use for everything a hook is given
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fault_sweep import fakes, toy
 
 from hasteward import EngineSpec, hookimpl
 from hasteward.domain.capability import Capability, EngineInfo, Supported
@@ -144,24 +143,6 @@ def body() -> bytes:
     return BODY
 
 
-def _load(path: Path) -> Any:
-    """In importlib mode no folder is on the path; a helper is registered by hand."""
-    if path.stem not in sys.modules:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
-    return sys.modules[path.stem]
-
-
-_load(Path(__file__).parents[2] / "fault_points.py")
-_load(Path(__file__).with_name("sweep_wire.py"))
-_toy = _load(Path(__file__).with_name("sweep_toy.py"))
-_sweep = _load(Path(__file__).with_name("sweep_world.py"))
-
-
 @pytest.fixture
 def sweep_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """A fresh world for one fault."""
@@ -169,11 +150,11 @@ def sweep_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[],
         if name.startswith(("HASTEWARD", "RESTIC", "XDG_", "KUBE")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("RESTIC_PASSWORD", _sweep.PASSWORD)
-    return lambda: _sweep.SweepWorld(tmp_path)
+    monkeypatch.setenv("RESTIC_PASSWORD", fakes.PASSWORD)
+    return lambda: fakes.SweepWorld(tmp_path)
 
 
 @pytest.fixture
 def sweep_bytes() -> tuple[bytes, bytes]:
     """What is dumped, and what is live before a restore."""
-    return _toy.BODY, _toy.OLD
+    return toy.BODY, toy.OLD

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-import fault_points as table
 import pytest
+from fault_sweep import points as table
 
 from hasteward.domain.errors import ExitCode
 

@@ -12,10 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import fault_points as table
-from sweep_toy import BODY, BOXES, OLD, PROGRAM, Server, SweepClock, SweepRepository, SweepToy
-from sweep_wire import Accident, WireKubernetes
-
+from fault_sweep import points as table
+from fault_sweep.toy import BODY, BOXES, OLD, PROGRAM, Server, SweepClock, SweepRepository, SweepToy
+from fault_sweep.wire import Accident, WireKubernetes
 from hasteward.cli.main import main
 from hasteward.cli.signals import Stopped
 from hasteward.domain.errors import (

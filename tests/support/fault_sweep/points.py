@@ -172,7 +172,7 @@ _OPEN = {
     "wrong password": (WRONG_PASSWORD,),
 }
 _READING = {"killed": (FAILED,), "timeout": (DEPENDENCY,), "500": (DEPENDENCY,), "403": (DEPENDENCY,)}
-_SAVING = _READING | {"full": (FAILED, DEPENDENCY), "locked": (LOCKED,)}
+_SAVING = _READING | {"full": (FAILED, DEPENDENCY)}
 _ROTTEN = {
     "flip": (FAILED, UNPROVEN),
     "short": (FAILED, UNPROVEN),
@@ -180,7 +180,12 @@ _ROTTEN = {
 }
 #: the calls of the repository in each verb, and what they can meet with
 STORE_TROUBLES = {
-    "backup": {"open": _OPEN, "save": _SAVING, "manifest": _SAVING, "commit": _READING | {"full": (1, 4)}},
+    "backup": {
+        "open": _OPEN,
+        "save": _SAVING | {"locked": (LOCKED,)},
+        "manifest": _SAVING,
+        "commit": _SAVING,
+    },
     "restore": {"open": _OPEN, "snapshots": _READING, "manifest": _READING, "read": _READING | _ROTTEN},
     "export": {"open": _OPEN, "snapshots": _READING, "manifest": _READING, "read": _READING | _ROTTEN},
 }
