@@ -284,16 +284,15 @@ class LabWorld:
         self.afterwards.append(end)
         self.backend.calm()
 
+    def _restics(self) -> dict[int, list[str]]:
+        running = processes(self.backend.url)
+        return {pid: words for pid, words in running.items() if words[0].endswith("restic")}
+
     def _signal_restic(self, number: int, *, manifest: bool = False) -> None:
         """Send a signal to the restic at work: of two, the one that saves the manifest, or the other."""
-        running = {
-            pid: words for pid, words in processes(self.backend.url).items() if words[0].endswith("restic")
-        }
-        chosen = {
-            pid
-            for pid, words in running.items()
-            if any("manifest.json" in word for word in words) is manifest
-        } or set(running)
+        restics = self._restics()
+        told = {pid for pid, words in restics.items() if any("manifest.json" in word for word in words)}
+        chosen = (told if manifest else set(restics) - told) or set(restics)
         assert chosen, "no restic is at work"
         for pid in chosen:
             os.kill(pid, number)

@@ -1,8 +1,8 @@
 """Runs the command line in forks of one process that has loaded it already: 40 runs for the imports of one.
 
-Reads one JSON document per line: `argv`, `environment`, `folder`, `out`, `err` and perhaps `clock` start a run
-and are answered with its pid; `wait` is answered with the exit status (negative for a signal). Every run is a
-process of its own, with the real `main`.
+Reads one JSON document per line: `argv`, `environment`, `folder`, `out`, `err` and perhaps `clock` start a
+run and are answered with its pid; `wait` is answered with the exit status (negative for a signal). Every run
+is a process of its own, with the real `main`.
 """
 
 from __future__ import annotations

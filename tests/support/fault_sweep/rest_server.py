@@ -1,4 +1,4 @@
-"""restic's REST backend over a repository's directory, with accidents: an answer of our choice, or none at all."""
+"""restic's REST backend over a repository's directory, with accidents: another answer, or none at all."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         parts = [part for part in urlsplit(self.path).path.split("/") if part]
-        kind, name = (parts + ["", ""])[:2]
+        kind, name = [*parts, "", ""][:2]
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = self._chunks()
