@@ -41,6 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pristine = folder / "pristine"
     password = folder / "password"
     password.write_text(sweep_lab.PASSWORD)
+    password.chmod(0o600)
     (folder / "missing").mkdir()
     (folder / "replaced").mkdir()
     (folder / "replaced" / "restic").write_text("#!/bin/sh\necho something else\n")
