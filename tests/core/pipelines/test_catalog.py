@@ -122,6 +122,14 @@ def test_a_section_must_be_read_to_its_end(saved: Any) -> None:
         next(sections)
 
 
+def test_a_stored_file_that_ends_too_soon_is_not_the_proven_one(saved: Any) -> None:
+    data = newest(saved).snapshot
+    saved.repository.files[data.id] = saved.repository.files[data.id][:-1]
+
+    with pytest.raises(Unproven, match=f"ends at byte {data.size - 1}"):
+        export(saved.context(), saved.repository, "latest", ANY, Output())
+
+
 def test_an_unproven_snapshot_is_exported_with_a_warning(saved: Any) -> None:
     data = newest(saved).snapshot
     foreign = replace(data, id="ab" * 32, tags=replace(data.tags, proof="", run=""))
