@@ -24,7 +24,7 @@ INLINE = re.compile(r"`(hasteward -?[a-z][^`]*)`")
 #: programs of others that pages show: nothing here can say whether their arguments are right
 NOT_OURS = {
     "[", "base64", "cat", "cd", "exit", "export", "grep", "head", "jq", "kubectl", "mail", "make", "mkdir",
-    "pip", "psql", "read", "restic", "rm", "umask", "zcat",
+    "pip", "psql", "pytest", "read", "restic", "rm", "umask", "zcat",
 }  # fmt: skip
 SHELL = {"if", "then", "else", "fi", "case", "in", "esac", "while", "do", "done", "!", "sudo"}
 #: inline: the name of a group, or a way of speaking of a command and not the command
@@ -100,7 +100,7 @@ def test_every_command_of_a_page_is_understood(page: Path, capsys: pytest.Captur
         ("hasteward lab exec pg-1 -- psql -c 'SELECT 1'", ""),
         ("x=$(hasteward get backups --output json | jq .data)", ""),
         ("hasteward triage --frce", "frce"),
-        ("hasteward repair", "repair"),
+        ("hasteward prune", "prune"),
         ("hasteward lab brake stop pg-3", "2"),
         ("if ! hasteward version > /dev/null; then rm -r x; fi", ""),
         ("unheard of", "NOT_OURS"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Protocol
 
 from hasteward.domain.events import Event
 from hasteward.domain.manifest import Manifest, Section
 from hasteward.domain.plan import Plan
+from hasteward.domain.repair import Record
 from hasteward.ports.kubernetes import Kubernetes
 
 
@@ -24,6 +26,12 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
+
+    def every(self, seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+        """Call `act` again and again beside what else happens, first after `seconds`; it must not raise.
+
+        Call the answer to end it: once that returns, `act` is not running and is never called again.
+        """
 
 
 class Reporter(Protocol):
@@ -63,6 +71,17 @@ class Tuning:
     delete_seconds: float = 300.0
 
 
+class Depth(IntEnum):
+    """How far triage may go to read what does not answer."""
+
+    #: through the API and exec; creates nothing
+    PLAIN = 0
+    #: also by read-only helper pods on volumes that nobody uses
+    DEEP = 1
+    #: may also stop a database to look
+    STOP = 2
+
+
 def _no_lease() -> None:
     """Reads need no Lease."""
 
@@ -82,6 +101,7 @@ class EngineContext:
     approve: Approve
     tuning: Tuning = field(default_factory=Tuning)
     check_lease: Callable[[], None] = _no_lease
+    depth: Depth = Depth.PLAIN
 
 
 class DumpSink(Protocol):
@@ -136,12 +156,17 @@ class RestoreSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RestoreOptions:
-    """`databases` limits the restore to some (empty: all). `keep_old` leaves the replaced data beside."""
+    """`databases` limits the restore to some (empty: all). `keep_old` leaves the replaced data beside.
+
+    `as_superuser` lets whatever is in the dump act with all rights of the database; without it an engine MUST
+    load content with no more than that content needs, or refuse.
+    """
 
     instance: int | None = None
     databases: tuple[str, ...] = ()
     keep_old: bool = True
     force: bool = False
+    as_superuser: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +180,48 @@ class RestoreOutcome:
     kept: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     planned_only: bool = False
+
+
+class Journal(Protocol):
+    """The record of a treatment, stored in the cluster before each act and after it."""
+
+    @property
+    def record(self) -> Record:
+        """As it is stored now."""
+
+    def begin(self, index: int, memo: Mapping[str, str]) -> None:
+        """Act number `index` is about to begin; what undo will need is in `memo`."""
+
+    def end(self, index: int) -> None:
+        """It is done."""
+
+    def release(self, index: int) -> None:
+        """It was taken back as a part of going forward."""
+
+    def taken_back(self, index: int) -> None:
+        """It was undone."""
+
+
+class Captures(Protocol):
+    """Saves what a member holds as a proven snapshot of type ``diverged``, before it is overwritten."""
+
+    def save(
+        self, ordinal: int, file: str, dump_format: str, produce: Callable[[DumpSink], DumpProof]
+    ) -> str:
+        """Run `produce` into ``<ns>/<cluster>/<ordinal>-<file>``; the id of the proven snapshot."""
+
+
+class Direction(IntEnum):
+    """Which way the acts are walked."""
+
+    FORWARD = 1
+    BACK = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `heal` is handed. `journal` holds the acts and how far each has come, whoever began it."""
+
+    journal: Journal
+    captures: Captures
+    direction: Direction = Direction.FORWARD
