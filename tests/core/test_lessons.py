@@ -41,7 +41,11 @@ def sources() -> list[Path]:
 
 
 #: ways of speaking of a command, which are not the command
-PROSE = {"hasteward export writes any snapshot to a file", "hasteward runs on Linux only"}
+PROSE = {
+    "hasteward export writes any snapshot to a file",
+    "hasteward runs on Linux only",
+    "hasteward undo with the same -e",
+}
 
 
 def filled_in(words: list[str]) -> list[str]:
