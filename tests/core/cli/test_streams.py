@@ -113,7 +113,7 @@ def test_the_schema_describes_the_answer(
 
 
 @pytest.mark.parametrize("command", VERBS)
-def test_json_is_alone_on_standard_output(
+def test_l74_json_is_alone_on_standard_output(
     command: str, cli: Any, there: tuple[str, ...], tmp_path: Path
 ) -> None:
     cli("backup", *there)

@@ -14,11 +14,14 @@ from hasteward.ports.kubernetes import PodRef
 from hasteward.streams.wrapper import STREAM_MARK
 
 # $0 of our wrappers is "<mark>:<run>:<nonce>"; field 5 of stat is the process group, which the runtime made
-# one per exec. POSIX sh and /proc only: ps and pkill are not in every image.
+# one per exec. POSIX sh and /proc only: ps and pkill are not in every image. What is in another PID namespace
+# is only seen from a host: it is a stream in another container, and none of ours.
 _END = r"""
+n=$(readlink /proc/self/ns/pid 2>/dev/null)
 for p in /proc/[0-9]*; do
   m=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep "^$1:" | head -n 1)
   case $m in ''|"$1:$2:"*) continue ;; esac
+  [ "$(readlink "$p/ns/pid" 2>/dev/null)" = "$n" ] || continue
   s=$(cat "$p/stat" 2>/dev/null) || continue
   set -- "$1" "$2" ${s##*)}
   g=$5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -32,13 +32,15 @@ class Digest(Protocol):
         """The digest of everything so far."""
 
 
+_NEW: Mapping[Algorithm, Callable[[], Digest]] = {
+    Algorithm.BLAKE2B_256: lambda: hashlib.blake2b(digest_size=32),
+    Algorithm.SHA256: hashlib.sha256,
+}
+
+
 def new_digest(algorithm: Algorithm) -> Digest:
     """A running digest of the kind the pod computes."""
-    match algorithm:
-        case Algorithm.BLAKE2B_256:
-            return hashlib.blake2b(digest_size=32)
-        case Algorithm.SHA256:
-            return hashlib.sha256()
+    return _NEW[algorithm]()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 
 from hasteward_lab.api.errors import ApiError
+from hasteward_lab.api.messages import ERROR, STDOUT
 from hasteward_lab.api.resources import PODS
 from hasteward_lab.api.runtime import CommandNotFoundError, ContainerNotRunningError
-from hasteward_lab.api.stream import ERROR, STDOUT, Codec, Session
-from hasteward_lab.faults import STREAM_KINDS
+from hasteward_lab.api.stream import Codec, Session
+from hasteward_lab.faults import STREAM_KINDS, Fault
 
 if TYPE_CHECKING:
     from hasteward_lab.api.context import ApiContext
@@ -27,6 +28,7 @@ PROTOCOLS = (
     "v4.base64.channel.k8s.io",
     "base64.channel.k8s.io",
 )
+_SIGNALLED = 128
 _UNASKED = "v4.channel.k8s.io"
 
 
@@ -67,6 +69,9 @@ async def serve(request: web.Request, target: Target, context: ApiContext, call:
     if protocol is None:
         return web.Response(status=403)
     failure, process = "", None
+    fault = context.faults.take(call, *STREAM_KINDS)
+    if fault and fault.kind == "exit":
+        argv = _instead(argv, fault)
     try:
         process = context.runtime.spawn(
             target.namespace, target.name, argv, stdin=_yes(request, "stdin"), tty=_yes(request, "tty")
@@ -89,9 +94,16 @@ async def serve(request: web.Request, target: Target, context: ApiContext, call:
             await codec.send(socket, ERROR, json.dumps(_internal(failure)).encode())
         await socket.close(code=1000)
         return socket
-    fault = context.faults.take(call, *STREAM_KINDS)
     await Session(request, socket, codec, process, runtime=context.runtime, fault=fault).run()
     return socket
+
+
+def _instead(argv: list[str], fault: Fault) -> list[str]:
+    """The same command with another program at its end, that writes a little and ends with the code."""
+    starts = (index for index in range(len(argv)) if " ".join(argv[index:]).startswith(fault.command))
+    end = f"exit {fault.code}" if fault.code <= _SIGNALLED else f"kill -{fault.code - _SIGNALLED} $$"
+    script = f"echo the program says why >&2; head -c {fault.after} /dev/zero; {end}"
+    return [*argv[: next(starts, len(argv))], "sh", "-c", script]
 
 
 def _not_started(program: str) -> str:

@@ -17,15 +17,26 @@ from typing import IO, TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
+from hasteward_lab.api.accident import accident, on_the_wire, stdin_damage
+from hasteward_lab.api.messages import (
+    CLOSE,
+    ERROR,
+    MAX_FRAME,
+    PAYLOAD,
+    STDERR,
+    STDIN,
+    STDOUT,
+    exit_status,
+    frames,
+)
+from hasteward_lab.damage import NORMAL_CLOSE, SUCCESS, Frame
+
 if TYPE_CHECKING:
     import subprocess
 
     from hasteward_lab.api.runtime import Runtime
     from hasteward_lab.faults import Fault
 
-STDIN, STDOUT, STDERR, ERROR, CLOSE = 0, 1, 2, 3, 255
-PAYLOAD = 32 << 10
-MAX_FRAME = 32 << 20
 _READ = 256 << 10
 _GONE_POLL = 0.2
 
@@ -55,18 +66,6 @@ class Codec:
             return int(data[0]), base64.b64decode(data[1:])
         except (ValueError, binascii.Error):
             return -1, b""
-
-
-def frames(channel: int, data: bytes) -> bytes:
-    """Data as binary WebSocket frames of at most 32 KiB payload, ready for the wire."""
-    parts: list[bytes | memoryview] = []
-    view = memoryview(data)
-    for start in range(0, len(data), PAYLOAD):
-        piece = view[start : start + PAYLOAD]
-        size = len(piece) + 1
-        head = struct.pack("!BB", 0x82, size) if size < 126 else struct.pack("!BBH", 0x82, 126, size)
-        parts += [head, bytes((channel,)), piece]
-    return b"".join(parts)
 
 
 class Session:
@@ -125,6 +124,12 @@ class Session:
 
     async def _output(self) -> bool:
         """Carry stdout and stderr to their end; True when the process is done too."""
+        fault = self._fault
+        if fault and fault.kind == "frames" and fault.stream != "stdin":
+            for frame in await accident(self._process, fault):
+                await self._tell(frame)
+            await self._gone.wait()
+            return False
         pumps = [self._loop.create_task(self._pump(pipe, channel)) for pipe, channel in self._outputs()]
         try:
             await asyncio.gather(*pumps)
@@ -136,6 +141,20 @@ class Session:
         await _exited(self._process)
         return True
 
+    async def _tell(self, frame: Frame) -> None:
+        """Do with one frame what it says."""
+        transport = self._request.transport
+        if transport is None or frame.act == "stall":
+            await self._gone.wait()
+        elif frame.act == "abort":
+            await self._reset()
+        elif frame.act == "cut":
+            transport.close()
+            self._gone.set()
+        else:
+            wire = on_the_wire(frame)
+            transport.write(wire[: len(wire) // 2] if frame.act == "half" else wire)
+
     def _outputs(self) -> list[tuple[IO[bytes], int]]:
         pairs = ((self._process.stdout, STDOUT), (self._process.stderr, STDERR))
         return [(pipe, channel) for pipe, channel in pairs if pipe]
@@ -144,7 +163,8 @@ class Session:
         """Tell how it ended, and close."""
         kind = self._fault.kind if self._fault else ""
         if self._codec.has_status and not (complete and kind == "no-status"):
-            status = exit_status(self._process.returncode if complete else 0)
+            lie = not complete or (kind == "exit" and self._fault and self._fault.damage == "false")
+            status = exit_status(0 if lie else self._process.returncode)
             await self._codec.send(self._socket, ERROR, json.dumps(status).encode())
         elif self._fault:
             await asyncio.sleep(self._fault.seconds)
@@ -248,6 +268,8 @@ class Session:
         if fault is None or fault.stream != stream or fault.after > before + len(data):
             return data
         keep = fault.after - before
+        if fault.kind == "frames" and 0 <= keep < len(data):
+            return stdin_damage(data, keep, fault.damage)
         if fault.kind == "flip" and 0 <= keep < len(data):
             return data[:keep] + bytes((data[keep] ^ 1,)) + data[keep + 1 :]
         if fault.kind in {"cut", "stall", "false-success", "orphan"}:
@@ -264,8 +286,21 @@ class Session:
         if fault.kind == "stall":
             await self._gone.wait()
             raise _EarlyEnd
+        if fault.kind == "frames":
+            await self._end_input(fault.damage)
         if fault.kind in {"cut", "orphan"}:
             await self._reset()
+            raise _EarlyEnd
+
+    async def _end_input(self, damage: str) -> None:
+        """An accident of the input: the connection is cut, or Success comes before its time."""
+        if damage == "false":
+            for frame in (Frame("status", SUCCESS), Frame("close", NORMAL_CLOSE)):
+                await self._tell(frame)
+        if damage in {"cut", "false"}:
+            if self._request.transport:
+                self._request.transport.close()
+            self._gone.set()
             raise _EarlyEnd
 
     async def _reset(self) -> None:
@@ -286,20 +321,6 @@ class Session:
 
 class _EarlyEnd(Exception):
     """The fault says: that was all."""
-
-
-def exit_status(code: int) -> dict[str, object]:
-    """The Status of an ended process; one killed by a signal counts as 128 + signal."""
-    if code == 0:
-        return {"metadata": {}, "status": "Success"}
-    shown = 128 - code if code < 0 else code
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": f"command terminated with non-zero exit code: exit status {shown}",
-        "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(shown)}]},
-    }
 
 
 def _close(pipe: IO[bytes] | None) -> None:
