@@ -17,6 +17,8 @@ from typing import IO, TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
+from hasteward_lab.waiting import ended, ready
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -133,7 +135,7 @@ class Session:
         finally:
             for pump in pumps:
                 pump.cancel()
-        await _exited(self._process)
+        await ended(self._process)
         return True
 
     def _outputs(self) -> list[tuple[IO[bytes], int]]:
@@ -157,7 +159,7 @@ class Session:
             try:
                 data = os.read(descriptor, _READ)
             except BlockingIOError:
-                await _ready(descriptor, write=False)
+                await ready(descriptor, write=False)
                 continue
             if not data:
                 return
@@ -223,7 +225,7 @@ class Session:
             try:
                 view = view[os.write(descriptor, view) :]
             except BlockingIOError:
-                await _ready(descriptor, write=True)
+                await ready(descriptor, write=True)
             except BrokenPipeError:
                 return
 
@@ -306,32 +308,3 @@ def _close(pipe: IO[bytes] | None) -> None:
     if pipe and not pipe.closed:
         with contextlib.suppress(OSError):
             pipe.close()
-
-
-async def _ready(descriptor: int, *, write: bool) -> None:
-    """Wait till a pipe can be read or written."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def fire() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
-    add(descriptor, fire)
-    try:
-        await future
-    finally:
-        remove(descriptor)
-
-
-async def _exited(process: subprocess.Popen[bytes]) -> None:
-    """Wait till a process has ended, without a thread and without polling."""
-    if process.poll() is not None:
-        return
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        await _ready(descriptor, write=False)
-    finally:
-        os.close(descriptor)
-    process.wait()

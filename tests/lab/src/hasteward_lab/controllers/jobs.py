@@ -22,6 +22,8 @@ class Jobs(Controller):
     """The job controller."""
 
     watches = (JOBS, PODS)
+    # The waits between two tries end by the clock.
+    resync = 1.0
 
     def __init__(self, store: Store, scale: float) -> None:
         super().__init__(store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import functools
 import os
 import socket
 import ssl
@@ -122,11 +123,7 @@ class Prober:
 def _gets(connection: socket.socket, what: Object) -> bool:
     stream = connection
     if what.get("scheme", "HTTP").upper() == "HTTPS":
-        # A kubelet does not verify either.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        stream = context.wrap_socket(connection)
+        stream = _tls().wrap_socket(connection)
     with stream:
         stream.sendall(f"GET {what.get('path', '/')} HTTP/1.0\r\nHost: pod\r\n\r\n".encode())
         words = stream.recv(64).split(b" ", 2)
@@ -135,6 +132,15 @@ def _gets(connection: socket.socket, what: Object) -> bool:
             while stream.recv(4096):
                 pass
     return len(words) > 1 and words[1].isdigit() and 200 <= int(words[1]) < 400
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """A context that verifies nothing, as a kubelet's; made once, for making it costs more than using it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _enter(namespace: str) -> None:
