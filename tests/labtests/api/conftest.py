@@ -20,10 +20,19 @@ __all__ = ["faults", "lab"]
 
 
 def _kubectls() -> list[str]:
-    """The kubectl beside this Python, and the one of the system where there is one."""
-    places = (Path(sys.executable).with_name("kubectl"), Path("/usr/bin/kubectl"))
+    """The kubectl beside this Python, the system's where there is one, and those LAB_KUBECTLS lists."""
+    more = map(Path, filter(None, os.environ.get("LAB_KUBECTLS", "").split(os.pathsep)))
+    places = (Path(sys.executable).with_name("kubectl"), Path("/usr/bin/kubectl"), *more)
     found = [str(path) for path in places if path.exists()]
     return found or [shutil.which("kubectl") or "kubectl"]
+
+
+def _name(path: str) -> str:
+    """What a kubectl is called in a test's name: the release, for nothing else tells two of them apart."""
+    done = subprocess.run(
+        [path, "version", "--client", "-o", "json"], capture_output=True, text=True, check=True
+    )
+    return str(json.loads(done.stdout)["clientVersion"]["gitVersion"]).partition("+")[0]
 
 
 class Kubectl(Protocol):
@@ -33,7 +42,7 @@ class Kubectl(Protocol):
         """Run to the end."""
 
 
-@pytest.fixture(params=_kubectls(), ids=lambda path: "system" if path.startswith("/usr") else "pypi")
+@pytest.fixture(params=_kubectls(), ids=_name)
 def kubectl(request: pytest.FixtureRequest, lab: Lab) -> Kubectl:
     env = {"PATH": os.environ["PATH"], "HOME": str(lab.state.root), "KUBECONFIG": str(lab.kubeconfig)}
 
@@ -60,5 +69,8 @@ def space(lab: Lab) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"t{os.urandom(3).hex()}"
     lab.client.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    # What a controller puts into a fresh namespace is there before a test looks.
+    path = f"/api/v1/namespaces/{name}/configmaps"
+    lab.wait(lambda: bool(lab.client.call("GET", path)["items"]))
     yield name
     lab.client.call("DELETE", f"/api/v1/namespaces/{name}")

@@ -41,6 +41,8 @@ class Kubelet:
         self._volumes = volumes
         self._folder = folder
         self._scale = scale
+        # What a pod's account shows the API; the API server brings it.
+        self.issue: contents.Issue = lambda _namespace, _account: ""
         self._network = Network()
         self._images: dict[str, Image] = {}
         self._workers: dict[Key, PodWorker] = {}
@@ -98,9 +100,7 @@ class Kubelet:
         once = {**pod, "metadata": {**pod["metadata"], "name": name, "uid": ""}}
         folder = self._folder / f"{pod['metadata']['namespace']}_{name}"
         address = self._network.add(name)
-        worker = PodWorker(
-            once, image, address, folder, store=self._store, volumes=self._volumes, scale=self._scale
-        )
+        worker = self._worker(once, image, address, folder)
         worker.prepare()
         worker.set_hosts(self._hosts)
         log = folder / "logs/1.log"
@@ -247,9 +247,7 @@ class Kubelet:
             return
         address = self._network.add(meta["name"])
         folder = self._folder / f"{key[0]}_{key[1]}"
-        worker = PodWorker(
-            pod, image, address, folder, store=self._store, volumes=self._volumes, scale=self._scale
-        )
+        worker = self._worker(pod, image, address, folder)
         while key in self._begun:
             try:
                 worker.prepare()
@@ -263,6 +261,19 @@ class Kubelet:
         worker.set_hosts(self._hosts)
         self._workers[key] = worker
         await worker.run()
+
+    def _worker(self, pod: Object, image: Image, address: str, folder: Path) -> PodWorker:
+        store, volumes = self._store, self._volumes
+        return PodWorker(
+            pod,
+            image,
+            address,
+            folder,
+            store=store,
+            volumes=volumes,
+            scale=self._scale,
+            issue=self.issue,
+        )
 
     async def _pull(self, pod: Object, key: Key) -> Image | None:
         """The image of a pod; as long as nobody has it, the pod waits."""

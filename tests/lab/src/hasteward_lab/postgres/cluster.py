@@ -18,7 +18,6 @@ from hasteward_lab.api.resources import (
     NODES,
     PODS,
     SECRETS,
-    SERVICES,
 )
 from hasteward_lab.kubelet.network import GATEWAY
 from hasteward_lab.kubelet.sandbox import Image
@@ -27,6 +26,7 @@ from hasteward_lab.postgres import config, level, objects, package
 from hasteward_lab.postgres.door import Door
 from hasteward_lab.postgres.instance.settings import REPLICATION_USER
 from hasteward_lab.postgres.operator.backups import Backups
+from hasteward_lab.postgres.operator.belongings import Belongings
 from hasteward_lab.postgres.operator.desk import Desk
 from hasteward_lab.postgres.operator.failover import Failover, role_of, set_role
 from hasteward_lab.postgres.operator.instances import Instances
@@ -73,6 +73,7 @@ class PostgresCluster:
         self._desk = Desk(store, lab.namespace, lab.cluster)
         self._instances = Instances(self._desk, self._level, self.maker, self._provision)
         self._poller = Poller(self._certificates)
+        self._belongings = Belongings(self._desk, self.maker)
         self._loop = self._operator()
         self._backups = Backups(self._desk, self._loop, lab.time_scale)
 
@@ -170,6 +171,7 @@ class PostgresCluster:
             self._poller,
             Failover(desk, self._level, scale),
             self._instances,
+            self._belongings,
         )
         return Loop(self._store, self._lab.namespace, Pass(parts), scale)
 
@@ -211,8 +213,9 @@ class PostgresCluster:
             store.create(SECRETS, objects.tls_secret(maker, f"{lab.cluster}-{name}", fields))
         fields = {"ca.crt": held.authority.certificate.decode(), "ca.key": held.authority.key.decode()}
         store.create(SECRETS, objects.tls_secret(maker, f"{lab.cluster}-ca", fields))
-        for service in objects.services(maker):
-            store.create(SERVICES, service)
+        view = self._desk.look()
+        assert view is not None
+        self._belongings.keep(view)
         self._door.initial_sql = initial_sql(passwords)
 
     async def _make(self, member: str, role: str) -> None:
