@@ -87,6 +87,12 @@ def budgets(maker: Maker) -> list[Object]:
     return [_budget(maker, maker.name, members - 2, "replica"), *rows] if members > 2 else rows
 
 
+def quorum(maker: Maker) -> list[Object]:
+    """Where the primary tells what a failover must be sure of; only if the Cluster asks for it."""
+    synchronous = maker.cluster["spec"].get("postgresql", {}).get("synchronous") or {}
+    return [{"metadata": meta(maker)}] if synchronous.get("failoverQuorum") else []
+
+
 def _budget(maker: Maker, name: str, least: int, role_wanted: str) -> Object:
     wanted = {"cnpg.io/cluster": maker.name, "cnpg.io/instanceRole": role_wanted}
     spec = {"minAvailable": least, "selector": {"matchLabels": wanted}}

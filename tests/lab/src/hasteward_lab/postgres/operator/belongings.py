@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hasteward_lab.api.resources import ACCOUNTS, BUDGETS, ROLE_BINDINGS, ROLES, SERVICES, Resource
+from hasteward_lab.api.resources import ACCOUNTS, BUDGETS, QUORUMS, ROLE_BINDINGS, ROLES, SERVICES, Resource
 from hasteward_lab.postgres import belongings
 from hasteward_lab.postgres.objects import Maker
 from hasteward_lab.postgres.operator.view import Object, View, name_of
@@ -33,14 +33,15 @@ class Belongings:
             (ROLES, belongings.role(maker)),
             (ROLE_BINDINGS, belongings.binding(maker)),
         ]
-        budgets = belongings.budgets(maker)
-        for resource, item in [*wanted, *((BUDGETS, budget) for budget in budgets)]:
+        wanted += [(BUDGETS, item) for item in belongings.budgets(maker)]
+        wanted += [(QUORUMS, item) for item in belongings.quorum(maker)]
+        for resource, item in wanted:
             self._keep(view, resource, item)
-        names = set(map(name_of, budgets))
-        for name in (view.name, f"{view.name}-primary"):
-            if name not in names and self._desk.store.find(BUDGETS, view.namespace, name):
-                self._desk.delete(BUDGETS, name)
-                self._tell(view, "Deleting", BUDGETS, name)
+        names = {(resource, name_of(item)) for resource, item in wanted}
+        for row in ((BUDGETS, view.name), (BUDGETS, f"{view.name}-primary"), (QUORUMS, view.name)):
+            if row not in names and self._desk.store.find(row[0], view.namespace, row[1]):
+                self._desk.delete(*row)
+                self._tell(view, "Deleting", *row)
 
     def _keep(self, view: View, resource: Resource, item: Object) -> None:
         there = self._desk.store.find(resource, view.namespace, name_of(item))
