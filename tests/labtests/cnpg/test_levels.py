@@ -14,7 +14,7 @@ from hasteward_lab.state import LabError
 pytestmark = pytest.mark.servers
 
 
-def test_05_serials_count_up_before_1_30(site_of: Callable[[Lab], Any]) -> None:
+def test_row_05_serials_count_up_before_1_30(site_of: Callable[[Lab], Any]) -> None:
     """IC/cluster_create.go of 1.27: surprise 8 the other way. No Lease, no unrecoverable annotation."""
     with Lab.up(members=2, volume_size="256Mi", time_scale=0.1, level="1.27") as lab:
         site = site_of(lab)

@@ -1,6 +1,6 @@
 """What a Cluster owns besides its instances, and what is left when it goes.
 
-Sources: CloudNativePG 1.30, pkg/specs, IC/replicas_quorum.go, IC/cluster_restore.go; IC is internal/controller.
+Sources: CloudNativePG 1.30, pkg/specs, IC/replicas_quorum.go, IC/cluster_restore.go (internal/controller).
 """
 
 from __future__ import annotations

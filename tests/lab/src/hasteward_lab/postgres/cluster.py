@@ -33,6 +33,7 @@ from hasteward_lab.postgres.operator.instances import Instances
 from hasteward_lab.postgres.operator.loop import Loop
 from hasteward_lab.postgres.operator.poll import Poller
 from hasteward_lab.postgres.operator.reconcile import Parts, Pass
+from hasteward_lab.postgres.operator.schedule import Scheduler
 from hasteward_lab.postgres.operator.status import HEALTHY, micro, set_phase
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 Say = Callable[[str], None]
 
+#: what this machine may have and a database image has not
+_NOT_IN_IMAGE = ("jq", "rsync", "zstd")
 #: seconds for one step of standing up, at a tenth of real time and less; slower clocks get longer
 _READY_WITHIN = 30.0
 
@@ -76,6 +79,7 @@ class PostgresCluster:
         self._belongings = Belongings(self._desk, self.maker)
         self._loop = self._operator()
         self._backups = Backups(self._desk, self._loop, lab.time_scale)
+        self._schedules = Scheduler(self._desk, self._loop)
 
     def endpoints(self) -> dict[str, Callable[[Object], Awaitable[Any]]]:
         """What a test may ask of the operator, by path below `/lab/`."""
@@ -129,7 +133,7 @@ class PostgresCluster:
 
     async def follow(self) -> None:
         """Be the operator till the lab ends."""
-        await asyncio.gather(self._loop.run(), self._backups.run())
+        await asyncio.gather(self._loop.run(), self._backups.run(), self._schedules.run())
 
     def maker(self, cluster: Object) -> objects.Maker:
         """What makes the objects of the Cluster as it is now; its image is made known to the kubelet."""
@@ -160,7 +164,7 @@ class PostgresCluster:
             folder for folder in (own, prefix) if folder is not None and not folder.startswith("/usr/")
         )
         name = f"ghcr.io/cloudnative-pg/postgresql:{major if major.isdigit() else 'local'}"
-        return Image(name, "postgres", 26, (binaries,), binds, prepare)
+        return Image(name, "postgres", 26, (binaries,), binds, prepare, hidden=_NOT_IN_IMAGE)
 
     def _operator(self) -> Loop:
         desk, scale = self._desk, self._lab.time_scale
