@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +64,28 @@ def kubectl(request: pytest.FixtureRequest, lab: Lab) -> Kubectl:
         return done.stdout + done.stderr
 
     return run
+
+
+@pytest.fixture
+def forwarded(request: pytest.FixtureRequest, lab: Lab, kubectl: Kubectl) -> Any:
+    """A port-forward while a block runs: the local port, and what kubectl has complained of so far."""
+    program = request.node.callspec.params["kubectl"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(lab.state.root), "KUBECONFIG": str(lab.kubeconfig)}
+
+    @contextlib.contextmanager
+    def forward(what: str, port: int) -> Iterator[tuple[int, Callable[[], str]]]:
+        argv = [program, "port-forward", "--address=127.0.0.1", what, f":{port}"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(argv, env=env, text=True, **pipes) as process:
+            try:
+                said = process.stdout.readline()
+                found = re.match(r"Forwarding from 127\.0\.0\.1:(\d+) -> ", said)
+                assert found, said + process.stderr.read()
+                yield int(found[1]), process.stderr.readline
+            finally:
+                process.terminate()
+
+    return forward
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from hasteward_lab.api import admin, discovery, logs, openapi, proxy, rest, watch
+from hasteward_lab.api import admin, discovery, logs, openapi, portforward, proxy, rest, watch
 from hasteward_lab.api import exec as exec_stream
 from hasteward_lab.api.auth.identity import User
 from hasteward_lab.api.auth.rbac import Attributes
@@ -123,6 +123,8 @@ async def _serve(request: web.Request, target: Target, context: ApiContext) -> w
         raise injected(fault.code, call.resource, call.name)
     if target.subresource == "exec":
         return await exec_stream.serve(request, target, context, call)
+    if target.subresource == "portforward":
+        return await portforward.serve(request, target, context)
     if target.subresource == "log":
         return await logs.serve(request, target, context)
     if target.subresource == "proxy":

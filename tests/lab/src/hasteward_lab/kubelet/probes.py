@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import functools
-import os
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+
+from hasteward_lab.kubelet.network import enter
 
 if TYPE_CHECKING:
     from hasteward_lab.kubelet.container import RunningContainer
@@ -22,8 +22,8 @@ Object = dict[str, Any]
 # Coming up is noticed at once, whatever the period: a lab is to be up in seconds. Going down takes its time.
 _STARTING, _LEAST, _LEAST_TIMEOUT = 0.1, 0.5, 2.0
 _RETURNING = 1.0
-_CLONE_NEWNET = 0x40000000
-_POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
+#: threads that go from network to network and do nothing else
+WANDERERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
 
 
 class Prober:
@@ -102,13 +102,13 @@ class Prober:
                 if "exec" in probe:
                     return (await self._running.run(probe["exec"]["command"])).returncode == 0
                 loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(_POOL, self._asks, probe, timeout)
+                return await loop.run_in_executor(WANDERERS, self._asks, probe, timeout)
         except TimeoutError:
             return False
 
     def _asks(self, probe: Object, timeout: float) -> bool:
         """From the pod's own network, for a kubelet is on the pod's node: no partition is between them."""
-        _enter(self._namespace)
+        enter(self._namespace)
         what = probe.get("httpGet") or probe.get("tcpSocket") or {}
         port = what.get("port")
         if isinstance(port, str):
@@ -141,13 +141,3 @@ def _tls() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _enter(namespace: str) -> None:
-    """Put this thread into a network namespace; the pool's threads do nothing else."""
-    descriptor = os.open(namespace, os.O_RDONLY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "cannot enter the pod's network")
-    finally:
-        os.close(descriptor)
