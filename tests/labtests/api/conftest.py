@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,20 +20,32 @@ from hasteward_lab.pytest_plugin import faults, lab
 __all__ = ["faults", "lab"]
 
 
-def _kubectls() -> list[str]:
-    """The kubectl beside this Python, the system's where there is one, and those LAB_KUBECTLS lists."""
+def _kubectls() -> dict[str, str]:
+    """Every kubectl by its release: the one beside this Python, the system's, those LAB_KUBECTLS lists."""
     more = map(Path, filter(None, os.environ.get("LAB_KUBECTLS", "").split(os.pathsep)))
     places = (Path(sys.executable).with_name("kubectl"), Path("/usr/bin/kubectl"), *more)
-    found = [str(path) for path in places if path.exists()]
-    return found or [shutil.which("kubectl") or "kubectl"]
+    return {_release(path): str(path) for path in reversed(places) if path.exists()}
 
 
-def _name(path: str) -> str:
-    """What a kubectl is called in a test's name: the release, for nothing else tells two of them apart."""
-    done = subprocess.run(
-        [path, "version", "--client", "-o", "json"], capture_output=True, text=True, check=True
-    )
-    return str(json.loads(done.stdout)["clientVersion"]["gitVersion"]).partition("+")[0]
+def _release(path: Path) -> str:
+    argv = [str(path), "version", "--client", "-o", "json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return str(json.loads(done.stdout)["clientVersion"]["gitVersion"]).partition("+")[0].partition("-")[0]
+
+
+def _number(release: str) -> tuple[int, ...]:
+    return tuple(map(int, release.removeprefix("v").split(".")))
+
+
+KUBECTLS = _kubectls()
+# They exec over WebSockets and know the commands the transcripts use; older ones have a file of their own.
+CURRENT = sorted((each for each in KUBECTLS if _number(each) >= (1, 30)), key=_number, reverse=True)
+OLD = [each for each in KUBECTLS if _number(each) < (1, 29)]
+
+
+def _one(release: str) -> Any:
+    """The newest is tried in every run, the others when there is time."""
+    return pytest.param(release, marks=[] if release == CURRENT[0] else [pytest.mark.long])
 
 
 class Kubectl(Protocol):
@@ -44,15 +55,27 @@ class Kubectl(Protocol):
         """Run to the end."""
 
 
-@pytest.fixture(params=_kubectls(), ids=_name)
+@pytest.fixture(params=[_one(release) for release in CURRENT])
 def kubectl(request: pytest.FixtureRequest, lab: Lab) -> Kubectl:
+    return runner(lab, KUBECTLS[request.param])
+
+
+@pytest.fixture(
+    params=OLD or [pytest.param("", marks=pytest.mark.skip("no old kubectl: LAB_KUBECTLS names one"))]
+)
+def old_kubectl(request: pytest.FixtureRequest, lab: Lab) -> Kubectl:
+    return runner(lab, KUBECTLS[request.param])
+
+
+def runner(lab: Lab, program: str) -> Kubectl:
+    """What runs this kubectl."""
     env = {"PATH": os.environ["PATH"], "HOME": str(lab.state.root), "KUBECONFIG": str(lab.kubeconfig)}
 
     def run(*argv: str, stdin: Any = None, code: int = 0, context: str = "") -> str:
         text = stdin if isinstance(stdin, str | None) else json.dumps(stdin)
         chosen = ["--context", context] if context else []
         done = subprocess.run(
-            [request.param, *chosen, *argv],
+            [program, *chosen, *argv],
             env=env,
             input=text,
             capture_output=True,
@@ -66,15 +89,22 @@ def kubectl(request: pytest.FixtureRequest, lab: Lab) -> Kubectl:
     return run
 
 
+class Forwarding(Protocol):
+    """Keeps a port-forward while a block runs."""
+
+    def __call__(
+        self, release: str, what: str, port: int
+    ) -> contextlib.AbstractContextManager[tuple[int, Callable[[], str]]]:
+        """Yield the local port, and what reads kubectl's next complaint."""
+
+
 @pytest.fixture
-def forwarded(request: pytest.FixtureRequest, lab: Lab, kubectl: Kubectl) -> Any:
-    """A port-forward while a block runs: the local port, and what kubectl has complained of so far."""
-    program = request.node.callspec.params["kubectl"]
+def forwarded(lab: Lab) -> Forwarding:
     env = {"PATH": os.environ["PATH"], "HOME": str(lab.state.root), "KUBECONFIG": str(lab.kubeconfig)}
 
     @contextlib.contextmanager
-    def forward(what: str, port: int) -> Iterator[tuple[int, Callable[[], str]]]:
-        argv = [program, "port-forward", "--address=127.0.0.1", what, f":{port}"]
+    def forward(release: str, what: str, port: int) -> Iterator[tuple[int, Callable[[], str]]]:
+        argv = [KUBECTLS[release], "port-forward", "--address=127.0.0.1", what, f":{port}"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(argv, env=env, text=True, **pipes) as process:
             try:

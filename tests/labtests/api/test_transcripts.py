@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import ssl
 from typing import Any
 
 import pytest
@@ -177,27 +175,6 @@ def test_exec_passes_input_output_and_exit_codes(kubectl: Any) -> None:
     assert kubectl("exec", "pg-1", "--", "echo", "hello") == "hello\n"
     assert kubectl("exec", "-i", "pg-1", "--", "wc", "-c", stdin="x" * 100_000).strip() == "100000"
     assert "exit code 42" in kubectl("exec", "pg-1", "--", "sh", "-c", "exit 42", code=42)
-
-
-def test_port_forward_leads_into_the_pods_network(forwarded: Any) -> None:
-    """The status port answers on the pod's localhost; a port where nobody listens is told by its number."""
-    with (
-        forwarded("pod/pg-1", 8000) as (port, _),
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
-        tls().wrap_socket(plain) as stream,
-    ):
-        stream.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-        assert stream.makefile("rb").read().endswith(b"\r\n\r\nOK")
-    with forwarded("pod/pg-1", 1) as (port, complaint):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
-            assert plain.recv(1) == b""
-        assert "error forwarding port 1 to pod pg-1" in complaint()
-
-
-def tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 def test_auth_can_i_answers_for_every_role(kubectl: Any, lab: Lab) -> None:
