@@ -92,6 +92,8 @@ class Session:
         self._fault = fault
         self._moved = {"stdin": 0, "stdout": 0}
         self._gone = asyncio.Event()
+        # The runtime died in mid-stream: what the client is told next is no proof of anything.
+        self._early = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
@@ -101,24 +103,24 @@ class Session:
         receiving = self._loop.create_task(self._receive())
         watching = self._loop.create_task(self._watch_client())
         work = self._loop.create_task(self._output())
-        leaving = self._loop.create_task(self._gone.wait())
-        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        watching.cancel()
-        if not self._gone.is_set() and work.done() and work.exception() is None:
+        leaving = [self._loop.create_task(event.wait()) for event in (self._gone, self._early)]
+        await asyncio.wait({work, *leaving}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*leaving, watching):
+            task.cancel()
+        ended_well = work.done() and work.exception() is None
+        if not self._gone.is_set() and (ended_well or self._early.is_set()):
             # aiohttp's close would not wait for the client's answer while somebody else receives.
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
             with contextlib.suppress(ConnectionError, TimeoutError):
-                await self._finish(work.result())
-            _close(process.stdin)
+                await self._finish(ended_well and not self._early.is_set())
         work.cancel()
-        await asyncio.gather(work, leaving, watching, return_exceptions=True)
+        await asyncio.gather(work, *leaving, watching, return_exceptions=True)
         # What arrived before the client left still goes in; then comes a clean end of file.
         await asyncio.gather(receiving, return_exceptions=True)
         pipes = [process.stdout, process.stderr]
-        if self._fault and self._fault.kind == "orphan" and self._gone.is_set():
-            # The kubelet is gone: nobody closes the input, so the process waits on it for ever.
+        if self._early.is_set() or (self._fault and self._fault.kind == "orphan" and self._gone.is_set()):
+            # Kubelet or runtime are gone: nobody closes the input, so the process waits on it for ever.
             pipes.append(process.stdin)
         else:
             _close(process.stdin)
@@ -261,12 +263,13 @@ class Session:
         fault = self._fault
         if fault is None or fault.stream != stream or self._moved[stream] < fault.after:
             return
-        if fault.kind == "false-success":
+        if fault.kind == "false-success" and self._codec.has_close:
+            self._early.set()
             raise _EarlyEnd
         if fault.kind == "stall":
             await self._gone.wait()
             raise _EarlyEnd
-        if fault.kind in {"cut", "orphan"}:
+        if fault.kind in {"cut", "orphan", "false-success"}:
             await self._reset()
             raise _EarlyEnd
 
