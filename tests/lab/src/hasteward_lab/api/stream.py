@@ -51,6 +51,9 @@ class Codec:
         """Take a client's message apart; an undecodable one has channel -1."""
         if not data:
             return -1, b""
+        if isinstance(data, str) and not self.base64:
+            # The official Python client sends text; a real server takes its bytes.
+            data = data.encode()
         if isinstance(data, bytes):
             return data[0], data[1:]
         try:
