@@ -15,9 +15,6 @@ from typing import Any, Protocol
 import pytest
 
 from hasteward_lab.lab import Lab
-from hasteward_lab.pytest_plugin import faults, lab
-
-__all__ = ["faults", "lab"]
 
 
 def _kubectls() -> dict[str, str]:
