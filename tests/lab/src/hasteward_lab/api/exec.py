@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
@@ -133,9 +134,10 @@ async def _spdy(
 
 
 def _not_started(program: str) -> str:
+    number = secrets.token_hex(32)
     return (
-        "error executing command in container: failed to exec in container: failed to start exec: OCI "
-        "runtime exec failed: exec failed: unable to start container process: "
+        f'error executing command in container: failed to exec in container: failed to start exec "{number}": '
+        "OCI runtime exec failed: exec failed: unable to start container process: "
         f'exec: "{program}": executable file not found in $PATH'
     )
 
