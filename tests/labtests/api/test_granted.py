@@ -75,6 +75,7 @@ def story(lab: Lab, tool: Tool) -> Story:
 TRIED = {"get pods/exec", "create pods/exec"}
 
 
+@pytest.mark.long
 def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
     """Each story goes through all that its role is for, down to the name that is not there."""
     here = ("-c", story.lab.cluster)

@@ -136,8 +136,8 @@ async def _spdy(
 def _not_started(program: str) -> str:
     number = secrets.token_hex(32)
     return (
-        f'error executing command in container: failed to exec in container: failed to start exec "{number}": '
-        "OCI runtime exec failed: exec failed: unable to start container process: "
+        "error executing command in container: failed to exec in container: "
+        f'failed to start exec "{number}": OCI runtime exec failed: exec failed: unable to start container process: '
         f'exec: "{program}": executable file not found in $PATH'
     )
 
