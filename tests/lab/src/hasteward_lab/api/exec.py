@@ -134,12 +134,17 @@ async def _spdy(
 
 
 def _not_started(program: str) -> str:
-    number = secrets.token_hex(32)
-    return (
-        "error executing command in container: failed to exec in container: "
-        f'failed to start exec "{number}": OCI runtime exec failed: exec failed: unable to start container process: '
-        f'exec: "{program}": executable file not found in $PATH'
+    steps = (
+        "error executing command in container",
+        "failed to exec in container",
+        f'failed to start exec "{secrets.token_hex(32)}"',
+        "OCI runtime exec failed",
+        "exec failed",
+        "unable to start container process",
+        f'exec: "{program}"',
+        "executable file not found in $PATH",
     )
+    return ": ".join(steps)
 
 
 def _internal(message: str) -> Object:
