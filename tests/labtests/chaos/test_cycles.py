@@ -61,6 +61,7 @@ def kill(number: int) -> None:
     gone(lab.state.root)
 
 
+@pytest.mark.long
 def test_three_cycles_leave_nothing() -> None:
     for number in range(3):
         cycle(number)
@@ -82,6 +83,7 @@ def test_ten_killed_labs_leave_nothing() -> None:
         kill(number)
 
 
+@pytest.mark.long
 def test_chaos_in_one_lab_is_not_felt_in_another(lab: Lab) -> None:
     """All labs have the same addresses inside; none sees another's."""
     names = [f"side-{os.getpid()}-{number}" for number in range(2)]
@@ -130,6 +132,7 @@ def interpreter() -> str:
     return str(real) if open_to_all else "/usr/bin/python3"
 
 
+@pytest.mark.long
 def test_an_ordinary_user_has_the_whole_lab(tmp_path: Path) -> None:
     home = Path(f"/tmp/hl-{os.getpid()}")
     home.mkdir(mode=0o700)

@@ -32,6 +32,7 @@ def found(site: Any, name: str) -> dict[str, Any]:
     return next(row.get("status", {}) for row in rows if row["metadata"]["name"] == name)
 
 
+@pytest.mark.long
 def test_row_13_a_backup_completes_fails_or_waits(site_of: Any) -> None:
     """IC/backup_controller.go: not configured is failed at once, not ready pending; no plugin runs.
 

@@ -69,6 +69,7 @@ def test_row_06_an_old_primary_is_rewound_before_its_fence_is_seen(site: Any) ->
     site.lab.unfence(old)
 
 
+@pytest.mark.long
 def test_row_06_a_rewind_that_fails_is_tried_again_and_nothing_else_is(site: Any) -> None:
     """IMC/instance_startup.go: no base backup instead; Running and never ready, with no event: surprise 4.
 
