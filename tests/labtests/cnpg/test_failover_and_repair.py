@@ -170,6 +170,7 @@ def test_row_10_files_are_rewritten_and_slots_are_kept(site: Any) -> None:
     site.until(lambda: site.lab.psql(replica, slots) == name[other])
 
 
+@pytest.mark.long
 def test_row_09_one_full_disk_stops_failover_for_all(site: Any) -> None:
     """CMD/instance/run/lifecycle/run.go, IC/cluster_status.go: surprise 7, on a replica, real ENOSPC."""
     primary, (victim, _) = site.lab.primary, others(site)
@@ -201,6 +202,7 @@ def test_row_09_one_full_disk_stops_failover_for_all(site: Any) -> None:
     assert site.lab.primary == primary
 
 
+@pytest.mark.long
 def test_the_operator_switched_off_by_annotation_or_down(site: Any) -> None:
     """IC/cluster_controller.go: reconciliationLoop=disabled; managers still follow fences."""
     _, victim = others(site)
@@ -226,6 +228,7 @@ def test_the_operator_switched_off_by_annotation_or_down(site: Any) -> None:
     site.lab.wait_ready(victim)
 
 
+@pytest.mark.long
 def test_hibernation_takes_the_pods_and_leaves_the_volumes(site: Any) -> None:
     """pkg/reconciler/hibernation: the primary first; back on, the same data."""
     site.lab.psql(site.lab.primary, "CREATE TABLE slept AS SELECT 42 AS n")

@@ -19,6 +19,12 @@ CORE = "/api/v1/namespaces/db"
 CLUSTERS = "/apis/postgresql.cnpg.io/v1/namespaces/db/clusters"
 
 
+@pytest.fixture
+def site(lab: Lab, site_of: Any) -> Any:
+    """These only look: the lab of all labtests will do."""
+    return site_of(lab)
+
+
 def names(site: Any, group: str, plural: str) -> list[str]:
     return [row["metadata"]["name"] for row in site.objects(group, plural)]
 

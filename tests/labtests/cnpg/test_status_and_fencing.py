@@ -32,6 +32,7 @@ def test_row_01_phase_and_ready_are_sticky(site: Any) -> None:
         site.lab.start("pg-3")
 
 
+@pytest.mark.long
 def test_row_02_a_replica_that_lost_its_wal_looks_ready(site: Any) -> None:
     """PMP/webserver/probes: readiness is pg_isready. Surprises 2 and 4: nothing re-clones it by itself."""
     site.lab.fence("pg-3")
@@ -108,6 +109,7 @@ def test_row_03_all_fenced_and_annotations_that_cannot_be_read(site: Any) -> Non
     site.lab.wait_ready()
 
 
+@pytest.mark.long
 def test_row_04_and_row_08_a_crash_loop_blocks_the_others_and_sees_a_fence_late(site: Any) -> None:
     """IC/cluster_create.go: all must report before one is made. CMD/instance/run: surprise 5, second half.
 
