@@ -233,10 +233,10 @@ def test_many_at_once(lab: Lab) -> None:
 
 def test_a_slow_reader_holds_the_writer_back(lab: Lab) -> None:
     async def talk() -> Any:
-        async with lab.client.open_exec("pg-1", ["head", "-c", "400000000", "/dev/zero"]) as socket:
+        async with lab.client.open_exec("pg-1", ["head", "-c", "100000000", "/dev/zero"]) as socket:
             await socket.receive()
             await asyncio.sleep(1.0)
-            assert running(lab, "head -c 400000000")
+            assert running(lab, "head -c 100000000")
             assert memory(lab) < LITTLE
             length, status = 0, b""
             async for message in socket:
@@ -244,7 +244,7 @@ def test_a_slow_reader_holds_the_writer_back(lab: Lab) -> None:
                 status = message.data[1:]
             return length, json.loads(status)["status"]
 
-    assert asyncio.run(talk()) == (400_000_000, "Success")
+    assert asyncio.run(talk()) == (100_000_000, "Success")
 
 
 def test_a_slow_process_holds_the_client_back(lab: Lab) -> None:
