@@ -83,7 +83,8 @@ def test_up_and_down_by_command(
     assert "there is no lab 'one'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("victim", ["outer", pytest.param("inner", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("victim", ["outer", "inner"])
 def test_a_killed_supervisor_leaves_nothing_after_down(victim: str) -> None:
     lab = Lab.up(f"killed-{victim}-{os.getpid()}", members=1)
     process = lab.state.load_process()
