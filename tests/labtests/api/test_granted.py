@@ -42,7 +42,7 @@ def tool(lab: Lab, tmp_path: Path) -> Tool:
             capture_output=True,
             text=True,
             check=False,
-            timeout=90,
+            timeout=120,
         )
 
     return run
@@ -76,6 +76,7 @@ TRIED = {"get pods/exec", "create pods/exec"}
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
     """Each story goes through all that its role is for, down to the name that is not there."""
     here = ("-c", story.lab.cluster)
