@@ -59,6 +59,8 @@ def files() -> Iterator[tuple[str, str]]:
         yield name, "\n".join([title, "", MADE, *rest]).rstrip() + "\n"
     for command in shapes.DATA:
         yield schema_file(command), json.dumps(schema.schema(command), indent=2) + "\n"
+    yield "schema/events.json", json.dumps(schema.events_schema(), indent=2) + "\n"
+    yield "schema/report.json", json.dumps(schema.report_schema(), indent=2) + "\n"
 
 
 if __name__ == "__main__":

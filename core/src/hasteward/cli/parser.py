@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from hasteward.cli.verb import BASIC, GROUPS, VERBS, Verb
+from hasteward.cli.verb import BASIC, GROUPS, OBSERVING, VERBS, Verb
 from hasteward.config.settings import BY_NAME, SETTINGS, Kind, Setting
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def load_verb(command: str) -> Verb:
 def settings_of(verb: Verb) -> list[Setting]:
     """Every setting that the verb takes, in the order of the table."""
     names = {*BASIC, *verb.settings}
+    if verb.observed:
+        names.update(OBSERVING)
     return [setting for setting in SETTINGS if setting.name in names]
 
 
@@ -116,7 +118,9 @@ class VerbCommand(TyperCommand):
     def __init__(self, command: str, verb: Verb) -> None:
         self.command = command
         self.verb = verb
-        parameters: list[Any] = [_option(one, verb.notes.get(one.name, "")) for one in settings_of(verb)]
+        parameters: list[Any] = [
+            _option(one, verb.notes.get(one.name, "")) for one in settings_of(verb) if one.has_flag
+        ]
         if verb.argument is not None:
             choices = verb.argument.choices
             parameters.insert(
@@ -234,7 +238,7 @@ class Group(TyperGroup):
 
 def root(contributed: Commands) -> Group:
     """The whole command line."""
-    common = [setting for setting in SETTINGS if setting.common]
+    common = [setting for setting in SETTINGS if setting.common and setting.has_flag]
     return Group(
         contributed=contributed,
         name="hasteward",
