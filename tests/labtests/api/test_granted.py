@@ -91,6 +91,12 @@ def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
         # The first run makes the Lease, the second takes it over.
         story.asks_for(role, "backup", *here)
         story.asks_for(role, *second, *here)
+    # Why a server is down is in its pod's log.
+    story.lab.stop("pg-3")
+    for role in ("backup", "repair"):
+        story.asks_for(role, "triage", *here, code=20)
+    story.lab.start("pg-3")
+    story.lab.wait_ready("pg-3")
     for role in ("view", "backup", "repair"):
         # The list of clusters is asked for only when one is not found.
         story.asks_for(role, "triage", "-c", "nobody", code=3)
