@@ -72,7 +72,7 @@ def story(lab: Lab, tool: Tool) -> Story:
 
 
 #: What a triage tries in every role, and lives without.
-TRIED = {"get pods/exec", "create pods/exec"}
+TRIED = {"get pods/exec", "create pods/exec", "get pods/log"}
 
 
 @pytest.mark.long
