@@ -13,8 +13,6 @@ import pytest
 
 #: folders whose tests share their servers, and the tutorial, which has a lab of its own
 FIRST = ("scenarios", "engines", "labtests", "docs")
-#: folders below labtests whose tests watch an emulated operator at work for minutes
-PATIENT = {"api", "cnpg", "chaos", "scenarios"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,10 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parts = item.path.parts
         return next((place for place, name in enumerate(FIRST) if name in parts), len(FIRST))
 
-    for item in items:
-        parts = item.path.parts
-        if "labtests" in parts and PATIENT & set(parts[parts.index("labtests") :]):
-            item.add_marker(pytest.mark.long)
     items.sort(key=rank)
 
 

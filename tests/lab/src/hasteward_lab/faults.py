@@ -60,7 +60,8 @@ class Fault:
 
     - `cut`: the TCP connection is reset after `after` bytes of `stream` of an exec.
     - `stall`: no byte of `stream` moves any more after `after` bytes; the connection stays.
-    - `false-success`: after `after` bytes of stdout the server says Success and closes with 1000.
+    - `false-success`: after `after` bytes of `stream` the server says Success and closes with 1000, and the
+      process stays, waiting on its open stdin (containerd killed); below v5 as `cut`.
     - `no-status`: all data comes, then `seconds` of silence and close 1000 without a status.
     - `flip`: one bit of the byte at offset `after` of `stream` is wrong.
     - `orphan`: as `cut`, and the process stays for ever, waiting on its open stdin (kubelet killed).

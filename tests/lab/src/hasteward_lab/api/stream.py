@@ -30,6 +30,7 @@ from hasteward_lab.api.messages import (
     frames,
 )
 from hasteward_lab.damage import NORMAL_CLOSE, SUCCESS, Frame
+from hasteward_lab.waiting import ended, ready
 
 if TYPE_CHECKING:
     import subprocess
@@ -60,6 +61,9 @@ class Codec:
         """Take a client's message apart; an undecodable one has channel -1."""
         if not data:
             return -1, b""
+        if isinstance(data, str) and not self.base64:
+            # The official Python client sends text; a real server takes its bytes.
+            data = data.encode()
         if isinstance(data, bytes):
             return data[0], data[1:]
         try:
@@ -89,6 +93,8 @@ class Session:
         self._fault = fault
         self._moved = {"stdin": 0, "stdout": 0}
         self._gone = asyncio.Event()
+        # The runtime died in mid-stream: what the client is told next is no proof of anything.
+        self._early = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
@@ -98,24 +104,24 @@ class Session:
         receiving = self._loop.create_task(self._receive())
         watching = self._loop.create_task(self._watch_client())
         work = self._loop.create_task(self._output())
-        leaving = self._loop.create_task(self._gone.wait())
-        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        watching.cancel()
-        if not self._gone.is_set() and work.done() and work.exception() is None:
+        leaving = [self._loop.create_task(event.wait()) for event in (self._gone, self._early)]
+        await asyncio.wait({work, *leaving}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*leaving, watching):
+            task.cancel()
+        ended_well = work.done() and work.exception() is None
+        if not self._gone.is_set() and (ended_well or self._early.is_set()):
             # aiohttp's close would not wait for the client's answer while somebody else receives.
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
             with contextlib.suppress(ConnectionError, TimeoutError):
-                await self._finish(work.result())
-            _close(process.stdin)
+                await self._finish(ended_well and not self._early.is_set())
         work.cancel()
-        await asyncio.gather(work, leaving, watching, return_exceptions=True)
+        await asyncio.gather(work, *leaving, watching, return_exceptions=True)
         # What arrived before the client left still goes in; then comes a clean end of file.
         await asyncio.gather(receiving, return_exceptions=True)
         pipes = [process.stdout, process.stderr]
-        if self._fault and self._fault.kind == "orphan" and self._gone.is_set():
-            # The kubelet is gone: nobody closes the input, so the process waits on it for ever.
+        if self._early.is_set() or (self._fault and self._fault.kind == "orphan" and self._gone.is_set()):
+            # Kubelet or runtime are gone: nobody closes the input, so the process waits on it for ever.
             pipes.append(process.stdin)
         else:
             _close(process.stdin)
@@ -138,7 +144,7 @@ class Session:
         finally:
             for pump in pumps:
                 pump.cancel()
-        await _exited(self._process)
+        await ended(self._process)
         return True
 
     async def _tell(self, frame: Frame) -> None:
@@ -177,7 +183,7 @@ class Session:
             try:
                 data = os.read(descriptor, _READ)
             except BlockingIOError:
-                await _ready(descriptor, write=False)
+                await ready(descriptor, write=False)
                 continue
             if not data:
                 return
@@ -243,7 +249,7 @@ class Session:
             try:
                 view = view[os.write(descriptor, view) :]
             except BlockingIOError:
-                await _ready(descriptor, write=True)
+                await ready(descriptor, write=True)
             except BrokenPipeError:
                 return
 
@@ -281,14 +287,15 @@ class Session:
         fault = self._fault
         if fault is None or fault.stream != stream or self._moved[stream] < fault.after:
             return
-        if fault.kind == "false-success":
+        if fault.kind == "false-success" and self._codec.has_close:
+            self._early.set()
             raise _EarlyEnd
         if fault.kind == "stall":
             await self._gone.wait()
             raise _EarlyEnd
         if fault.kind == "frames":
             await self._end_input(fault.damage)
-        if fault.kind in {"cut", "orphan"}:
+        if fault.kind in {"cut", "orphan", "false-success"}:
             await self._reset()
             raise _EarlyEnd
 
@@ -327,32 +334,3 @@ def _close(pipe: IO[bytes] | None) -> None:
     if pipe and not pipe.closed:
         with contextlib.suppress(OSError):
             pipe.close()
-
-
-async def _ready(descriptor: int, *, write: bool) -> None:
-    """Wait till a pipe can be read or written."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def fire() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
-    add(descriptor, fire)
-    try:
-        await future
-    finally:
-        remove(descriptor)
-
-
-async def _exited(process: subprocess.Popen[bytes]) -> None:
-    """Wait till a process has ended, without a thread and without polling."""
-    if process.poll() is not None:
-        return
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        await _ready(descriptor, write=False)
-    finally:
-        os.close(descriptor)
-    process.wait()
