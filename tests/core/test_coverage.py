@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("domain", "streams", "pipelines")
 #: gates and the undo of repairs live in pipelines; the tests of a room lie in a folder of its name
-TESTS = tuple(f"tests/core/{room}" for room in ROOMS)
+TESTS = (*(f"tests/core/{room}" for room in ROOMS), "tests/core/repair")
 
 
 @pytest.mark.long
