@@ -64,7 +64,7 @@ def commands(line: str) -> Iterator[list[str]]:
 def understood(words: list[str]) -> None:
     """Raise if the command line does not know what is asked."""
     found = plugins.load(plugins.installed_entry_points())
-    asked = parser.parse(words, lambda: found.commands)
+    asked = parser.parse(words, lambda: found)
     if isinstance(asked, parser.Contributed):
         assert asked.spec.name == "lab"
         lab._parser().parse_args(asked.arguments)

@@ -123,13 +123,19 @@ stall_timeout = 120
 An unknown key, a wrong type, or a setting that a file may not hold is an error (exit status 3).
 A file that holds `restic_password` and can be read by others brings a warning.
 
+## Options of engines
+
+An engine may add options of its own; `hasteward backup --help` shows those of every installed engine.
+They are set like all others: `--db-type`, `HASTEWARD_DB_TYPE`, or `db_type` in the file.
+The engine that `--engine` chooses says how a value is read; a flag of another engine is an error.
+
 ## Values
 
 * **boolean**: in the file `true` or `false`; in a variable 1, t, true, yes, on or 0, f, false, no, off.
   An empty variable is a no. `NO_COLOR` is a yes whatever its value, unless it is empty.
 * **seconds**: a number above 0, a fraction too.
 * **integer**: a whole number, 0 or more.
-* **list**: flags only; give the flag several times.
+* **list**: give the flag several times. In the file, for an engine's option: `["one", "two"]`.
 * An empty variable of any other kind counts as not set.
 
 ## Settings

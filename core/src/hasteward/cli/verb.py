@@ -22,6 +22,7 @@ CLUSTER = (
     "instance",
     "force",
     "dry_run",
+    "via",
     "kubeconfig",
     "context",
     "stall_timeout",
@@ -74,7 +75,10 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One command. `notes` replaces a setting's help where the verb gives it a narrower meaning."""
+    """One command. `notes` replaces a setting's help where the verb gives it a narrower meaning.
+
+    `every_option` takes the engines' options whatever verbs they are meant for.
+    """
 
     run: Callable[[Session], Answer]
     details: str
@@ -82,6 +86,7 @@ class Verb:
     exit_codes: Mapping[ExitCode, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     argument: Argument | None = None
+    every_option: bool = False
 
 
 @dataclass(frozen=True, slots=True)

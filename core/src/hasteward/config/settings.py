@@ -5,22 +5,12 @@ A setting's name is the long flag with underscores; the same word is its key in 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
+from hasteward.domain.option import Kind, OptionSpec, Value
 
-class Kind(StrEnum):
-    """How the text of a value is read."""
-
-    TEXT = "text"
-    CHOICE = "choice"
-    INTEGER = "integer"
-    SECONDS = "seconds"
-    BOOLEAN = "boolean"
-    LIST = "list"
-
-
-Value = str | int | float | bool | tuple[str, ...] | None
+__all__ = ["BY_NAME", "SETTINGS", "Kind", "Setting", "Value", "engine_settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +18,8 @@ class Setting:
     """One thing that can be set.
 
     `env` is tried in order. `common` settings may also stand before the verb. `in_file` is False for what
-    must be said anew for every run. `negated` gives a boolean a ``--no-`` form.
+    must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `engine` names the engine
+    whose option it is, and `verbs` the commands that take it (empty: every one that is about a cluster).
     """
 
     name: str
@@ -43,6 +34,8 @@ class Setting:
     common: bool = True
     in_file: bool = True
     negated: bool = False
+    engine: str = ""
+    verbs: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
@@ -132,6 +125,15 @@ SETTINGS: tuple[Setting, ...] = (
         "Context of the kubeconfig to use.",
         env=("HASTEWARD_CONTEXT",),
         metavar="NAME",
+    ),
+    Setting(
+        "via",
+        Kind.TEXT,
+        "Words to put before every command instead of using Kubernetes: '' for this host, 'docker exec -i"
+        " NAME', 'ssh HOST'. For engines that can do without.",
+        env=("HASTEWARD_VIA",),
+        metavar="PREFIX",
+        in_file=False,
     ),
     Setting(
         "force",
@@ -282,3 +284,25 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+def engine_settings(options: Mapping[str, Iterable[OptionSpec]]) -> dict[str, tuple[Setting, ...]]:
+    """The options of every engine as settings, by the engine's name."""
+    return {engine: tuple(_setting(engine, one) for one in specs) for engine, specs in options.items()}
+
+
+def _setting(engine: str, spec: OptionSpec) -> Setting:
+    return Setting(
+        spec.name,
+        spec.kind,
+        spec.help,
+        env=(spec.env,),
+        default=() if spec.kind is Kind.LIST and spec.default is None else spec.default,
+        choices=spec.choices,
+        metavar=spec.metavar,
+        secret=spec.secret,
+        common=False,
+        in_file=spec.in_file,
+        engine=engine,
+        verbs=spec.verbs,
+    )

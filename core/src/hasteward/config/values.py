@@ -81,5 +81,9 @@ def from_toml(setting: Setting, raw: object, place: str) -> Value:
             raise _invalid(setting, place, "a number of seconds", raw)
         case ((Kind.TEXT | Kind.CHOICE), str()):
             return from_text(setting, raw, place)
+        case Kind.LIST, list() if all(isinstance(item, str) for item in raw):
+            return tuple(raw)
+        case Kind.LIST, _:
+            raise _invalid(setting, place, "a list of texts in quotes", raw)
         case _:
             raise _invalid(setting, place, "text in quotes", raw)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from hasteward.domain.events import Warned
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PodRef
+from hasteward.ports.host import Place
 from hasteward.streams.wrapper import STREAM_MARK
 
 # $0 of our wrappers is "<mark>:<run>:<nonce>"; field 5 of stat is the process group, which the runtime made
@@ -29,7 +29,7 @@ exit 0
 """
 
 
-def end_orphans(context: EngineContext, pod: PodRef) -> list[str]:
+def end_orphans(context: EngineContext, pod: Place) -> list[str]:
     """Kill the process groups of streams of other runs in `pod`; return the run ids that were found."""
     found = capture(context, pod, ["sh", "-c", _END, "sh", STREAM_MARK, context.run.id])
     runs = sorted({line.split(":")[1] for line in found.stdout.decode().splitlines() if ":" in line})

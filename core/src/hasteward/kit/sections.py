@@ -9,7 +9,7 @@ from hasteward.domain.events import StepDone
 from hasteward.domain.manifest import Section
 from hasteward.kit.streaming import download
 from hasteward.ports.context import DumpSink, EngineContext
-from hasteward.ports.kubernetes import PodRef
+from hasteward.ports.host import Place
 from hasteward.streams.proof import Algorithm, new_digest
 
 _TAIL = 512
@@ -55,7 +55,7 @@ class SectionWriter:
         self,
         kind: str,
         name: str,
-        pod: PodRef,
+        pod: Place,
         argv: Sequence[str],
         *,
         end_marker: bytes,

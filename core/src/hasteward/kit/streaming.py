@@ -1,4 +1,4 @@
-"""Proven streams out of and into a pod, over exec.
+"""Proven streams out of and into a place (a pod over exec, or a host behind a prefix).
 
 A stream counts only if all of this holds: an explicit Status frame, a trailer with our nonce, exit status 0
 in both, and the digest computed in the pod equal to the one computed here. Anything else raises, and the
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 from hasteward.domain.errors import RunFailed, Unproven
 from hasteward.ports.context import EngineContext
+from hasteward.ports.host import HostRef, Place
 from hasteward.ports.kubernetes import (
     ApiNotFound,
     Channel,
     ExecStream,
     ExitStatus,
     Output,
-    PodRef,
     StreamBroken,
 )
 from hasteward.streams.proof import (
@@ -64,8 +64,12 @@ class _Ending:
 
 
 @contextlib.contextmanager
-def _opened(context: EngineContext, pod: PodRef, wrapped: Sequence[str]) -> Iterator[ExecStream]:
+def _opened(context: EngineContext, pod: Place, wrapped: Sequence[str]) -> Iterator[ExecStream]:
     """The exec; a pod that has gone since it was chosen is a failure of the run, not a wrong request."""
+    if isinstance(pod, HostRef):
+        with context.host.run(pod, wrapped, stall_seconds=context.tuning.stall_seconds) as stream:
+            yield stream
+        return
     try:
         with context.kubernetes.exec(
             pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
@@ -116,7 +120,7 @@ class _Receiver:
         return self._hold.tail
 
 
-def _conclude(what: str, where: PodRef, *, length: int, tail: bytes, nonce: str, ending: _Ending) -> Trailer:
+def _conclude(what: str, where: Place, *, length: int, tail: bytes, nonce: str, ending: _Ending) -> Trailer:
     """The trailer, if the stream ended as a whole one must."""
     trailer = parse_trailer(tail, nonce)
     status = ending.status
@@ -142,7 +146,7 @@ def _conclude(what: str, where: PodRef, *, length: int, tail: bytes, nonce: str,
 
 def download(
     context: EngineContext,
-    pod: PodRef,
+    pod: Place,
     argv: Sequence[str],
     write: Callable[[bytes | memoryview], None],
     *,
@@ -173,7 +177,7 @@ def download(
     return StreamProof(receiver.length, trailer.algorithm, trailer.digest)
 
 
-def _compare(what: str, pod: PodRef, trailer: Trailer, ours: str) -> None:
+def _compare(what: str, pod: Place, trailer: Trailer, ours: str) -> None:
     if trailer.digest != ours:
         raise Unproven(
             f"{what}: the digest made in {pod} ({trailer.digest[:12]}) is not that of the bytes here"
@@ -184,7 +188,7 @@ def _compare(what: str, pod: PodRef, trailer: Trailer, ours: str) -> None:
 
 
 def capture(
-    context: EngineContext, pod: PodRef, argv: Sequence[str], *, limit: int = _CAPTURE_LIMIT
+    context: EngineContext, pod: Place, argv: Sequence[str], *, limit: int = _CAPTURE_LIMIT
 ) -> Captured:
     """Run a short command in `pod` and return its proven output, whatever its exit status.
 
@@ -214,7 +218,7 @@ def capture(
 
 def upload(
     context: EngineContext,
-    pod: PodRef,
+    pod: Place,
     argv: Sequence[str],
     chunks: Iterable[bytes | memoryview],
     *,

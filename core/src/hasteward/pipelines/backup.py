@@ -104,7 +104,8 @@ def _save(
     repository: Repository,
     options: BackupOptions,
 ) -> BackupResult:
-    path = data_path(cluster, engine.info.dump_file, options.instance)
+    layout = engine.layout(context.options)
+    path = data_path(cluster, layout.file, options.instance)
     tags = SnapshotTags(
         engine=cluster.engine,
         cluster=cluster.name,
@@ -112,7 +113,7 @@ def _save(
         type=options.type,
         job=context.run.job,
         run=context.run.id,
-        format=engine.info.dump_format,
+        format=layout.format,
         proof=PROOF,
         reason=options.reason,
     )
