@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hasteward.domain.errors import RunFailed, Unproven
+from hasteward.domain.errors import InvalidInput, RunFailed, Unproven
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import HostRef, Place
 from hasteward.ports.kubernetes import (
@@ -77,6 +77,14 @@ def _opened(context: EngineContext, pod: Place, wrapped: Sequence[str]) -> Itera
             yield stream
     except ApiNotFound as error:
         raise RunFailed(error.message, hint="run the same command again", code="pod.gone") from error
+
+
+def _feed(stream: ExecStream, feed: str) -> None:
+    """Send the text that comes before everything else: lines, then a single dot."""
+    lines = feed.splitlines()
+    if "." in lines:
+        raise InvalidInput("text for a program cannot hold a line with a single dot", code="feed.dot")
+    stream.send("".join(f"{line}\n" for line in [*lines, "."]).encode())
 
 
 def _drain(stream: ExecStream, ending: _Ending, stdout: Callable[[memoryview], None]) -> None:
@@ -153,20 +161,29 @@ def download(
     what: str,
     algorithm: Algorithm,
     memory_limit: int = 0,
+    feed: str = "",
 ) -> StreamProof:
     """Run a producer in `pod` and pass its output to `write`; return the proof.
 
-    `what` names the stream in error messages. Raises RunFailed when the producer itself failed, Unproven
-    when what arrived is not provably everything, and whatever `write` raises.
+    `what` names the stream in error messages. `feed` is text for the producer's standard input: the way for
+    a secret, which is then in no arguments, no environment and no file. Raises RunFailed when the producer
+    itself failed, Unproven when what arrived is not provably everything, and whatever `write` raises.
     """
     nonce = secrets.token_hex(NONCE_BYTES)
     digest = new_digest(algorithm)
     receiver = _Receiver(write, digest)
     ending = _Ending()
     wrapped = download_argv(
-        argv, run=context.run.id, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit
+        argv,
+        run=context.run.id,
+        nonce=nonce,
+        algorithm=algorithm,
+        memory_limit=memory_limit,
+        fed=bool(feed),
     )
     with _opened(context, pod, wrapped) as stream:
+        if feed:
+            _feed(stream, feed)
         _drain(stream, ending, receiver.take)
     trailer = _conclude(what, pod, length=receiver.length, tail=receiver.tail, nonce=nonce, ending=ending)
     if trailer.exit_status != 0:
@@ -188,7 +205,7 @@ def _compare(what: str, pod: Place, trailer: Trailer, ours: str) -> None:
 
 
 def capture(
-    context: EngineContext, pod: Place, argv: Sequence[str], *, limit: int = _CAPTURE_LIMIT
+    context: EngineContext, pod: Place, argv: Sequence[str], *, limit: int = _CAPTURE_LIMIT, feed: str = ""
 ) -> Captured:
     """Run a short command in `pod` and return its proven output, whatever its exit status.
 
@@ -205,8 +222,10 @@ def capture(
 
     receiver = _Receiver(keep, None)
     ending = _Ending()
-    wrapped = download_argv(argv, run=context.run.id, nonce=nonce, mark=READ_MARK)
+    wrapped = download_argv(argv, run=context.run.id, nonce=nonce, mark=READ_MARK, fed=bool(feed))
     with _opened(context, pod, wrapped) as stream:
+        if feed:
+            _feed(stream, feed)
         _drain(stream, ending, receiver.take)
     trailer = _conclude(argv[0], pod, length=receiver.length, tail=receiver.tail, nonce=nonce, ending=ending)
     digest = new_digest(trailer.algorithm)
@@ -224,21 +243,24 @@ def upload(
     *,
     what: str,
     algorithm: Algorithm,
+    feed: str = "",
 ) -> StreamProof:
     """Feed `chunks` to a consumer in `pod`; return the digest of what arrived there.
 
     The consumer sees a plain end of file when we die, so nothing it does may be final: compare the proof,
     then commit by a separate act. Raises RunFailed when the consumer failed, Unproven when what arrived is
-    not provably what was sent.
+    not provably what was sent. `feed` is text that the consumer finds on `FED_DESCRIPTOR`, as in `download`.
     """
     nonce = secrets.token_hex(NONCE_BYTES)
     digest = new_digest(algorithm)
     answer = bytearray()
     ending = _Ending()
     sent = 0
-    wrapped = upload_argv(argv, run=context.run.id, nonce=nonce, algorithm=algorithm)
+    wrapped = upload_argv(argv, run=context.run.id, nonce=nonce, algorithm=algorithm, fed=bool(feed))
     with _opened(context, pod, wrapped) as stream:
         try:
+            if feed:
+                _feed(stream, feed)
             for chunk in chunks:
                 digest.update(chunk)
                 sent += len(chunk)

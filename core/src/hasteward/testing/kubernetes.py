@@ -24,6 +24,7 @@ from hasteward.ports.kubernetes import (
     StreamStalled,
 )
 from hasteward.streams.proof import Algorithm, new_digest
+from hasteward.streams.wrapper import FED
 
 _FRAME = 1000
 
@@ -222,6 +223,8 @@ class _FakeExec:
     def _run(self) -> Iterator[Output | ExitStatus | None]:
         nonce, algorithm = self._argv[3].rpartition(":")[2], self._argv[4]
         arrived = bytes(self._input)
+        if FED in self._argv[2]:
+            arrived = arrived.partition(b"\n.\n")[2]
         fault = self._fault
         if self._upload and fault is not None:
             arrived, fault = _arrived(arrived, fault)

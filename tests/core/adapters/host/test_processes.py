@@ -16,7 +16,7 @@ import pytest
 
 from hasteward.adapters.host.processes import HostProcesses
 from hasteward.adapters.host.words import child_environment, command_line
-from hasteward.domain.errors import DependencyError, Refused, RunFailed, Unproven
+from hasteward.domain.errors import DependencyError, InvalidInput, Refused, RunFailed, Unproven
 from hasteward.kit.streaming import capture, download, upload
 from hasteward.ports.context import EngineContext, Run, Tuning
 from hasteward.ports.host import HostRef
@@ -165,3 +165,42 @@ with host.run(HostRef(), argv, stall_seconds=30) as stream:
     while running(str(mark)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert running(str(mark)) == []
+
+
+#: prints its input, then where its second line is to be seen in this machine's processes
+LOOK = """
+import pathlib, sys
+text = sys.stdin.buffer.read()
+secret, found = text.splitlines()[1], []
+for name in ("cmdline", "environ"):
+    for file in pathlib.Path("/proc").glob("[0-9]*/" + name):
+        try:
+            found += [str(file)] * (secret in file.read_bytes())
+        except OSError:
+            pass
+print(text.decode() + str(found))
+"""
+PASSWORD = 'it\'s [a] $ecret `x` \\ "y" %s'
+
+
+def test_text_for_a_producer_is_on_its_input_and_in_no_arguments_or_environment(
+    context: EngineContext,
+) -> None:
+    answer = capture(context, HERE, [sys.executable, "-c", LOOK], feed=f"one\n{PASSWORD}")
+    assert answer.stdout.decode() == f"one\n{PASSWORD}\n[]\n"
+
+
+def test_text_for_a_consumer_is_on_a_descriptor_of_its_own(context: EngineContext, tmp_path: Path) -> None:
+    argv = ["sh", "-c", f"cat /dev/fd/7 >{tmp_path}/text; cat >{tmp_path}/data"]
+    data = [b"\n.\nnot the end\n", b"x" * 200_000]
+    proof = upload(context, HERE, argv, data, what="data", algorithm=SHA, feed=PASSWORD)
+    assert proof.length == 200_015
+    assert (tmp_path / "text").read_text() == f"{PASSWORD}\n"
+    assert (tmp_path / "data").read_bytes() == b"".join(data)
+
+
+def test_a_fed_producer_fails_and_dies_as_any_other(context: EngineContext) -> None:
+    with pytest.raises(RunFailed, match="exited with 3"):
+        download(context, HERE, ["sh", "-c", "exit 3"], bytearray().extend, what="x", algorithm=SHA, feed="a")
+    with pytest.raises(InvalidInput, match="a line with a single dot"):
+        capture(context, HERE, ["cat"], feed="a\n.\nb")
