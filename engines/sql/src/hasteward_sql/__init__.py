@@ -1,0 +1,1 @@
+"""Dump and restore of SQL servers, shared by engines. No engine: it knows servers, not who looks after them."""
