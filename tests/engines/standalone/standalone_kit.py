@@ -27,7 +27,7 @@ from hasteward.testing.repository import FakeRepository
 from hasteward_standalone import plugin
 
 CLUSTER = ClusterRef("standalone", "here", "shop-db")
-PASSWORD = "it's \"the\" \\ root % password"
+PASSWORD = 'it\'s "the" \\ root % password'
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,27 @@ class MariaDB:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def session(self, text: str, schema: str) -> subprocess.Popen[bytes]:
+        """A client that runs statements and stays."""
+        words = ["mariadb", "--no-defaults", "-uroot", f"--socket={self.socket}", schema, "-e", text]
+        client = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, env=dict(os.environ) | {"MYSQL_PWD": PASSWORD}
+        )
+        deadline = time.monotonic() + 20
+        while "SLEEP" not in self.sql("SHOW PROCESSLIST") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return client
+
+    def settle(self) -> None:
+        """Wait until no other session is left."""
+        count = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND <> 'Daemon'"
+        sleeping = "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP%'"
+        for thread in self.sql(sleeping).split():
+            self.sql(f"KILL {thread}")
+        deadline = time.monotonic() + 20
+        while self.sql(count).strip() != "1" and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     def content(self, *schemas: str) -> str:
         """Everything in some schemas, as the server's own program tells it."""
         options = ["--skip-dump-date", "--routines", "--events", "--triggers", "--databases", *schemas]
@@ -159,7 +180,7 @@ class Steward:
             reporter=self.reporter,
             run=Run(f"{self.runs:016x}", started),
             approve=self.approval,
-            tuning=Tuning(stall_seconds=60),
+            tuning=Tuning(stall_seconds=60, lock_seconds=2),
             options={"secret_key": "password", "path": (), **self.options, **options},
             host=self.host,
             via=self.via,

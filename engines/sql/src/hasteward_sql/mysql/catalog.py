@@ -60,7 +60,12 @@ class Account:
     @property
     def name(self) -> str:
         """``user@host``."""
-        return f"{self.user}@{self.host}" if self.host else self.user
+        return account_name(self.user, self.host)
+
+
+def account_name(user: str, host: str) -> str:
+    """``user@host``, or the role's name alone."""
+    return f"{user}@{host}" if host else user
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +86,34 @@ def is_ours(name: str) -> bool:
     return name.startswith((NEW_PREFIX, OLD_PREFIX))
 
 
+_SCHEMA, _TABLE, _PROGRAM = "'schema'", "'table'", "'program'"
+_SCHEMAS = (
+    f"SELECT {shown(_SCHEMA)}, {shown('SCHEMA_NAME')}, {shown('DEFAULT_CHARACTER_SET_NAME')},"
+    f" {shown('DEFAULT_COLLATION_NAME')} FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME"
+)
+_TABLES = (
+    f"SELECT {shown(_TABLE)}, {shown('TABLE_SCHEMA')}, {shown('TABLE_NAME')}, {shown('TABLE_TYPE')},"
+    f" {shown('ENGINE')}, {shown('IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0)')}, {shown('UPDATE_TIME')}"
+    " FROM information_schema.TABLES ORDER BY TABLE_SCHEMA, TABLE_NAME"
+)
+_PROGRAMS = (
+    f"SELECT {shown(_PROGRAM)}, {shown('s')}, {shown('k')}, {shown('n')} FROM ("
+    "SELECT 'triggers' AS k, TRIGGER_SCHEMA AS s, TRIGGER_NAME AS n FROM information_schema.TRIGGERS"
+    " UNION ALL SELECT ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES"
+    " UNION ALL SELECT 'events', EVENT_SCHEMA, EVENT_NAME FROM information_schema.EVENTS"
+    ") AS programs ORDER BY k, s, n"
+)
+
+
 def read_schemas(context: EngineContext, server: Server) -> dict[str, Schema]:
     """Every schema but the server's own; ours are among them."""
     found: dict[str, dict[str, Any]] = {}
-    for name, charset, collation in server.rows(
-        context,
-        f"SELECT {shown('SCHEMA_NAME')}, {shown('DEFAULT_CHARACTER_SET_NAME')},"
-        f" {shown('DEFAULT_COLLATION_NAME')} FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME",
-    ):
-        if str(name).lower() not in _SYSTEM:
-            found[str(name)] = {"charset": charset, "collation": collation, "tables": {}}
-    _read_tables(context, server, found)
-    _read_programs(context, server, found)
+    for what, name, *row in server.rows(context, f"{_SCHEMAS}; {_TABLES}; {_PROGRAMS}"):
+        if what == "schema":
+            if str(name).lower() not in _SYSTEM:
+                found[str(name)] = {"charset": row[0], "collation": row[1], "tables": {}}
+        elif (facts := found.get(str(name))) is not None:
+            (_add_table if what == "table" else _add_program)(facts, row)
     return {name: _schema(name, facts) for name, facts in found.items()}
 
 
@@ -112,43 +133,24 @@ def _schema(name: str, facts: Mapping[str, Any]) -> Schema:
     )
 
 
-def _read_tables(context: EngineContext, server: Server, found: Mapping[str, dict[str, Any]]) -> None:
-    sql = (
-        f"SELECT {shown('TABLE_SCHEMA')}, {shown('TABLE_NAME')}, {shown('TABLE_TYPE')}, {shown('ENGINE')},"
-        f" {shown('IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0)')}, {shown('UPDATE_TIME')}"
-        " FROM information_schema.TABLES ORDER BY TABLE_SCHEMA, TABLE_NAME"
-    )
-    for schema, name, kind, engine, size, changed in server.rows(context, sql):
-        facts = found.get(str(schema))
-        if facts is None:
-            continue
-        if kind == "VIEW":
-            facts.setdefault("views", []).append(name)
-            continue
-        facts["tables"][str(name)] = engine or ""
-        facts["size"] = facts.get("size", 0) + int(size or 0)
-        facts["changed"] = max(facts.get("changed", ""), changed or "")
-        if kind == "SYSTEM VERSIONED":
-            facts.setdefault("versioned", []).append(name)
+def _add_table(facts: dict[str, Any], row: list[str | None]) -> None:
+    name, kind, engine, size, changed = row
+    if kind == "VIEW":
+        facts.setdefault("views", []).append(name)
+        return
+    facts["tables"][str(name)] = engine or ""
+    facts["size"] = facts.get("size", 0) + int(size or 0)
+    facts["changed"] = max(facts.get("changed", ""), changed or "")
+    if kind == "SYSTEM VERSIONED":
+        facts.setdefault("versioned", []).append(name)
 
 
-def _read_programs(context: EngineContext, server: Server, found: Mapping[str, dict[str, Any]]) -> None:
-    schema, name = shown("s"), shown("n")
-    sql = (
-        f"SELECT {shown('k')}, {schema}, {name} FROM ("
-        "SELECT 'triggers' AS k, TRIGGER_SCHEMA AS s, TRIGGER_NAME AS n FROM information_schema.TRIGGERS"
-        " UNION ALL SELECT ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES"
-        " UNION ALL SELECT 'events', EVENT_SCHEMA, EVENT_NAME FROM information_schema.EVENTS"
-        ") AS programs ORDER BY k, s, n"
-    )
-    for kind, where, what in server.rows(context, sql):
-        facts = found.get(str(where))
-        if facts is None:
-            continue
-        if kind in {"triggers", "events"}:
-            facts.setdefault(str(kind), []).append(what)
-        else:
-            facts.setdefault("routines", []).append((str(kind), str(what)))
+def _add_program(facts: dict[str, Any], row: list[str | None]) -> None:
+    kind, name = row
+    if kind in {"triggers", "events"}:
+        facts.setdefault(str(kind), []).append(name)
+    else:
+        facts.setdefault("routines", []).append((str(kind), str(name)))
 
 
 def read_crossings(context: EngineContext, server: Server) -> list[Crossing]:
@@ -161,27 +163,40 @@ def read_crossings(context: EngineContext, server: Server) -> list[Crossing]:
     return [Crossing(str(a), str(b), str(c), str(d)) for a, b, c, d in server.rows(context, sql)]
 
 
-def read_accounts(context: EngineContext, server: Server) -> list[Account]:
-    """Roles first, then users, each with the server's own statements; the server's own are left out."""
+def read_names(context: EngineContext, server: Server) -> list[tuple[str, str]]:
+    """User and host of every account that is not the server's own; roles, which have no host, first."""
     is_role = "is_role" if server.flavour is Flavour.MARIADB else "'N'"
     sql = f"SELECT {shown('User')}, {shown('Host')}, {shown(is_role)} FROM mysql.user ORDER BY 3 DESC, 1, 2"
-    found = []
-    for user, host, role in server.rows(context, sql):
-        if user in _ACCOUNTS or not user:
-            continue
-        found.append(_account(context, server, str(user), "" if role == "Y" else str(host)))
-    return found
+    return [
+        (str(user), "" if role == "Y" else str(host))
+        for user, host, role in server.rows(context, sql)
+        if user and user not in _ACCOUNTS
+    ]
 
 
-def _account(context: EngineContext, server: Server, user: str, host: str) -> Account:
-    name = account(user, host)
-    if host:
-        as_hex = "" if server.flavour is Flavour.MARIADB else "SET print_identified_with_as_hex = 1; "
-        create = server.lines(context, f"{as_hex}SHOW CREATE USER {name}")[0]
-        create = create.replace("CREATE USER ", "CREATE USER IF NOT EXISTS ", 1)
-    else:
-        create = f"CREATE ROLE IF NOT EXISTS {name}"
-    return Account(user, host, create, tuple(server.lines(context, f"SHOW GRANTS FOR {name}")))
+def read_accounts(context: EngineContext, server: Server) -> list[Account]:
+    """Roles first, then users, each with the server's own statements."""
+    names = read_names(context, server)
+    border = f"hasteward {context.run.id}"
+    statements = ["SET print_identified_with_as_hex = 1"] if server.flavour is Flavour.MYSQL else []
+    for user, host in names:
+        name = account(user, host)
+        statements += [f"SELECT '{border}'", *([f"SHOW CREATE USER {name}"] if host else [])]
+        statements += [f"SHOW GRANTS FOR {name}"]
+    parts: list[list[str]] = []
+    for line in server.lines(context, "; ".join(statements)) if names else ():
+        if line == border:
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    return [_account(user, host, said) for (user, host), said in zip(names, parts, strict=True)]
+
+
+def _account(user: str, host: str, said: list[str]) -> Account:
+    if not host:
+        return Account(user, host, f"CREATE ROLE IF NOT EXISTS {account(user, host)}", tuple(said))
+    create = said[0].replace("CREATE USER ", "CREATE USER IF NOT EXISTS ", 1)
+    return Account(user, host, create, tuple(said[1:]))
 
 
 def read_marks(context: EngineContext, server: Server, schema: str) -> dict[str, bytes]:

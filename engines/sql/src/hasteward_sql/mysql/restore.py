@@ -7,7 +7,7 @@ a schema the tables change places at once. Killed anywhere, the next restore put
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
@@ -22,9 +22,10 @@ from hasteward_sql.mysql.catalog import (
     NEW_PREFIX,
     OLD_PREFIX,
     Schema,
+    account_name,
     is_ours,
-    read_accounts,
     read_marks,
+    read_names,
     read_schemas,
 )
 from hasteward_sql.mysql.client import Server
@@ -106,7 +107,7 @@ def prepare(
         Item(_names(context, number, name), entries[name], found.get(name))
         for number, name in enumerate(wanted, 1)
     )
-    have = {account.name for account in read_accounts(context, server)}
+    have = {account_name(user, host) for user, host in read_names(context, server)}
     missing = tuple(name for name in manifest.catalog.get("accounts", []) if name not in have)
     notes += _notes(manifest, found, wanted)
     return Target(items, missing, _plan(context, cluster, server, source, items, missing, options, notes))
@@ -238,6 +239,7 @@ def _swap_all(
         try:
             _swap_one(context, server, item)
         except HastewardError as error:
+            _discard_waiting(context, server, target, live)
             rest = [one.names.live for one in target.items if one.names.live not in live]
             done = f"restored and live: {', '.join(live)}; " if live else ""
             raise RunFailed(
@@ -254,6 +256,15 @@ def _swap_all(
     for section, chunks in source.read(keys) if keys else ():
         server.load(context, chunks, what=f"grants of {section.name}")
     return RestoreOutcome(restored=tuple(live), kept=tuple(kept), checks=tuple(checks))
+
+
+def _discard_waiting(context: EngineContext, server: Server, target: Target, live: list[str]) -> None:
+    """Take back what is not swapped in; accounts stay when something that may need them is live."""
+    if not live:
+        _discard(context, server, target)
+        return
+    rest = tuple(item for item in target.items if item.names.live not in live)
+    _discard(context, server, replace(target, items=rest, accounts=()))
 
 
 def _swap_one(context: EngineContext, server: Server, item: Item) -> None:

@@ -21,7 +21,6 @@ from hasteward_sql.mysql.quoting import identifier, qualified
 from hasteward_sql.mysql.state import Remedy, Stage, mark, mark_table, remedy
 
 _TRIES = 5
-_LOCK_SECONDS = 10
 #: lock wait timeout, deadlock: somebody was in the way, and nothing was renamed
 _AGAIN = ("ERROR 1205", "ERROR 1213")
 
@@ -35,6 +34,11 @@ class Names:
     old: str
 
 
+def _patience(context: EngineContext) -> int:
+    """Seconds that one try waits for whoever holds a table; the tries share the run's lock deadline."""
+    return max(1, round(context.tuning.lock_seconds / _TRIES))
+
+
 def _tables(schema: Schema | None) -> list[str]:
     return [name for name in schema.tables if name != MARK] if schema else []
 
@@ -43,20 +47,20 @@ def _moves(tables: list[str], source: str, target: str) -> list[str]:
     return [f"{qualified(source, name)} TO {qualified(target, name)}" for name in tables]
 
 
-def exchange_sql(live: Schema, incoming: Schema, names: Names) -> list[str]:
+def exchange_sql(live: Schema, incoming: Schema, names: Names, *, patience: int) -> list[str]:
     """The live tables out and the waiting ones in, by one statement; triggers are in the way of it."""
     drops = [f"DROP TRIGGER IF EXISTS {qualified(names.live, name)}" for name in live.triggers]
     moves = [*_moves(_tables(live), names.live, names.old), *_moves(_tables(incoming), names.new, names.live)]
     rename = [f"RENAME TABLE {', '.join(moves)}"] if moves else []
-    return [f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}", *drops, *rename]
+    return [f"SET SESSION lock_wait_timeout = {patience}", *drops, *rename]
 
 
-def return_sql(live: Schema, old: Schema, names: Names) -> list[str]:
+def return_sql(live: Schema, old: Schema, names: Names, *, patience: int) -> list[str]:
     """The same the other way round."""
     drops = [f"DROP TRIGGER IF EXISTS {qualified(names.live, name)}" for name in live.triggers]
     moves = [*_moves(_tables(live), names.live, names.new), *_moves(_tables(old), names.old, names.live)]
     rename = [f"RENAME TABLE {', '.join(moves)}"] if moves else []
-    return [f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}", *drops, *rename]
+    return [f"SET SESSION lock_wait_timeout = {patience}", *drops, *rename]
 
 
 def _clear_sql(schema: Schema) -> list[str]:
@@ -107,7 +111,7 @@ def _exchange(context: EngineContext, server: Server, names: Names) -> None:
     for attempt in range(1, _TRIES + 1):
         found = read_schemas(context, server)
         context.check_lease()
-        statements = exchange_sql(found[names.live], found[names.new], names)
+        statements = exchange_sql(found[names.live], found[names.new], names, patience=_patience(context))
         try:
             server.run(context, *statements, what=f"the swap of {names.live}")
         except RunFailed as error:
@@ -138,7 +142,7 @@ def take_back(context: EngineContext, server: Server, names: Names) -> None:
         marks = read_marks(context, server, names.old)
         if remedy(marks, old, new) is Remedy.FORWARD:
             context.check_lease()
-            back = return_sql(found[names.live], old, names)
+            back = return_sql(found[names.live], old, names, patience=_patience(context))
             server.run(context, *back, what=f"taking the swap of {names.live} back")
         activate(context, server, names.live, marks)
         server.run(context, f"DROP DATABASE {identifier(names.old)}", what="removing an empty schema")
