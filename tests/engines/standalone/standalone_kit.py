@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -201,3 +202,35 @@ class Steward:
 def local(locks: Path) -> HostProcesses:
     """Processes of this machine."""
     return HostProcesses(os.environ, locks)
+
+
+class Death(BaseException):
+    """The process ends here: nothing that would run afterwards runs."""
+
+
+@dataclass
+class DyingHost:
+    """A host on which the process dies at its k-th command: before it, or when it is done."""
+
+    inner: Host
+    at: int
+    done: bool
+    calls: int = 0
+    dead: bool = False
+
+    @contextlib.contextmanager
+    def run(self, host: HostRef, argv: Sequence[str], *, stall_seconds: float) -> Iterator[Any]:
+        """Count, and die."""
+        self.calls += 1
+        if self.dead or (self.calls == self.at and not self.done):
+            self.dead = True
+            raise Death
+        with self.inner.run(host, argv, stall_seconds=stall_seconds) as stream:
+            yield stream
+        if self.calls == self.at:
+            self.dead = True
+            raise Death
+
+    def lock(self, host: HostRef) -> contextlib.AbstractContextManager[None]:
+        """The kernel gives it back at our death."""
+        return self.inner.lock(host)
