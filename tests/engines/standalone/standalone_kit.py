@@ -83,12 +83,9 @@ class MariaDB:
         server = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
         assert server is not None
         with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [server, "--no-defaults", f"--datadir={data}", f"--socket={self.socket}"]
-                + [f"--user={'root' if os.getuid() == 0 else os.environ['USER']}", *options],
-                stdout=log,
-                stderr=log,
-            )
+            whose = f"--user={'root' if os.getuid() == 0 else os.environ['USER']}"
+            words = [server, "--no-defaults", f"--datadir={data}", f"--socket={self.socket}", whose, *options]
+            self.process = subprocess.Popen(words, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while not self.socket.exists() and time.monotonic() < deadline:
             assert self.process.poll() is None, (self.folder / "log").read_text()

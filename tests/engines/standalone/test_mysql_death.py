@@ -1,4 +1,5 @@
-"""A restore that dies anywhere leaves the old data live, or the new, once the next run has put it in order."""
+# ruff: noqa: S608 - statements of a test
+"""A restore that dies anywhere leaves old data live, or new, once the next run has put it in order."""
 
 from __future__ import annotations
 

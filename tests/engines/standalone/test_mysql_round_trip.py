@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -180,10 +179,10 @@ def test_the_password_is_in_no_process_while_a_dump_and_a_restore_run(
 
     def look() -> None:
         while not over.is_set():
-            for process in os.listdir("/proc"):
+            for process in Path("/proc").iterdir():
                 for name in ("cmdline", "environ"):
                     with contextlib.suppress(OSError):
-                        seen = Path("/proc", process, name).read_bytes()
+                        seen = (process / name).read_bytes()
                         found.extend([seen] if needle in seen else [])
 
     watcher = threading.Thread(target=look)

@@ -1,1 +1,1 @@
-"""Dump and restore of SQL servers, shared by engines. No engine: it knows servers, not who looks after them."""
+"""Dump and restore of SQL servers, shared by engines. It knows servers, not who looks after them."""

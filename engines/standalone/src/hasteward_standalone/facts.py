@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Self
 
@@ -43,7 +44,7 @@ class Choice(BaseModel):
             if not one.startswith("/") or len(parts) < 2 or {".", "..", ""} & set(parts[1:]):  # noqa: PLR2004
                 raise ValueError(f"--path {one!r} is not the plain absolute path of a directory")
         folders = sorted(one.rstrip("/") + "/" for one in self.path)
-        for outer, inner in zip(folders, folders[1:], strict=False):
+        for outer, inner in itertools.pairwise(folders):
             if inner.startswith(outer):
                 raise ValueError(f"--path {inner!r} lies in {outer!r}")
 

@@ -46,6 +46,11 @@ USERS = {
     DbType.FILES: "",
 }
 
+#: said on every run with MongoDB
+EXPERIMENTAL = (
+    "MongoDB is experimental: this was never run against a real server, only against a fake mongodump"
+)
+
 OPTIONS = (
     OptionSpec("db_type", "What runs there.", Kind.CHOICE, choices=tuple(DbType)),
     OptionSpec("container", "Container in the pod, if it has several.", metavar="NAME"),

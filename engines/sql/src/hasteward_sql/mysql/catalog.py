@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - every name and value goes through quoting.py
 """What is in a server: schemas with their tables and programs, accounts, and what crosses borders."""
 
 from __future__ import annotations

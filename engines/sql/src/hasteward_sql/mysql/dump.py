@@ -113,7 +113,8 @@ def _warn(context: EngineContext, schemas: Iterable[Schema], excluded: Iterable[
             text = f"tables of {schema.name} without transactions may be seen half-changed: {tables}"
             context.reporter.emit(Warned("dump.no_transactions", text))
         if schema.versioned:
-            text = f"of versioned tables of {schema.name} only current rows are dumped: {', '.join(schema.versioned)}"
+            tables = ", ".join(schema.versioned)
+            text = f"of versioned tables of {schema.name} only current rows are dumped: {tables}"
             context.reporter.emit(Warned("dump.versioned", text))
 
 

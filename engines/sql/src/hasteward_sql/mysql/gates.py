@@ -55,7 +55,7 @@ def check_server(context: EngineContext, server: Server, manifest: Manifest, opt
     lower_case = manifest.catalog.get("lower_case_table_names")
     if lower_case != server.lower_case:
         raise Refused(
-            f"lower_case_table_names was {lower_case} and is {server.lower_case}: names would not be the same",
+            f"lower_case_table_names was {lower_case} and is {server.lower_case}: names would differ",
             hint=_EXPORT,
             code="restore.lower_case",
         )
@@ -93,7 +93,7 @@ def _variables(context: EngineContext, server: Server, *names: str) -> dict[str,
 def check_crossings(
     context: EngineContext, server: Server, manifest: Manifest, wanted: Sequence[str]
 ) -> None:
-    """A foreign key into or out of a schema follows its table when it is renamed, so it would point astray."""
+    """A foreign key across schemas follows its table when that is renamed, so it would point astray."""
     stored = [
         Crossing(one["schema"], one["table"], one["key"], one["target"])
         for one in manifest.catalog.get("crossings", [])

@@ -85,7 +85,7 @@ def restore(
     except BaseException:
         _discard(context, server, target)
         raise
-    return _swap_all(context, server, source, target, options, checks)
+    return _swap_all(context, server, source, target, keep_old=options.keep_old, checks=checks)
 
 
 def prepare(
@@ -110,7 +110,20 @@ def prepare(
     have = {account_name(user, host) for user, host in read_names(context, server)}
     missing = tuple(name for name in manifest.catalog.get("accounts", []) if name not in have)
     notes += _notes(manifest, found, wanted)
-    return Target(items, missing, _plan(context, cluster, server, source, items, missing, options, notes))
+    return Target(
+        items,
+        missing,
+        _plan(
+            context,
+            cluster,
+            server,
+            source,
+            items=items,
+            missing=missing,
+            options=options,
+            notes=notes,
+        ),
+    )
 
 
 def _names(context: EngineContext, number: int, name: str) -> Names:
@@ -140,6 +153,7 @@ def _plan(
     cluster: ClusterRef,
     server: Server,
     source: RestoreSource,
+    *,
     items: tuple[Item, ...],
     missing: tuple[str, ...],
     options: RestoreOptions,
@@ -229,7 +243,8 @@ def _swap_all(
     server: Server,
     source: RestoreSource,
     target: Target,
-    options: RestoreOptions,
+    *,
+    keep_old: bool,
     checks: list[str],
 ) -> RestoreOutcome:
     live: list[str] = []
@@ -248,9 +263,8 @@ def _swap_all(
                 code="restore.partly" if live else "restore.failed",
             ) from error
         live.append(names.live)
-        if item.live is not None and options.keep_old:
-            kept.append(names.old)
-        elif not _drop_old(context, server, names.old):
+        wanted = item.live is not None and keep_old
+        if wanted or not _drop_old(context, server, names.old):
             kept.append(names.old)
     keys = [f"grants:{name}" for name in target.accounts]
     for section, chunks in source.read(keys) if keys else ():

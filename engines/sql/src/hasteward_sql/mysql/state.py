@@ -1,7 +1,8 @@
+# ruff: noqa: S608 - every name and value goes through quoting.py
 """How far a swap has come, as it is written in the schemas that it works with. Pure.
 
 Every schema of ours holds the table ``hasteward_kept``: rows of ``part`` and ``body``. The one that
-takes the replaced tables (old) says which live schema it is about, which schema holds the restored ones (new),
+takes the replaced tables (old) says which live schema it is about, which one holds the restored tables (new),
 and how far the work is; both hold the programs and views that belong to their tables, because programs and
 views cannot be renamed into another schema.
 """

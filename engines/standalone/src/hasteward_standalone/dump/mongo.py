@@ -11,11 +11,8 @@ from hasteward.kit.sections import SectionWriter
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import DumpProof, DumpSink, EngineContext
 from hasteward.ports.host import Place
+from hasteward_standalone.resources import EXPERIMENTAL
 
-#: said on every run
-EXPERIMENTAL = (
-    "MongoDB is experimental: this was never run against a real server, only against a fake mongodump"
-)
 #: the terminator that ends every part of an archive, the last one too
 END_MARKER = b"\xff\xff\xff\xff"
 

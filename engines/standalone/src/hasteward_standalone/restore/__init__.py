@@ -8,9 +8,8 @@ from hasteward.domain.events import Warned
 from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward_sql import mysql
 from hasteward_standalone.collect import password, place
-from hasteward_standalone.dump.mongo import EXPERIMENTAL
 from hasteward_standalone.facts import choice
-from hasteward_standalone.resources import DbType
+from hasteward_standalone.resources import EXPERIMENTAL, DbType
 from hasteward_standalone.restore import files
 
 
@@ -33,6 +32,6 @@ def restore(
             server = mysql.connect(context, where, user=wanted.user, password=secret)
             return mysql.restore(context, cluster, server, source, options)
         case DbType.FILES:
-            return files.restore(context, cluster, where, source, options, wanted.path)
+            return files.restore(context, cluster, where, source, options, folders=wanted.path)
         case DbType.POSTGRES:
             raise InvalidInput("not available in this release", code="engine.unsupported")

@@ -1,8 +1,8 @@
 """Directories: extracted beside what is there, on the same volume, then moved in entry by entry.
 
-A mount point cannot be renamed, so its entries are: the old ones into ``.hasteward-old-JOB``, the new ones out
-of ``.hasteward-new-JOB``. While that lasts, ``.hasteward-swap`` says which job moves and in which direction,
-so that the next restore can finish, or take back, what a dead one began.
+A mount point cannot be renamed, so its entries are: the old ones into ``.hasteward-old-JOB``, the new ones
+out of ``.hasteward-new-JOB``. While that lasts, ``.hasteward-swap`` says which job moves and which way, so that
+the next restore can finish, or take back, what a dead one began.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hasteward.kit.streaming import capture, upload
 from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward.ports.host import Place
 from hasteward_sql.words import human
-from hasteward_standalone.dump.files import OURS, look
+from hasteward_standalone.collect.files import OURS, look
 
 _ROOM = 1.1
 # $1 the directory, $2 the job. "out" is written before the first old entry moves and "in" after the last, so
@@ -32,7 +32,9 @@ move() { # FROM TO: every entry but ours
     mv -f -- "$e" "$2"/ || exit 8
   done
 }
-say() { echo "$1" >.hasteward-swap.tmp && sync && mv -f .hasteward-swap.tmp .hasteward-swap && sync || exit 7; }
+say() {
+  echo "$1" >.hasteward-swap.tmp && sync && mv -f .hasteward-swap.tmp .hasteward-swap && sync || exit 7
+}
 """
 _SWAP = (
     _MOVES
@@ -54,9 +56,12 @@ _MEND = (
 rm -f .hasteward-swap.tmp
 if read -r way job 2>/dev/null <.hasteward-swap; then
   case $way in
-    out) move ".hasteward-old-$job" . && rmdir ".hasteward-old-$job" && echo "took back a restore that died" ;;
-    in) move ".hasteward-new-$job" . && rmdir ".hasteward-new-$job" && echo "finished a restore that died" ;;
+    out) from=.hasteward-old-$job said="took back" ;;
+    in) from=.hasteward-new-$job said=finished ;;
+    *) exit 6 ;;
   esac
+  if [ -d "$from" ]; then move "$from" . && rmdir "$from" || exit 5; fi
+  echo "$said a restore that died"
   sync
   rm -f .hasteward-swap
 fi
@@ -74,12 +79,13 @@ def restore(
     where: Place,
     source: RestoreSource,
     options: RestoreOptions,
+    *,
     folders: Sequence[str],
 ) -> RestoreOutcome:
     """Check, show the plan, extract beside, compare the digest, move."""
     notes = _check(context, where, source, options, folders)
     job = context.run.job
-    if not context.approve(_plan(cluster, where, source, options, folders, notes, job)):
+    if not context.approve(_plan(cluster, where, source, options, folders=folders, notes=notes, job=job)):
         return RestoreOutcome(planned_only=True)
     end_orphans(context, where)
     checks = _mend(context, where, folders)
@@ -108,7 +114,7 @@ def _swap_all(
     kept, live = [], []
     for folder in folders:
         context.check_lease()
-        _script(context, where, _SWAP, folder, job, f"moving the files of {folder}")
+        _script(context, where, _SWAP, folder, job=job, what=f"moving the files of {folder}")
         live.append(folder)
         context.reporter.emit(StepDone("restore", f"{folder} holds the restored files"))
         old = f"{folder}/{OURS}old-{job}"
@@ -119,7 +125,7 @@ def _swap_all(
     return RestoreOutcome(restored=tuple(live), kept=tuple(kept), checks=tuple(checks))
 
 
-def _script(context: EngineContext, where: Place, script: str, folder: str, job: str, what: str) -> str:
+def _script(context: EngineContext, where: Place, script: str, folder: str, *, job: str, what: str) -> str:
     answer = capture(context, where, ["sh", "-c", script, "sh", folder, job])
     if answer.exit_status != 0:
         raise RunFailed(
@@ -135,7 +141,7 @@ def _mend(context: EngineContext, where: Place, folders: Sequence[str]) -> list[
     said = []
     for folder in folders:
         context.check_lease()
-        answer = _script(context, where, _MEND, folder, "", f"putting {folder} in order")
+        answer = _script(context, where, _MEND, folder, job="", what=f"putting {folder} in order")
         said += [f"{folder}: {line}" for line in answer.splitlines()]
     for text in said:
         context.reporter.emit(StepDone("restore", text))
@@ -195,6 +201,7 @@ def _plan(
     where: Place,
     source: RestoreSource,
     options: RestoreOptions,
+    *,
     folders: Sequence[str],
     notes: list[str],
     job: str,
