@@ -30,9 +30,11 @@ CREATE TABLE sale (id INT PRIMARY KEY, customer INT, amount DECIMAL(12, 2),
   gross DECIMAL(12, 2) GENERATED ALWAYS AS (amount * 1.2) STORED, CHECK (amount > 0),
   CONSTRAINT belongs FOREIGN KEY (customer) REFERENCES customer (id));
 CREATE TABLE history (what VARCHAR(200));
-INSERT INTO customer (name, doc, picture) VALUES ('Ünï ''q'' \\ 🐘', '{"a": [1, 2]}', X'00FF0A27'), ('NULL', NULL, NULL);
+INSERT INTO customer (name, doc, picture)
+  VALUES ('Ünï ''q'' \\ 🐘', '{"a": [1, 2]}', X'00FF0A27'), ('NULL', NULL, NULL);
 INSERT INTO sale (id, customer, amount)
-  WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT i, 1 + i % 2, i / 7 FROM n;
+  WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+  SELECT i, 1 + i % 2, i / 7 FROM n;
 DELIMITER //
 CREATE FUNCTION priced(x DECIMAL(12, 2)) RETURNS DECIMAL(12, 2) DETERMINISTIC RETURN x * 1.19//
 CREATE PROCEDURE tidy() BEGIN DELETE FROM history; END//
@@ -42,7 +44,8 @@ DELIMITER ;
 CREATE VIEW gross AS SELECT priced(s.amount) AS g, c.name FROM sale s JOIN customer c ON c.id = s.customer;
 INSERT INTO sale (id, customer, amount) VALUES (5000, 1, 1);
 CREATE ROLE reader; GRANT SELECT ON shop.* TO reader;
-CREATE USER 'clerk'@'%' IDENTIFIED BY 'not-a-secret'; GRANT INSERT ON shop.* TO 'clerk'@'%'; GRANT reader TO 'clerk'@'%';
+CREATE USER 'clerk'@'%' IDENTIFIED BY 'not-a-secret';
+GRANT INSERT ON shop.* TO 'clerk'@'%'; GRANT reader TO 'clerk'@'%';
 """
 
 

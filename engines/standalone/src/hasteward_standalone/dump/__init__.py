@@ -5,7 +5,7 @@ from __future__ import annotations
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import InvalidInput
 from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
-from hasteward_sql import mysql
+from hasteward_sql import mysql, postgresql
 from hasteward_standalone.collect import password, place
 from hasteward_standalone.dump import files, mongo
 from hasteward_standalone.facts import choice
@@ -28,4 +28,5 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
         case DbType.MONGO:
             return mongo.dump(context, cluster, where, sink, user=wanted.user, password=secret)
         case DbType.POSTGRES:
-            raise InvalidInput("not available in this release", code="engine.unsupported")
+            found = postgresql.connect(context, where, user=wanted.user, password=secret)
+            return postgresql.dump(context, cluster, found, sink)

@@ -25,13 +25,15 @@ def restore(
             hint="hasteward export -o - writes the archive; load it with mongorestore --archive",
             code="engine.unsupported",
         )
+    if wanted.db_type is DbType.POSTGRES:
+        raise InvalidInput(
+            "a restore of a bare PostgreSQL is not available in this release",
+            hint="hasteward export -o - writes plain SQL, proven byte by byte; load it with psql",
+            code="engine.unsupported",
+        )
     where = place(context, cluster, wanted)
     secret = password(context, cluster, wanted)
-    match wanted.db_type:
-        case DbType.MYSQL | DbType.MARIADB:
-            server = mysql.connect(context, where, user=wanted.user, password=secret)
-            return mysql.restore(context, cluster, server, source, options)
-        case DbType.FILES:
-            return files.restore(context, cluster, where, source, options, folders=wanted.path)
-        case DbType.POSTGRES:
-            raise InvalidInput("not available in this release", code="engine.unsupported")
+    if wanted.db_type is DbType.FILES:
+        return files.restore(context, cluster, where, source, options, folders=wanted.path)
+    server = mysql.connect(context, where, user=wanted.user, password=secret)
+    return mysql.restore(context, cluster, server, source, options)

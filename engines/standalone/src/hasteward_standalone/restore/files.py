@@ -1,8 +1,8 @@
 """Directories: extracted beside what is there, on the same volume, then moved in entry by entry.
 
 A mount point cannot be renamed, so its entries are: the old ones into ``.hasteward-old-JOB``, the new ones
-out of ``.hasteward-new-JOB``. While that lasts, ``.hasteward-swap`` says which job moves and which way, so that
-the next restore can finish, or take back, what a dead one began.
+out of ``.hasteward-new-JOB``. While that lasts, ``.hasteward-swap`` says which job moves and which way, so
+that the next restore can finish, or take back, what a dead one began.
 """
 
 from __future__ import annotations
