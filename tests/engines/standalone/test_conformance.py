@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -49,6 +50,8 @@ class TestFiles(EngineConformance):
         (folder / "sub").mkdir()
         (folder / "a").write_bytes(b"x" * 3000)
         (folder / "sub" / "b").write_text("deep")
+        for path in (folder / "a", folder / "sub" / "b", folder / "sub", folder):
+            os.utime(path, (1e9, 1e9))  # worlds are alike, to the bytes of a tar
         kubernetes = FakeKubernetes(lambda _pod, argv, stdin: program(folder, argv, stdin))
         pod = {"name": "box-0", "namespace": "db"}
         kubernetes.add(
