@@ -18,7 +18,7 @@ du -sk -- "$1" | cut -f1"""
 
 
 def look(context: EngineContext, where: Place, folder: str) -> tuple[int, str]:
-    """The size of a directory in bytes, and what stands in the way: ``absent``, ``swapping``, ``empty`` or ""."""
+    """Its size in bytes, and what stands in the way: ``absent``, ``swapping``, ``empty`` or ""."""
     answer = capture(context, where, ["sh", "-c", _LOOK, "sh", folder, MARKER, OURS])
     said = answer.stdout.decode().strip()
     if said in {"absent", "swapping", "empty"}:
