@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from hasteward.domain.capability import EngineInfo
+    from collections.abc import Mapping
+
+    from hasteward.domain.capability import DumpLayout, EngineInfo
     from hasteward.domain.cluster import ClusterRef
     from hasteward.domain.events import PhaseStarted
+    from hasteward.domain.option import OptionSpec, Value
     from hasteward.domain.repair import RepairPlan, Target
     from hasteward.domain.report import TriageReport
     from hasteward.domain.run import RunInfo, RunOutcome
@@ -100,6 +103,24 @@ class EngineSpec(PluginSpec):
     @hookspec
     def info(self) -> EngineInfo:
         """Introduce the engine. MUST be cheap and MUST NOT touch the world."""
+        raise NotImplementedError
+
+    @hookspec
+    def options(self) -> tuple[OptionSpec, ...]:
+        """Options to add to the commands, as data. MUST be cheap: it is called to print ``--help``.
+
+        Core resolves them (flag, environment, file, default) and hands them to every hook as
+        ``context.options``, each of the kind that was declared. The engine checks what they mean together,
+        best with a model, and raises InvalidInput before anything is touched.
+        """
+        return ()
+
+    @hookspec
+    def layout(self, options: Mapping[str, Value]) -> DumpLayout:
+        """File name and format of a dump, for an engine whose options decide them; else `info` does.
+
+        MUST NOT touch the world. Raises InvalidInput when the options do not decide it.
+        """
         raise NotImplementedError
 
     @hookspec

@@ -6,14 +6,15 @@ shown by ``hasteward engines``, and never takes the tool down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import pluggy
 
-from hasteward.domain.capability import Capability, EngineInfo, Unsupported
+from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Unsupported
 from hasteward.domain.errors import InvalidInput
+from hasteward.domain.option import Kind, OptionSpec, Value
 from hasteward.hookspecs import (
     ENGINE_GROUP,
     PLUGIN_GROUP,
@@ -59,10 +60,23 @@ class Broken:
 class Engine:
     """One engine, addressed. Hooks are called on it alone."""
 
-    def __init__(self, info: EngineInfo, plugin: EngineSpec, implemented: frozenset[str]) -> None:
+    def __init__(
+        self,
+        info: EngineInfo,
+        plugin: EngineSpec,
+        implemented: frozenset[str],
+        options: tuple[OptionSpec, ...] = (),
+    ) -> None:
         self.info = info
+        self.options = options
         self._plugin = plugin
         self._implemented = implemented
+
+    def layout(self, options: Mapping[str, Value]) -> DumpLayout:
+        """File name and format of its dumps under `options`."""
+        if "layout" in self._implemented:
+            return self._plugin.layout(options=options)
+        return DumpLayout(self.info.dump_file, self.info.dump_format)
 
     def require(self, capability: Capability) -> EngineSpec:
         """The engine, typed, if it offers `capability`; InvalidInput with its own reason if not."""
@@ -112,6 +126,11 @@ class Plugins:
     commands: tuple[CommandSpec, ...]
     observers: tuple[Observer, ...] = ()
 
+    @property
+    def options(self) -> dict[str, tuple[OptionSpec, ...]]:
+        """Every engine's options."""
+        return {name: engine.options for name, engine in sorted(self.engines.items())}
+
     def engine(self, name: str) -> Engine:
         """The engine called `name`; InvalidInput that says which there are."""
         if name in self.engines:
@@ -144,9 +163,13 @@ def installed_entry_points() -> Iterable[EntryPoint]:
     return [*found.select(group=ENGINE_GROUP), *found.select(group=PLUGIN_GROUP)]
 
 
-def load(entry_points: Iterable[EntryPoint]) -> Plugins:
-    """Load every entry point in its own try. Of two with one name, neither is used."""
-    found = list(entry_points)
+def load(entry_points: Iterable[EntryPoint], reserved: Collection[str] = ()) -> Plugins:
+    """Load every entry point in its own try. Of two with one name, neither is used.
+
+    `reserved` are the names of core's own settings, which no engine's option may have.
+    """
+    found = sorted(entry_points, key=lambda entry: entry.name)
+    shapes: dict[str, tuple[Kind, str]] = dict.fromkeys(reserved, (Kind.TEXT, ""))
     engines: dict[str, Engine] = {}
     broken: list[Broken] = []
     commands: list[CommandSpec] = []
@@ -159,7 +182,9 @@ def load(entry_points: Iterable[EntryPoint]) -> Plugins:
             plugin, manager = _register(entry)
             added = _commands(manager, plugin)
             if entry.group == ENGINE_GROUP:
-                engines[entry.name] = _engine(entry, plugin, manager)
+                engine = _engine(entry, plugin, manager)
+                _claim(engine, shapes)
+                engines[entry.name] = engine
             else:
                 observers.append(Observer(entry.name, manager))
             commands.extend(added)
@@ -204,5 +229,26 @@ def _engine(entry: EntryPoint, plugin: PluginSpec, manager: pluggy.PluginManager
         raise InvalidInput(f"info() returned {type(info).__name__}, not EngineInfo")
     if info.name != entry.name:
         raise InvalidInput(f"the engine calls itself {info.name!r} but its entry point is {entry.name!r}")
-    implemented = frozenset(c.value for c in Capability if _implements(manager, c.value))
-    return Engine(info, engine, implemented)
+    hooks = (*(c.value for c in Capability), "layout")
+    implemented = frozenset(hook for hook in hooks if _implements(manager, hook))
+    options = tuple(engine.options()) if _implements(manager, "options") else ()
+    return Engine(info, engine, implemented, options)
+
+
+def _claim(engine: Engine, shapes: dict[str, tuple[Kind, str]]) -> None:
+    """Take the names of the engine's options; InvalidInput if one of them cannot be had."""
+    own: dict[str, tuple[Kind, str]] = {}
+    for option in engine.options:
+        if option.problem:
+            raise InvalidInput(option.problem)
+        if option.name in own:
+            raise InvalidInput(f"it declares option {option.name!r} twice")
+        shape, owner = shapes.get(option.name, (option.shape, engine.info.name))
+        if not owner:
+            raise InvalidInput(f"option {option.name!r} has the name of one of hasteward's own settings")
+        if shape is not option.shape:
+            raise InvalidInput(
+                f"option {option.name!r} is {option.shape.value} here and {shape.value} for engine {owner}"
+            )
+        own[option.name] = (shape, owner)
+    shapes.update(own)

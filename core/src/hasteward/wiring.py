@@ -6,6 +6,8 @@ Everything is built when it is first needed: a verb that does not need the API n
 from __future__ import annotations
 
 import os
+import shlex
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +17,13 @@ from typing import Any, cast
 from hasteward.adapters.system import SystemClock
 from hasteward.config import password
 from hasteward.config.resolve import Origin, Settings
-from hasteward.config.settings import SETTINGS
+from hasteward.config.settings import BY_NAME, SETTINGS
+from hasteward.domain.errors import InvalidInput
 from hasteward.domain.events import Warned
 from hasteward.hookspecs import PLUGIN_GROUP
 from hasteward.plugins import EntryPoint, Observer, Plugins, installed_entry_points, load, observer
 from hasteward.ports.context import Approve, Clock, EngineContext, Reporter, Run, Tuning
+from hasteward.ports.host import Host, HostRef
 from hasteward.ports.kubernetes import Kubernetes
 from hasteward.ports.repository import Repository, RepositoryInfo
 
@@ -65,6 +69,29 @@ def server_version(settings: Settings) -> str:
 
     with ApiClient(_access(settings).configuration) as client:
         return str(VersionApi(client).get_code(_request_timeout=10).git_version)
+
+
+def via(settings: Settings) -> HostRef | None:
+    """The host that ``--via`` leads to; None when the run goes through Kubernetes."""
+    prefix = settings.resolved("via").value if "via" in settings else None
+    if prefix is None:
+        return None
+    try:
+        return HostRef(tuple(shlex.split(str(prefix))))
+    except ValueError as error:
+        raise InvalidInput(
+            f"--via {prefix!r} cannot be split into words: {error}", code="via.invalid"
+        ) from None
+
+
+def processes() -> Host:
+    """Processes on this machine, with locks in the state directory."""
+    from hasteward.adapters.host.processes import HostProcesses
+    from hasteward.adapters.restic.known import default_state_file
+
+    state = default_state_file(os.environ)
+    folder = state.parent if state else Path(tempfile.gettempdir(), f"hasteward-{os.getuid()}")
+    return HostProcesses(os.environ, folder / "locks")
 
 
 def _access(settings: Settings) -> Any:
@@ -134,6 +161,7 @@ class Factories:
     kubernetes: Callable[[Settings], Kubernetes] = kubernetes
     repository: Callable[[Settings, Secret], Repository] = restic
     server_version: Callable[[Settings], str] = server_version
+    host: Callable[[], Host] = processes
     clock: Callable[[], Clock] = SystemClock
 
 
@@ -162,7 +190,7 @@ class Wiring:
     @cached_property
     def plugins(self) -> Plugins:
         """Every installed engine and plugin, the broken ones too."""
-        return load(self.factories.entry_points())
+        return load(self.factories.entry_points(), BY_NAME)
 
     @cached_property
     def kubernetes(self) -> Kubernetes:
@@ -203,6 +231,9 @@ class Wiring:
                 if setting in chosen
             }
         )
+        for one in chosen.all():
+            if one.setting.engine and one.setting.secret and one.value:
+                self._hide(str(one.value))
         return EngineContext(
             kubernetes=self.kubernetes,
             clock=self.clock,
@@ -210,6 +241,9 @@ class Wiring:
             run=self.run,
             approve=self._approve,
             tuning=tuning,
+            options=chosen.options(),
+            host=cast("Host", Lazy(self.factories.host)),
+            via=via(chosen),
         )
 
 

@@ -140,3 +140,24 @@ def test_the_memory_limit_binds_the_producer(shell: list[str]) -> None:
     out, _ = finish(process)
 
     assert out[:-TRAILER_LENGTH].strip() == b"524288"
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_a_fed_stream_gives_the_text_to_the_program_and_digests_only_data(shell: list[str]) -> None:
+    for argv, sent, data in (
+        (download_argv(["cat"], run="r", nonce=NONCE, fed=True), b"", b"pass word\\n\n"),
+        (upload_argv(["cat", "/dev/fd/7", "-"], run="r", nonce=NONCE, fed=True), b"data\n", b"data\n"),
+    ):
+        process = start(shell, argv)
+        assert process.stdin is not None
+        process.stdin.write(b"pass word\\n\n.\n" + sent)
+        process.stdin.flush()
+        if sent:
+            process.stdin.close()
+        out, err = finish(process)
+        trailer = parse_trailer(out[-TRAILER_LENGTH:], NONCE)
+        assert trailer is not None
+        digest = new_digest(trailer.algorithm)
+        digest.update(data)
+        assert (trailer.exit_status, trailer.digest) == (0, digest.hexdigest())
+        assert (out[:-TRAILER_LENGTH], err) == ((b"", b"pass word\\n\ndata\n") if sent else (data, b""))

@@ -125,6 +125,12 @@ stall_timeout = 120
 An unknown key, a wrong type, or a setting that a file may not hold is an error (exit status 3).
 A file that holds `restic_password`, `ping_url` or `notice_url` and can be read by others brings a warning.
 
+## Options of engines
+
+An engine may add options of its own; `hasteward backup --help` shows those of every installed engine.
+They are set like all others: `--db-type`, `HASTEWARD_DB_TYPE`, or `db_type` in the file.
+The engine that `--engine` chooses says how a value is read; a flag of another engine is an error.
+
 ## Values
 
 * **boolean**: in the file `true` or `false`; in a variable 1, t, true, yes, on or 0, f, false, no, off.

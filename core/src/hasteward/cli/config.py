@@ -47,4 +47,5 @@ VERB = Verb(
     "Takes every flag of every command, so that you can see what it would be worth. Secrets are not shown.",
     settings=tuple(setting.name for setting in SETTINGS),
     exit_codes={ExitCode.INVALID: "a value or the file is invalid"},
+    every_option=True,
 )

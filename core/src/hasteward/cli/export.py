@@ -59,7 +59,7 @@ def _run(session: Session) -> Answer:
     from hasteward.pipelines.export import ExportResult, export
     from hasteward.pipelines.restore import wanted_snapshot
 
-    wanted = wanted_snapshot(engine, cluster, settings.integer("instance"))
+    wanted = wanted_snapshot(engine.layout(settings.options()), cluster, settings.integer("instance"))
     dry_run = session.dry_run
     if dry_run:
         _planned(session, repository, wanted, name)

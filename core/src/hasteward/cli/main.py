@@ -14,7 +14,7 @@ from hasteward.domain.errors import ExitCode, HastewardError, InvalidInput
 
 if TYPE_CHECKING:
     from hasteward.cli.parser import Contributed, Invocation
-    from hasteward.hookspecs import CommandSpec
+    from hasteward.plugins import Plugins
     from hasteward.wiring import Factories
 
 
@@ -60,14 +60,15 @@ def _main(arguments: list[str], factories: Factories | None, *, alone: bool) -> 
     from hasteward.cli import parser
 
     @functools.cache
-    def contributed() -> Sequence[CommandSpec]:
+    def plugins() -> Plugins:
+        from hasteward.config.settings import BY_NAME
         from hasteward.plugins import installed_entry_points, load
 
         found = factories.entry_points() if factories else installed_entry_points()
-        return load(found).commands
+        return load(found, BY_NAME)
 
     try:
-        asked = parser.parse(arguments, contributed)
+        asked = parser.parse(arguments, plugins)
     except parser.UsageProblem as error:
         raise _bad_usage(error) from error
     if isinstance(asked, int):

@@ -9,17 +9,18 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from hasteward.cli.verb import BASIC, GROUPS, OBSERVING, VERBS, Verb
-from hasteward.config.settings import BY_NAME, SETTINGS, Kind, Setting
+from hasteward.cli.verb import BASIC, CLUSTER, GROUPS, OBSERVING, VERBS, Verb
+from hasteward.config.settings import BY_NAME, SETTINGS, Kind, Setting, engine_settings
 
 if TYPE_CHECKING:
     from hasteward.hookspecs import CommandSpec
+    from hasteward.plugins import Plugins
 
 #: typer's name for a command line that cannot be parsed; its home has moved between releases
 UsageProblem: type[Exception] = typer.BadParameter.__bases__[0]
@@ -35,12 +36,17 @@ Every setting is taken from its flag, else from its environment variable, else f
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What was asked for: the verb, what was given, and the words after it."""
+    """What was asked for: the verb, what was given, the words after it, and what engines add to the verb.
+
+    `known_options` names every option of every engine, with whether it is a secret.
+    """
 
     command: str
     verb: Verb
     given: Mapping[str, Any]
     arguments: Mapping[str, str]
+    engines: Mapping[str, Sequence[Setting]]
+    known_options: Callable[[], Mapping[str, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,15 @@ class Contributed:
     arguments: tuple[str, ...]
 
 
-Commands = Callable[[], Sequence["CommandSpec"]]
+#: the installed plugins, loaded when they are first asked for
+Installed = Callable[[], "Plugins"]
+
+
+def no_plugins() -> Plugins:
+    """For the reference: the command line as it is without any engine."""
+    from hasteward.plugins import Plugins
+
+    return Plugins({}, (), ())
 
 
 def load_verb(command: str) -> Verb:
@@ -66,6 +80,30 @@ def settings_of(verb: Verb) -> list[Setting]:
     if verb.observed:
         names.update(OBSERVING)
     return [setting for setting in SETTINGS if setting.name in names]
+
+
+def engine_options(command: str, verb: Verb, installed: Installed) -> dict[str, tuple[Setting, ...]]:
+    """What each engine adds to the verb; by default its options go to every verb about one cluster."""
+    about_one = set(CLUSTER) <= set(verb.settings)
+    if not about_one:
+        return {}
+    added = engine_settings(installed().options)
+    return {
+        engine: tuple(one for one in settings if not one.verbs or command in one.verbs or verb.every_option)
+        for engine, settings in added.items()
+    }
+
+
+def _merged(engines: Mapping[str, Sequence[Setting]]) -> list[Setting]:
+    """One flag for each name, with what every engine says of it."""
+    found: dict[str, list[Setting]] = {}
+    for settings in engines.values():
+        for one in settings:
+            found.setdefault(one.name, []).append(one)
+    return [
+        replace(same[0], help=" ".join(f"{one.engine}: {one.help}" for one in same))
+        for same in found.values()
+    ]
 
 
 def _option(setting: Setting, note: str = "") -> TyperOption:
@@ -115,12 +153,15 @@ def _installed_engines() -> list[str]:
 class VerbCommand(TyperCommand):
     """A verb; invoking it answers with what was asked for."""
 
-    def __init__(self, command: str, verb: Verb) -> None:
+    def __init__(self, command: str, verb: Verb, installed: Installed = no_plugins) -> None:
         self.command = command
         self.verb = verb
+        self.engines = engine_options(command, verb, installed)
+        self._installed = installed
         parameters: list[Any] = [
             _option(one, verb.notes.get(one.name, "")) for one in settings_of(verb) if one.has_flag
         ]
+        parameters += [_option(one) for one in _merged(self.engines)]
         if verb.argument is not None:
             choices = verb.argument.choices
             parameters.insert(
@@ -159,7 +200,10 @@ class VerbCommand(TyperCommand):
             if name not in names:
                 ctx.fail(f"{BY_NAME[name].flag} has no meaning for {self.command!r}.")
             given.setdefault(name, value)
-        return Invocation(self.command, self.verb, given, arguments)
+        return Invocation(self.command, self.verb, given, arguments, self.engines, self._known_options)
+
+    def _known_options(self) -> Mapping[str, bool]:
+        return {one.name: one.secret for options in self._installed().options.values() for one in options}
 
 
 def _epilog(verb: Verb) -> str:
@@ -188,14 +232,18 @@ class ContributedCommand(TyperCommand):
 class Group(TyperGroup):
     """Commands by name; a module is imported when its command is chosen, never to print a list."""
 
-    def __init__(self, prefix: str = "", contributed: Commands = tuple, **more: Any) -> None:
+    def __init__(self, prefix: str = "", installed: Installed = no_plugins, **more: Any) -> None:
         self.prefix = prefix
-        self._contributed = contributed
+        self._installed = installed
         super().__init__(context_settings=dict(_WIDTH), rich_markup_mode=None, **more)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Alone it shows its help."""
         return super().parse_args(ctx, args or ["--help"])
+
+    def _commands(self) -> Sequence[CommandSpec]:
+        """What plugins bring; only the root has them."""
+        return () if self.prefix else self._installed().commands
 
     def _lines(self) -> dict[str, str]:
         """Every name at this level with its help."""
@@ -204,7 +252,7 @@ class Group(TyperGroup):
             if command.startswith(self.prefix):
                 name, _, deeper = command.removeprefix(self.prefix).partition(" ")
                 lines.setdefault(name, GROUPS[name] if deeper else entry.help)
-        for spec in self._contributed():
+        for spec in self._commands():
             lines.setdefault(spec.name, spec.help)
         return lines
 
@@ -218,10 +266,10 @@ class Group(TyperGroup):
         del ctx
         command = self.prefix + cmd_name
         if command in VERBS:
-            return VerbCommand(command, load_verb(command))
+            return VerbCommand(command, load_verb(command), self._installed)
         if not self.prefix and cmd_name in GROUPS:
-            return Group(f"{cmd_name} ", name=cmd_name, help=GROUPS[cmd_name])
-        return next((ContributedCommand(s) for s in self._contributed() if s.name == cmd_name), None)
+            return Group(f"{cmd_name} ", self._installed, name=cmd_name, help=GROUPS[cmd_name])
+        return next((ContributedCommand(s) for s in self._commands() if s.name == cmd_name), None)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list, from the table alone."""
@@ -236,11 +284,11 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def root(contributed: Commands) -> Group:
+def root(installed: Installed) -> Group:
     """The whole command line."""
     common = [setting for setting in SETTINGS if setting.common and setting.has_flag]
     return Group(
-        contributed=contributed,
+        installed=installed,
         name="hasteward",
         help=_ABOUT,
         params=[_option(setting) for setting in common],
@@ -253,14 +301,14 @@ def _with_bare_values(arguments: Sequence[str]) -> list[str]:
     return [bare.get(word, word) for word in arguments]
 
 
-def parse(arguments: Sequence[str], contributed: Commands) -> Invocation | Contributed | int:
+def parse(arguments: Sequence[str], installed: Installed) -> Invocation | Contributed | int:
     """What was asked for, or the exit status once help was shown. Raises `UsageProblem`, SystemExit."""
     if _COMPLETION in os.environ:
         # teaches typer its shells
         from typer.completion import get_completion_inspect_parameters
 
         get_completion_inspect_parameters()
-    result = root(contributed).main(
+    result = root(installed).main(
         _with_bare_values(arguments), prog_name="hasteward", complete_var=_COMPLETION, standalone_mode=False
     )
     return result if isinstance(result, Invocation | Contributed) else int(result or 0)

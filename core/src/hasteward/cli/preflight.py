@@ -64,6 +64,11 @@ def connect(session: Session) -> None:
         return
 
 
+def without_kubernetes(session: Session) -> bool:
+    """Whether ``--via`` was given: then there is no API to ask."""
+    return session.settings.resolved("via").value is not None
+
+
 def _missing(session: Session, info: EngineInfo, *capabilities: Capability) -> str:
     """What is missing, in a sentence; "" when nothing is, or when the server does not let us ask."""
     from hasteward.ports.kubernetes import ApiForbidden
@@ -78,6 +83,8 @@ def _missing(session: Session, info: EngineInfo, *capabilities: Capability) -> s
 
 def warn(session: Session, info: EngineInfo, capability: Capability) -> None:
     """The API, then our rights; what is missing is said once, and the run goes on without it."""
+    if without_kubernetes(session):
+        return
     connect(session)
     missing = _missing(session, info, capability)
     if missing:
@@ -88,6 +95,8 @@ def require(session: Session, info: EngineInfo, *capabilities: Capability, store
     """Repository first (if the run needs one), then the API, then our rights. Nothing is touched."""
     if store:
         session.wiring.repository.open()
+    if without_kubernetes(session):
+        return
     connect(session)
     missing = _missing(session, info, *capabilities)
     if missing:

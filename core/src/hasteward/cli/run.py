@@ -27,7 +27,8 @@ def run(asked: Invocation, factories: Factories | None, environ: Mapping[str, st
     from hasteward.cli.session import Session
     from hasteward.config.resolve import resolve
 
-    settings = resolve((setting.name for setting in settings_of(asked.verb)), asked.given, environ)
+    names = (setting.name for setting in settings_of(asked.verb))
+    settings = resolve(names, asked.given, environ, asked.engines, asked.known_options)
     clock = factories.clock() if factories else SystemClock()
     session = Session(asked.command, settings, clock=clock, arguments=asked.arguments, factories=factories)
     try:

@@ -160,6 +160,11 @@ class Session:
             )
         engine = plugins.engine(name)
         engine.require(capability)
+        if self.settings.resolved("via").value is not None and not engine.info.via:
+            raise InvalidInput(
+                f"engine {name} works through Kubernetes only, so --via has no meaning for it",
+                code="via.unsupported",
+            )
         return engine
 
     def cluster(self) -> ClusterRef:

@@ -34,6 +34,7 @@ CLUSTER = (
     "instance",
     "force",
     "dry_run",
+    "via",
     "kubeconfig",
     "context",
     "stall_timeout",
@@ -95,6 +96,7 @@ class Verb:
     """One command. `notes` replaces a setting's help where the verb gives it a narrower meaning.
 
     Observers are told of the runs of a verb that is `observed`.
+    `every_option` takes the engines' options whatever verbs they are meant for.
     """
 
     run: Callable[[Session], Answer]
@@ -104,6 +106,7 @@ class Verb:
     notes: Mapping[str, str] = field(default_factory=dict)
     argument: Argument | None = None
     observed: bool = False
+    every_option: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hasteward.config.file import ConfigFile, read
+from hasteward.config.file import ConfigFile, no_options, read, require_in_file
 from hasteward.config.settings import BY_NAME, Kind, Setting, Value
-from hasteward.config.values import from_text
+from hasteward.config.values import from_text, from_toml
 from hasteward.domain.errors import InvalidInput
 
 #: what `config show` prints instead of a secret
@@ -75,6 +75,10 @@ class Settings:
             )
         return found
 
+    def options(self) -> dict[str, Value]:
+        """The options of the engine that was chosen, by name."""
+        return {name: one.value for name, one in self._resolved.items() if one.setting.engine}
+
     def flag(self, name: str) -> bool:
         """A boolean."""
         return bool(self._resolved[name].value)
@@ -96,14 +100,46 @@ class Settings:
         return value if isinstance(value, tuple) else ()
 
 
-def resolve(names: Iterable[str], given: Given, environ: Mapping[str, str]) -> Settings:
-    """Resolve the settings called `names`. Raises InvalidInput for values and files that cannot be used."""
+_NO_ENGINES: Mapping[str, Sequence[Setting]] = {}
+
+
+def resolve(
+    names: Iterable[str],
+    given: Given,
+    environ: Mapping[str, str],
+    engines: Mapping[str, Sequence[Setting]] = _NO_ENGINES,
+    known_options: Callable[[], Mapping[str, bool]] = no_options,
+) -> Settings:
+    """Resolve the settings called `names`, and the options of the engine that they choose.
+
+    `engines` holds every installed engine's options that the verb takes, `known_options` the names of all
+    (with whether each is a secret), which may stand in the file. Raises InvalidInput for values and files
+    that cannot be used, and for a flag that belongs to another engine.
+    """
     config = _one(BY_NAME["config"], given, environ, ConfigFile())
-    file = read(str(config.value or ""), environ)
+    file = read(str(config.value or ""), environ, known_options)
     wanted = set(names)
-    return Settings(
-        [_one(setting, given, environ, file) for setting in BY_NAME.values() if setting.name in wanted], file
-    )
+    core = [setting for setting in BY_NAME.values() if setting.name in wanted]
+    engine = str(_one(BY_NAME["engine"], given, environ, file).value or "")
+    options = _options(engine, given, engines)
+    return Settings([_one(setting, given, environ, file) for setting in (*core, *options)], file)
+
+
+def _options(engine: str, given: Given, engines: Mapping[str, Sequence[Setting]]) -> list[Setting]:
+    """The options of `engine`; of every engine, each name once, when none is chosen."""
+    if not engine:
+        return list({one.name: one for settings in engines.values() for one in settings}.values())
+    if engine not in engines:
+        return []  # which engines there are is said when it is asked for
+    chosen = list(engines[engine])
+    names = {one.name for one in chosen}
+    for owner, settings in engines.items():
+        for one in settings:
+            if one.name not in names and given.get(one.name) not in (None, ()):
+                raise InvalidInput(
+                    f"{one.flag} is an option of engine {owner}, not of {engine}", code="option.other_engine"
+                )
+    return chosen
 
 
 def _one(setting: Setting, given: Given, environ: Mapping[str, str], file: ConfigFile) -> Resolved:
@@ -116,6 +152,10 @@ def _one(setting: Setting, given: Given, environ: Mapping[str, str], file: Confi
         # an empty variable is no text, but it is a "no"
         if text or (text is not None and setting.kind is Kind.BOOLEAN):
             return Resolved(setting, from_text(setting, text, variable), Origin.ENVIRONMENT, variable)
+    if setting.engine and setting.name in file.options:
+        require_in_file(setting, file.path)
+        value = from_toml(setting, file.options[setting.name], f"{setting.name} in {file.path}")
+        return Resolved(setting, value, Origin.FILE, str(file.path))
     if setting.name in file.values:
         return Resolved(setting, file.values[setting.name], Origin.FILE, str(file.path))
     return Resolved(setting, setting.default, Origin.DEFAULT)

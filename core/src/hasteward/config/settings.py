@@ -5,28 +5,16 @@ A setting's name is the long flag with underscores; the same word is its key in 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from hasteward.domain.option import Kind, OptionSpec, Value
 
-class Kind(StrEnum):
-    """How the text of a value is read."""
-
-    TEXT = "text"
-    CHOICE = "choice"
-    INTEGER = "integer"
-    SECONDS = "seconds"
-    BOOLEAN = "boolean"
-    LIST = "list"
-    #: a program and its arguments: words as a shell would split them, or in the file a list; no shell runs it
-    COMMAND = "command"
-
+__all__ = ["BY_NAME", "SETTINGS", "Kind", "Setting", "Value", "engine_settings"]
 
 #: the commands that observers are told of
 OBSERVED = ("triage", "repair", "undo", "backup", "restore", "export", "init")
-
-Value = str | int | float | bool | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +24,8 @@ class Setting:
     `env` is tried in order. `common` settings may also stand before the verb. `in_file` is False for what
     must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `bare` is the value of a flag
     that stands alone. `has_flag` is False for what belongs to the machine and not to a run, or must not be
-    seen in a list of processes.
+    seen in a list of processes. `engine` names the engine whose option it is, and `verbs` the commands that
+    take it (empty: every one that is about a cluster).
     """
 
     name: str
@@ -53,6 +42,8 @@ class Setting:
     negated: bool = False
     bare: str = ""
     has_flag: bool = True
+    engine: str = ""
+    verbs: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
@@ -162,6 +153,15 @@ SETTINGS: tuple[Setting, ...] = (
         "Context of the kubeconfig to use.",
         env=("HASTEWARD_CONTEXT",),
         metavar="NAME",
+    ),
+    Setting(
+        "via",
+        Kind.TEXT,
+        "Words to put before every command instead of using Kubernetes: '' for this host, 'docker exec -i"
+        " NAME', 'ssh HOST'. For engines that can do without.",
+        env=("HASTEWARD_VIA",),
+        metavar="PREFIX",
+        in_file=False,
     ),
     Setting(
         "force",
@@ -389,3 +389,25 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+def engine_settings(options: Mapping[str, Iterable[OptionSpec]]) -> dict[str, tuple[Setting, ...]]:
+    """The options of every engine as settings, by the engine's name."""
+    return {engine: tuple(_setting(engine, one) for one in specs) for engine, specs in options.items()}
+
+
+def _setting(engine: str, spec: OptionSpec) -> Setting:
+    return Setting(
+        spec.name,
+        spec.kind,
+        spec.help,
+        env=(spec.env,),
+        default=() if spec.kind is Kind.LIST and spec.default is None else spec.default,
+        choices=spec.choices,
+        metavar=spec.metavar,
+        secret=spec.secret,
+        common=False,
+        in_file=spec.in_file,
+        engine=engine,
+        verbs=spec.verbs,
+    )

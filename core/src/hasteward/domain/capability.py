@@ -44,12 +44,21 @@ class Right:
 
 
 @dataclass(frozen=True, slots=True)
+class DumpLayout:
+    """How a dump lies in the repository: the last part of its path, and a stable name for its format."""
+
+    file: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """How an engine introduces itself.
 
     `rights` are what the engine itself needs for a capability; a run asks for them before it begins.
     `dump_file` is the last part of the snapshot path (``pgdumpall.sql``) and `dump_format` a stable name
-    for what the file holds; both are empty for an engine that does not dump.
+    for what the file holds; both are empty for an engine that does not dump. `via` says that the engine also
+    works without Kubernetes, on a host that ``--via`` leads to.
     """
 
     name: str
@@ -58,6 +67,7 @@ class EngineInfo:
     dump_format: str = ""
     capabilities: Mapping[Capability, Supported | Unsupported] = field(default_factory=dict)
     rights: Mapping[Capability, tuple[Right, ...]] = field(default_factory=dict)
+    via: bool = False
 
     def capability(self, wanted: Capability) -> Supported | Unsupported:
         """What the engine says of one hook; silence is a no."""

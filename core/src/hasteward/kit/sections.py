@@ -9,7 +9,7 @@ from hasteward.domain.events import StepDone
 from hasteward.domain.manifest import Section
 from hasteward.kit.streaming import download
 from hasteward.ports.context import DumpSink, EngineContext
-from hasteward.ports.kubernetes import PodRef
+from hasteward.ports.host import Place
 from hasteward.streams.proof import Algorithm, new_digest
 
 _TAIL = 512
@@ -55,13 +55,17 @@ class SectionWriter:
         self,
         kind: str,
         name: str,
-        pod: PodRef,
+        pod: Place,
         argv: Sequence[str],
         *,
         end_marker: bytes,
         memory_limit: int = 0,
+        feed: str = "",
     ) -> None:
-        """A section made by a producer in `pod`; its last bytes must hold the format's own `end_marker`."""
+        """A section made by a producer in `pod`; its last bytes must hold the format's own `end_marker`.
+
+        `feed` is text for the producer's standard input, the way for a secret.
+        """
         what = f"the dump of {kind} {name}".rstrip()
         offset = self._sink.position
         tail = _Tail(self._sink)
@@ -73,6 +77,7 @@ class SectionWriter:
             what=what,
             algorithm=self._algorithm,
             memory_limit=memory_limit,
+            feed=feed,
         )
         if proof.length == 0:
             raise Unproven(f"{what} from {pod} is empty", code="proof.empty")

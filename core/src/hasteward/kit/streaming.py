@@ -1,4 +1,4 @@
-"""Proven streams out of and into a pod, over exec.
+"""Proven streams out of and into a place (a pod over exec, or a host behind a prefix).
 
 A stream counts only if all of this holds: an explicit Status frame, a trailer with our nonce, exit status 0
 in both, and the digest computed in the pod equal to the one computed here. Anything else raises, and the
@@ -8,19 +8,22 @@ message says which of them was missing.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
+import platform
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hasteward.domain.errors import RunFailed, Unproven
+from hasteward.domain.errors import InvalidInput, RunFailed, Unproven
 from hasteward.ports.context import EngineContext
+from hasteward.ports.host import HostRef, Place
 from hasteward.ports.kubernetes import (
     ApiNotFound,
     Channel,
     ExecStream,
     ExitStatus,
     Output,
-    PodRef,
     StreamBroken,
 )
 from hasteward.streams.proof import (
@@ -33,7 +36,7 @@ from hasteward.streams.proof import (
     new_digest,
     parse_trailer,
 )
-from hasteward.streams.wrapper import READ_MARK, download_argv, upload_argv
+from hasteward.streams.wrapper import READ_MARK, STREAM_MARK, download_argv, upload_argv
 
 _STDERR_KEPT = 4096
 _CAPTURE_LIMIT = 64 * 1024 * 1024
@@ -63,9 +66,24 @@ class _Ending:
         return f": {text}" if text else ""
 
 
+def stream_mark(place: Place) -> str:
+    """What tells the streams of one Lease, or of one lock on this machine, from all others.
+
+    A pod has its Lease. A host's lock is of this user, this machine and this prefix, so the mark is too.
+    """
+    if not isinstance(place, HostRef):
+        return STREAM_MARK
+    words = "\0".join((platform.node(), str(os.getuid()), *place.prefix))
+    return f"{STREAM_MARK}-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
+
+
 @contextlib.contextmanager
-def _opened(context: EngineContext, pod: PodRef, wrapped: Sequence[str]) -> Iterator[ExecStream]:
+def _opened(context: EngineContext, pod: Place, wrapped: Sequence[str]) -> Iterator[ExecStream]:
     """The exec; a pod that has gone since it was chosen is a failure of the run, not a wrong request."""
+    if isinstance(pod, HostRef):
+        with context.host.run(pod, wrapped, stall_seconds=context.tuning.stall_seconds) as stream:
+            yield stream
+        return
     try:
         with context.kubernetes.exec(
             pod, wrapped, stdin=True, stall_seconds=context.tuning.stall_seconds
@@ -73,6 +91,14 @@ def _opened(context: EngineContext, pod: PodRef, wrapped: Sequence[str]) -> Iter
             yield stream
     except ApiNotFound as error:
         raise RunFailed(error.message, hint="run the same command again", code="pod.gone") from error
+
+
+def _feed(stream: ExecStream, feed: str) -> None:
+    """Send the text that comes before everything else: lines, then a single dot."""
+    lines = feed.splitlines()
+    if "." in lines:
+        raise InvalidInput("text for a program cannot hold a line with a single dot", code="feed.dot")
+    stream.send("".join(f"{line}\n" for line in [*lines, "."]).encode())
 
 
 def _drain(stream: ExecStream, ending: _Ending, stdout: Callable[[memoryview], None]) -> None:
@@ -121,7 +147,7 @@ class _Receiver:
         self._write(piece)
 
 
-def _conclude(what: str, where: PodRef, *, length: int, tail: bytes, nonce: str, ending: _Ending) -> Trailer:
+def _conclude(what: str, where: Place, *, length: int, tail: bytes, nonce: str, ending: _Ending) -> Trailer:
     """The trailer, if the stream ended as a whole one must."""
     trailer = parse_trailer(tail, nonce)
     status = ending.status
@@ -147,27 +173,37 @@ def _conclude(what: str, where: PodRef, *, length: int, tail: bytes, nonce: str,
 
 def download(
     context: EngineContext,
-    pod: PodRef,
+    pod: Place,
     argv: Sequence[str],
     write: Callable[[bytes | memoryview], None],
     *,
     what: str,
     algorithm: Algorithm,
     memory_limit: int = 0,
+    feed: str = "",
 ) -> StreamProof:
     """Run a producer in `pod` and pass its output to `write`; return the proof.
 
-    `what` names the stream in error messages. Raises RunFailed when the producer itself failed, Unproven
-    when what arrived is not provably everything, and whatever `write` raises.
+    `what` names the stream in error messages. `feed` is text for the producer's standard input: the way for
+    a secret, which is then in no arguments, no environment and no file. Raises RunFailed when the producer
+    itself failed, Unproven when what arrived is not provably everything, and whatever `write` raises.
     """
     nonce = secrets.token_hex(NONCE_BYTES)
     digest = new_digest(algorithm)
     receiver = _Receiver(write, digest)
     ending = _Ending()
     wrapped = download_argv(
-        argv, run=context.run.id, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit
+        argv,
+        run=context.run.id,
+        nonce=nonce,
+        mark=stream_mark(pod),
+        algorithm=algorithm,
+        memory_limit=memory_limit,
+        fed=bool(feed),
     )
     with _opened(context, pod, wrapped) as stream:
+        if feed:
+            _feed(stream, feed)
         _drain(stream, ending, receiver.take)
     tail = receiver.end()
     trailer = _conclude(what, pod, length=receiver.length, tail=tail, nonce=nonce, ending=ending)
@@ -179,7 +215,7 @@ def download(
     return StreamProof(receiver.length, trailer.algorithm, trailer.digest)
 
 
-def _compare(what: str, pod: PodRef, trailer: Trailer, ours: str) -> None:
+def _compare(what: str, pod: Place, trailer: Trailer, ours: str) -> None:
     if trailer.digest != ours:
         raise Unproven(
             f"{what}: the digest made in {pod} ({trailer.digest[:12]}) is not that of the bytes here"
@@ -190,7 +226,7 @@ def _compare(what: str, pod: PodRef, trailer: Trailer, ours: str) -> None:
 
 
 def capture(
-    context: EngineContext, pod: PodRef, argv: Sequence[str], *, limit: int = _CAPTURE_LIMIT
+    context: EngineContext, pod: Place, argv: Sequence[str], *, limit: int = _CAPTURE_LIMIT, feed: str = ""
 ) -> Captured:
     """Run a short command in `pod` and return its proven output, whatever its exit status.
 
@@ -207,8 +243,10 @@ def capture(
 
     receiver = _Receiver(keep, None)
     ending = _Ending()
-    wrapped = download_argv(argv, run=context.run.id, nonce=nonce, mark=READ_MARK)
+    wrapped = download_argv(argv, run=context.run.id, nonce=nonce, mark=READ_MARK, fed=bool(feed))
     with _opened(context, pod, wrapped) as stream:
+        if feed:
+            _feed(stream, feed)
         _drain(stream, ending, receiver.take)
     tail = receiver.end()
     trailer = _conclude(argv[0], pod, length=receiver.length, tail=tail, nonce=nonce, ending=ending)
@@ -221,27 +259,32 @@ def capture(
 
 def upload(
     context: EngineContext,
-    pod: PodRef,
+    pod: Place,
     argv: Sequence[str],
     chunks: Iterable[bytes | memoryview],
     *,
     what: str,
     algorithm: Algorithm,
+    feed: str = "",
 ) -> StreamProof:
     """Feed `chunks` to a consumer in `pod`; return the digest of what arrived there.
 
     The consumer sees a plain end of file when we die, so nothing it does may be final: compare the proof,
     then commit by a separate act. Raises RunFailed when the consumer failed, Unproven when what arrived is
-    not provably what was sent.
+    not provably what was sent. `feed` is text that the consumer finds on `FED_DESCRIPTOR`, as in `download`.
     """
     nonce = secrets.token_hex(NONCE_BYTES)
     digest = new_digest(algorithm)
     answer = bytearray()
     ending = _Ending()
     sent = 0
-    wrapped = upload_argv(argv, run=context.run.id, nonce=nonce, algorithm=algorithm)
+    wrapped = upload_argv(
+        argv, run=context.run.id, nonce=nonce, mark=stream_mark(pod), algorithm=algorithm, fed=bool(feed)
+    )
     with _opened(context, pod, wrapped) as stream:
         try:
+            if feed:
+                _feed(stream, feed)
             for chunk in chunks:
                 digest.update(chunk)
                 sent += len(chunk)

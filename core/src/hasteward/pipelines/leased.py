@@ -1,4 +1,7 @@
-"""The Lease is taken when the plan is approved: reading needs none, and a refused run must touch nothing."""
+"""The Lease is taken when the plan is approved: reading needs none, and a refused run must touch nothing.
+
+A run without Kubernetes takes a lock on this machine in its place.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,21 @@ class _LeaseOnApproval:
         self._cluster = cluster
         self._stack = stack
         self._lease: Lease | None = None
+        self._locked = False
 
     def approve(self, plan: Plan) -> bool:
         if not self._context.approve(plan):
             return False
+        if self._context.via is not None:
+            self._stack.enter_context(self._context.host.lock(self._context.via))
+            self._locked = True
+            return True
         self._lease = self._stack.enter_context(held(self._context, self._cluster))
         return True
 
     def check(self) -> None:
+        if self._locked:
+            return  # it is ours as long as this process lives
         if self._lease is None:
             raise Refused("the plan was not approved, so no Lease is held", code="lease.none")
         self._lease.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 
-from hasteward.domain.capability import Capability
+from hasteward.domain.capability import Capability, DumpLayout
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused
 from hasteward.domain.events import StepDone
@@ -36,7 +36,7 @@ class RestoreResult:
     dry_run: bool = False
 
 
-def wanted_snapshot(engine: Engine, cluster: ClusterRef, instance: int | None) -> SnapshotFilter:
+def wanted_snapshot(layout: DumpLayout, cluster: ClusterRef, instance: int | None) -> SnapshotFilter:
     """The snapshots that can be meant: of this cluster, and of the right kind (W16)."""
     kind = SnapshotType.BACKUP if instance is None else SnapshotType.DIVERGED
     return SnapshotFilter(
@@ -44,7 +44,7 @@ def wanted_snapshot(engine: Engine, cluster: ClusterRef, instance: int | None) -
         namespace=cluster.namespace,
         cluster=cluster.name,
         type=kind,
-        path=data_path(cluster, engine.info.dump_file, instance),
+        path=data_path(cluster, layout.file, instance),
     )
 
 
@@ -58,12 +58,13 @@ def restore(
     """Restore `cluster`. Repository and proof are checked before the cluster is touched."""
     spec = engine.require(Capability.RESTORE)
     repository.open()
-    entry = find(repository, request.snapshot, wanted_snapshot(engine, cluster, request.options.instance))
+    layout = engine.layout(context.options)
+    entry = find(repository, request.snapshot, wanted_snapshot(layout, cluster, request.options.instance))
     manifest = manifest_of(repository, entry)
-    if manifest.format != engine.info.dump_format:
+    if manifest.format != layout.format:
         raise Refused(
             f"snapshot {entry.snapshot.short_id} has format {manifest.format};"
-            f" engine {engine.info.name} restores {engine.info.dump_format}",
+            f" engine {engine.info.name} restores {layout.format}",
             code="snapshot.format",
         )
     context.reporter.emit(

@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 from hasteward.domain.events import Event
 from hasteward.domain.manifest import Manifest, Section
+from hasteward.domain.option import Value
 from hasteward.domain.plan import Plan
 from hasteward.domain.repair import Record
+from hasteward.ports.host import Host, HostRef, NoHost
 from hasteward.ports.kubernetes import Kubernetes
 
 
@@ -91,7 +93,8 @@ class EngineContext:
     """Handed to every hook.
 
     `check_lease` raises Refused when the cluster's Lease may have passed to another run: call it right before
-    every destructive act.
+    every destructive act. `options` are the engine's own, by name, as it declared them. `via` is set when the
+    run goes without Kubernetes: commands are run on that host, and `kubernetes` MUST NOT be asked.
     """
 
     kubernetes: Kubernetes
@@ -102,6 +105,9 @@ class EngineContext:
     tuning: Tuning = field(default_factory=Tuning)
     check_lease: Callable[[], None] = _no_lease
     depth: Depth = Depth.PLAIN
+    options: Mapping[str, Value] = field(default_factory=dict)
+    host: Host = field(default_factory=NoHost)
+    via: HostRef | None = None
 
 
 class DumpSink(Protocol):

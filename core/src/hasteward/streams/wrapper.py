@@ -44,22 +44,45 @@ printf '%s %-11s %3s %64s\n' "${0##*:}" "$a" "$r" "$h" >&3
 exit "$r"
 """
 
-_DOWNLOAD = (
-    _CHOOSE
-    + r"""exec 3>&1 8<&0
-( cat <&8 >/dev/null; kill -KILL 0 ) >/dev/null 2>&1 3>&- &
-o=$( { { { $n "$@" </dev/null 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; } \
-  | tee /dev/fd/5 >&3 4>&- 8<&-; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 )"""
-    + _TRAILER
-)
+#: a stream that is fed begins with text for the program, up to a line with a single dot. It is kept in a
+#: variable and given by the shell's own printf, so it is in no arguments, no environment and no file
+FED = "while IFS= read -r l <&8 &&"
+_FEED = f"""i=; {FED} [ "$l" != . ]; do i="$i$l
+"; done
+"""
+#: where an upload finds that text; its standard input is the data
+FED_DESCRIPTOR = "/dev/fd/7"
 
-_UPLOAD = (
-    _CHOOSE
-    + r"""exec 3>&1 8<&0 </dev/null
-o=$( { { tee /dev/fd/5 <&8 3>&- 4>&- 8<&- \
-  | { $n "$@" >&2 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; }; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 )"""
-    + _TRAILER
-)
+
+def _download(feed: str, run: str) -> str:
+    return (
+        _CHOOSE
+        + f"exec 3>&1 8<&0\n{feed}"
+        + r"""( cat <&8 >/dev/null; kill -KILL 0 ) >/dev/null 2>&1 3>&- &
+o=$( { { { """
+        + run
+        + r""" 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; } \
+  | tee /dev/fd/5 >&3 4>&- 8<&-; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 )"""
+        + _TRAILER
+    )
+
+
+def _upload(feed: str, before: str, after: str) -> str:
+    return (
+        _CHOOSE
+        + f"exec 3>&1 8<&0 </dev/null\n{feed}"
+        + f"o=$( {before}"
+        + r"""{ { tee /dev/fd/5 <&8 3>&- 4>&- 8<&- \
+  | { $n "$@" >&2 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; }; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 """
+        + f"{after})"
+        + _TRAILER
+    )
+
+
+_DOWNLOAD = _download("", '$n "$@" </dev/null')
+_FED_DOWNLOAD = _download(_FEED, 'printf %s "$i" 3>&- 4>&- 5>&- 8<&- | $n "$@"')
+_UPLOAD = _upload("", "", "")
+_FED_UPLOAD = _upload(_FEED, 'printf %s "$i" 3>&- 8<&- | { exec 7<&0 </dev/null; ', "; } ")
 
 
 def _argv(
@@ -77,13 +100,30 @@ def download_argv(
     mark: str = STREAM_MARK,
     algorithm: str = "auto",
     memory_limit: int = 0,
+    fed: bool = False,
 ) -> list[str]:
-    """Wrap a producer. `memory_limit` is bytes of address space, 0 for none."""
+    """Wrap a producer. `memory_limit` is bytes of address space, 0 for none.
+
+    One that is `fed` finds the text that is sent first on its standard input.
+    """
+    script = _FED_DOWNLOAD if fed else _DOWNLOAD
     return _argv(
-        _DOWNLOAD, argv, mark=mark, run=run, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit
+        script, argv, mark=mark, run=run, nonce=nonce, algorithm=algorithm, memory_limit=memory_limit
     )
 
 
-def upload_argv(argv: Sequence[str], *, run: str, nonce: str, algorithm: str = "auto") -> list[str]:
-    """Wrap a consumer; its stdout is sent to stderr, stdout carries the trailer alone."""
-    return _argv(_UPLOAD, argv, mark=STREAM_MARK, run=run, nonce=nonce, algorithm=algorithm, memory_limit=0)
+def upload_argv(
+    argv: Sequence[str],
+    *,
+    run: str,
+    nonce: str,
+    mark: str = STREAM_MARK,
+    algorithm: str = "auto",
+    fed: bool = False,
+) -> list[str]:
+    """Wrap a consumer; its stdout is sent to stderr, stdout carries the trailer alone.
+
+    One that is `fed` finds the text that is sent first on `FED_DESCRIPTOR`.
+    """
+    script = _FED_UPLOAD if fed else _UPLOAD
+    return _argv(script, argv, mark=mark, run=run, nonce=nonce, algorithm=algorithm, memory_limit=0)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from hasteward.ports.kubernetes import Channel, ExitStatus, Output, PodRef, StreamBroken, StreamStalled
 from hasteward.streams.proof import Algorithm, new_digest
-from hasteward.streams.wrapper import READ_MARK, STREAM_MARK
+from hasteward.streams.wrapper import FED, READ_MARK, STREAM_MARK
 
 _FRAME = 1000
 #: sh -c SCRIPT MARK:RUN:NONCE ALGORITHM LIMIT COMMAND...
@@ -81,13 +81,15 @@ class FakeExec:
         self._argv = argv
         self._fault = fault
         self._on_call = on_call
-        self._wrapped = len(argv) > _COMMAND and argv[_NAME].startswith((f"{STREAM_MARK}:", f"{READ_MARK}:"))
+        self._wrapped = len(argv) > _COMMAND and argv[_NAME].startswith((STREAM_MARK, f"{READ_MARK}:"))
         self._upload = self._wrapped and _TAKES_DATA in argv[_SCRIPT]
+        #: text for the program comes first, up to a line with a single dot; then an upload's data
+        self._hungry = self._wrapped and FED in argv[_SCRIPT]
         self._input = bytearray()
         self._frames: Frames | None = None
         self._lost: StreamBroken | None = None
         self._dead = False
-        if not stdin or (self._wrapped and not self._upload):
+        if not stdin or (self._wrapped and not self._upload and not self._hungry):
             self._frames = self._run(b"")
 
     def receive(self) -> Output | ExitStatus | None:
@@ -105,8 +107,21 @@ class FakeExec:
         if self._frames is not None:
             return False
         self._input += data
+        if self._hungry:
+            self._eat()
+            return True
         fault = self._fault
         return True if fault is None or len(self._input) <= fault.at else self._strike(fault)
+
+    def _eat(self) -> None:
+        text, dot, rest = bytes(b"\n" + self._input).partition(b"\n.\n")
+        if not dot:
+            return
+        self._hungry = False
+        if self._upload:
+            self._input[:] = rest
+        else:
+            self._frames = self._run(text[1:] + b"\n")
 
     def finish_input(self) -> None:
         """End of file: the process runs."""
