@@ -58,6 +58,7 @@ class _Progress:
 async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _Progress) -> None:
     from aiohttp import web
 
+    from hasteward_lab import parts
     from hasteward_lab.api import app
     from hasteward_lab.api.auth import bootstrap
     from hasteward_lab.api.context import ApiContext
@@ -68,7 +69,6 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     from hasteward_lab.kubeconfig import user
     from hasteward_lab.kubelet.kubelet import Kubelet
     from hasteward_lab.kubelet.volumes import Volumes
-    from hasteward_lab.postgres.cluster import PostgresCluster
 
     store = Store()
     volumes = Volumes(state.world / "volumes")
@@ -92,7 +92,7 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     await runner.setup()
     await web.SockSite(runner, socket.socket(fileno=listening), ssl_context=tls).start()
     progress.say("the API answers")
-    cluster = PostgresCluster(config, store, kubelet, volumes)
+    cluster = parts.make(config, store, kubelet, volumes)
     context.extra.update(cluster.endpoints())
     await cluster.create(progress.say)
     following = asyncio.create_task(cluster.follow())
