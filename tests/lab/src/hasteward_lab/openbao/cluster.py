@@ -52,7 +52,8 @@ class OpenBaoCluster:
         self._root = ""
         self._refused = ""
         folder = programs.openbao_bin()
-        kubelet.add_image(Image(_IMAGE, "openbao", 100, (folder,), (folder,)))
+        # The chart leaves the container's root writable; a restore needs its /tmp.
+        kubelet.add_image(Image(_IMAGE, "openbao", 100, (folder,), (folder,), writable=True))
 
     def endpoints(self) -> dict[str, Callable[[Object], Awaitable[Any]]]:
         """What a test may ask: whether somebody unseals, and a call of a member's API as root."""
