@@ -192,15 +192,26 @@ def _reached(evidence: Evidence, claimant: MemberEvidence | None, match: PeerMat
         return False
     if member is claimant:
         return True
-    if member is not None and isinstance(member.pod, Absent):
+    if member is not None and _gone(member.pod):
         return False
     status = status_of(member)
     if status is not None:
         follows = status.leader_cluster_address == leader.leader_cluster_address
         return not status.sealed and follows and bool(status.leader_cluster_address)
-    watched = match.watched
+    watched = match.watched if leads(claimant) else None  # what a stale leader remembers is worth nothing
     heard = watched is not None and watched.contact is not None and watched.contact <= CONTACT_SECONDS
     return heard and watched is not None and watched.alive and watched.healthy
+
+
+def _gone(pod: Reading[PodFacts]) -> bool:
+    """Whether it is known that no server runs there."""
+    match pod:
+        case Absent():
+            return True
+        case Known(facts):
+            return not facts.alive
+        case Unread():
+            return False
 
 
 def _questions(

@@ -178,7 +178,21 @@ def _about_member(
         Diagnosis(name, level, text, (*said, *missing), remedy, member.name)
         for name, level, text, remedy in found
     ]
-    return [*named, *_disk(cluster, member)]
+    return [*named, *_disk(cluster, member), *_kept(cluster, evidence, member)]
+
+
+def _kept(cluster: ClusterRef, evidence: Evidence, member: MemberEvidence) -> list[Diagnosis]:
+    return [
+        Diagnosis(
+            "vault-restore-kept",
+            Severity.INFO,
+            "a restore kept what it replaced; it takes space until you remove it",
+            (kept,),
+            _kubectl(cluster, evidence, member.name, f"rm {kept.split()[0]}"),
+            member.name,
+        )
+        for kept in member.kept
+    ]
 
 
 def _disk(cluster: ClusterRef, member: MemberEvidence) -> list[Diagnosis]:

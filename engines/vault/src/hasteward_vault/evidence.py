@@ -123,7 +123,8 @@ class Volume:
 class MemberEvidence:
     """One member; `ordinal` is the number at the end of its name.
 
-    `raft` is asked only where it claims to lead: a standby would pass the question on to the leader.
+    `raft` is asked only where it claims to lead: a standby would pass the question on to the leader. `kept`
+    are files in which restores kept what they replaced.
     """
 
     name: str
@@ -132,6 +133,7 @@ class MemberEvidence:
     status: Reading[Status]
     volume: Reading[Volume]
     raft: Reading[Raft]
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from hasteward_vault.evidence import (
 from hasteward_vault.facts.answers import (
     Answer,
     document,
+    parse_kept,
     parse_key_term,
     parse_peers,
     parse_status,
@@ -104,7 +105,7 @@ def _member(
     if not isinstance(pod, Known) or not pod.value.alive:
         reason = pod if isinstance(pod, Unread) else Unread(f"{name}: its container does not run")
         return MemberEvidence(name, ordinal_of(name), pod, reason, reason, reason)
-    status, volume = _own(context, cluster, found, name, pod.value)
+    status, volume, kept = _own(context, cluster, found, name, pod.value)
     raft: Reading[Raft] = Absent(f"{name} does not claim to lead, so it was not asked")
     match status:
         case Known(said) if said.active and not said.sealed:
@@ -113,21 +114,22 @@ def _member(
             pass
         case Absent(why) | Unread(why):
             raft = Unread(why)
-    return MemberEvidence(name, ordinal_of(name), pod, status, volume, raft)
+    return MemberEvidence(name, ordinal_of(name), pod, status, volume, raft, kept)
 
 
 def _own(
     context: EngineContext, cluster: ClusterRef, found: SetFacts, name: str, pod: PodFacts
-) -> tuple[Reading[Status], Reading[Volume]]:
-    """What a server tells of itself, and the volume it is on."""
+) -> tuple[Reading[Status], Reading[Volume], tuple[str, ...]]:
+    """What a server tells of itself, the volume it is on, and what restores kept there."""
     match attempt(f"status of {name}", lambda: _local(context, cluster, found, name, pod)):
         case Known(parts):
             return (
                 attempt(f"status of {name}", lambda: parse_status(document(parts["status"]))),
                 attempt(f"df in {name}", lambda: parse_volume(parts["disk"])),
+                parse_kept(parts["kept"]) if "kept" in parts else (),
             )
         case Unread() as unread:
-            return unread, unread
+            return unread, unread, ()
 
 
 def _pod(found: SetFacts, name: str, pods: Reading[dict[str, Mapping[str, Any]]]) -> Reading[PodFacts]:

@@ -127,6 +127,12 @@ def seconds(text: str) -> float | None:
     return sum(float(number) * _UNITS[unit] for number, unit in spans)
 
 
+def parse_kept(answer: Answer) -> tuple[str, ...]:
+    """Lines of ``ls -l``: the paths, with their sizes in words of ``ls``."""
+    rows = [line.split() for line in answer.text.splitlines()]
+    return tuple(f"{row[-1]} ({row[4]} bytes)" for row in rows if len(row) > 4 and row[4].isdigit())  # noqa: PLR2004  ls -l
+
+
 def parse_volume(answer: Answer) -> Volume:
     """``df -Pk`` of one folder."""
     if answer.exit_status != 0:

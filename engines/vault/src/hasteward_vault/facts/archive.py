@@ -69,6 +69,8 @@ class Archive:
                 self._digests[self._name] = self._digest.hexdigest()
             return view[len(part) :]
         skipped = min(self._padding, len(view))
+        if any(view[:skipped]):
+            raise ArchiveError(f"something follows its {self._name}")
         self._padding -= skipped
         return view[skipped:]
 

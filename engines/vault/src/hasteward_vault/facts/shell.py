@@ -50,13 +50,15 @@ esac
 w() { { printf '%s' "$t" | HOME=$d "$b" "$@" 9<&0 <&6; } 6<&0; }
 """
 
-#: $1 the data's folder: the address that is asked, the status anybody may see, and the disk
+#: $1 the data's folder: the address that is asked, the status anybody may see, the disk, what restores kept
 STATUS = (
     _PROGRAM
     + r"""
 printf '@@ address 0\n%s\n' "${BAO_ADDR:-$VAULT_ADDR}"
 say status "$b" status -format=json
 say disk df -Pk "$1"
+kept() { set +f; for k in "$1"/hasteward-kept-*; do if [ -f "$k" ]; then ls -l "$k"; fi; done; }
+say kept kept "$1"
 """
 )
 
@@ -107,6 +109,11 @@ rm -f "$1.part"
 exit $s
 """
 )
+
+#: $1 the file that is no longer needed
+FORGET = r"""
+exec rm -f "$1" "$1.part"
+"""
 
 #: standard input is a snapshot; $1 is ``-force`` or empty
 RESTORE = (

@@ -8,6 +8,7 @@ live, or the new; and what was live before lies beside, as a snapshot on the lea
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -23,12 +24,14 @@ from hasteward_vault.collect import collect
 from hasteward_vault.collect.ask import script
 from hasteward_vault.evidence import Evidence
 from hasteward_vault.facts.archive import Archive
-from hasteward_vault.facts.shell import KEEP, RESTORE
+from hasteward_vault.facts.shell import FORGET, KEEP, RESTORE
 from hasteward_vault.resources import flags
 from hasteward_vault.restore.gates import Target, prepare
 
 _SECTION = "raft"
 _LOOK_SECONDS = 0.5
+#: the server's own no; after any other end of the stream it may have taken the snapshot
+_REFUSED = "load.failed"
 
 
 def restore(
@@ -70,6 +73,13 @@ def _keep(context: EngineContext, target: Target) -> tuple[str, ...]:
     return (f"{target.leader}:{target.kept}",)
 
 
+def _forget(context: EngineContext, target: Target) -> None:
+    """Nothing was replaced, so nothing needs to be kept. What cannot be removed, triage tells."""
+    if target.kept:
+        with contextlib.suppress(HastewardError):
+            capture(context, target.pod, script(FORGET, target.kept))
+
+
 def _install(context: EngineContext, target: Target, source: RestoreSource) -> None:
     argv = script(RESTORE, *target.access.words_beside_data, "-force" if target.differences else "")
     try:
@@ -83,11 +93,20 @@ def _install(context: EngineContext, target: Target, source: RestoreSource) -> N
             feed=target.access.feed,
         )
     except RunFailed as error:
+        if error.code != _REFUSED:
+            raise
+        _forget(context, target)
         raise RunFailed(
             f"{error.message}; what was live before is live still",
             hint=_hint(error),
             code=error.code,
         ) from error
+    except HastewardError as error:
+        error.hint = (
+            f"the old data is live, or the new: hasteward triage {target.flags}"
+            " and read what is there; what was kept stays"
+        )
+        raise
 
 
 def _hint(error: HastewardError) -> str:

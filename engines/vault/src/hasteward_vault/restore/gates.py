@@ -28,9 +28,13 @@ from hasteward_vault.resources import DUMP_FORMAT, KEPT_PREFIX, flags, pod_of
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Everything the work needs. `well` are the members that must stand again; `kept` is empty for none."""
+    """Everything the work needs. `well` are the members that must stand again; `kept` is empty for none.
+
+    `flags` name the cluster in commands.
+    """
 
     leader: str
+    flags: str
     pod: PodRef
     access: Access
     index: int
@@ -76,6 +80,7 @@ def prepare(
     )
     return Target(
         leader=leader.name,
+        flags=flags(cluster),
         pod=pod,
         access=access(context, cluster),
         index=index,
