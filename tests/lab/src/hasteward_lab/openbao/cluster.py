@@ -211,6 +211,8 @@ class OpenBaoCluster:
             fields[policy.stem] = made["auth"]["client_token"]
         fields["token"] = fields["repair"]
         self._store.create(SECRETS, objects.secret(TOKEN_SECRET, self._lab.namespace, fields))
+        for item in bootstrap.shipped(_policies(), self._lab.namespace, ["kustomization.yaml"]):
+            self._store.create(bootstrap.KINDS[item["kind"]], item)
 
 
 def _policies() -> Path:
