@@ -100,7 +100,7 @@ def test_every_command_of_a_page_is_understood(page: Path, capsys: pytest.Captur
         ("hasteward lab exec pg-1 -- psql -c 'SELECT 1'", ""),
         ("x=$(hasteward get backups --output json | jq .data)", ""),
         ("hasteward triage --frce", "frce"),
-        ("hasteward repair", "repair"),
+        ("hasteward prune", "prune"),
         ("hasteward lab brake stop pg-3", "2"),
         ("if ! hasteward version > /dev/null; then rm -r x; fi", ""),
         ("unheard of", "NOT_OURS"),

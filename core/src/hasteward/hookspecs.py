@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from hasteward.domain.capability import DumpLayout, EngineInfo
     from hasteward.domain.cluster import ClusterRef
     from hasteward.domain.option import OptionSpec, Value
+    from hasteward.domain.repair import RepairPlan, Target
     from hasteward.domain.report import TriageReport
     from hasteward.ports.context import (
         DumpOptions,
         DumpProof,
         DumpSink,
         EngineContext,
+        Order,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -92,7 +94,33 @@ class EngineSpec(PluginSpec):
         """Say how the cluster is and what that rests on.
 
         MUST NOT change anything: reads go through the API and exec. A read that fails is `Unread` and can
-        only make the verdict undeterminable. Raises InvalidInput if the cluster does not exist.
+        only make the verdict undeterminable. ``context.depth`` says how far it may go: plain triage creates
+        nothing, a deep one may run read-only helper pods on volumes that nobody uses. An engine that offers
+        `plan` MUST fill in what the gates rest on: `ordinal`, `remediation`, `reason` and `branch` of every
+        assessment, `newest`, `primaries` and `donors` of the report. Raises InvalidInput if the cluster does
+        not exist.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def plan(
+        self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
+    ) -> RepairPlan:
+        """Say how to treat the `targets` that the gates let through, act by act.
+
+        MUST NOT change anything; what it needs is in `report`, whose `evidence` is the engine's own. Every
+        act is declared reversible or forward-only. Where a target says `capture`, an act of kind
+        ``capture`` MUST come after the one that proves its server gone and before any that is forward-only.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
+        """Walk the acts of ``order.journal``, forward or back; `kit.steps` does it, given a table of acts.
+
+        The acts may have been begun by a process that is dead, so each MUST come to the same end when it is
+        done again. An act that destroys MUST compare the preconditions with the world first, and MUST call
+        ``context.check_lease()``. Passes every error on; the pipeline says what remains to be done.
         """
         raise NotImplementedError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,28 @@ from hasteward.cli.main import main
 from hasteward.config.resolve import Settings
 from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import RunFailed
 from hasteward.domain.events import Progress, Warned
 from hasteward.domain.plan import Plan, Reversal, Step
-from hasteward.domain.report import Assessment, Authority, Diagnosis, Health, Severity, TriageReport
+from hasteward.domain.repair import Act, Record, RepairPlan, Target, Treatment
+from hasteward.domain.report import (
+    Assessment,
+    Authority,
+    Diagnosis,
+    Health,
+    Remediation,
+    Severity,
+    TriageReport,
+)
 from hasteward.hookspecs import ENGINE_GROUP, PLUGIN_GROUP
 from hasteward.kit.sections import SectionWriter
+from hasteward.kit.steps import walk
 from hasteward.ports.context import (
     DumpOptions,
     DumpProof,
     DumpSink,
     EngineContext,
+    Order,
     RestoreOptions,
     RestoreOutcome,
     RestoreSource,
@@ -49,6 +61,8 @@ class Toy(EngineSpec):
         self.gives_up: tuple[str, ...] = ("what is live in box",)
         self.options: list[Any] = []
         self.tuning: list[float] = []
+        self.lacks: tuple[Capability, ...] = ()
+        self.key_breaks = False
 
     def _stumble(self) -> None:
         if isinstance(self.trouble, BaseException):
@@ -58,8 +72,8 @@ class Toy(EngineSpec):
 
     @hookimpl
     def info(self) -> EngineInfo:
-        able = (Capability.TRIAGE, Capability.DUMP, Capability.RESTORE)
-        said = {Capability.HEAL: Unsupported("not written yet")} | dict.fromkeys(able, Supported())
+        able = tuple(one for one in Capability if one not in self.lacks)
+        said = dict.fromkeys(able, Supported()) | dict.fromkeys(self.lacks, Unsupported("not written yet"))
         wind = (Right("get", "toys.example.com", "boxes"), Right("create", "", "pods", "exec"))
         return EngineInfo("toy", "a toy", "toy.txt", "toy-1", said, dict.fromkeys(able, wind))
 
@@ -67,7 +81,10 @@ class Toy(EngineSpec):
     def triage(self, context: EngineContext, cluster: ClusterRef) -> TriageReport:
         self._stumble()
         health = Health.HEALTHY if self.healthy else Health.DOWN
-        members = (Assessment("box-1", "primary", health, ("it answers",), ("its disk",)),)
+        member = Assessment("box-1", "primary", health, ("it answers",), ("its disk",), ordinal=1)
+        if not self.healthy:
+            member = replace(member, remediation=Remediation.RESTART, reason="it has run down")
+        members = (member,)
         found = Diagnosis(
             "toy.down",
             Severity.CRITICAL,
@@ -78,6 +95,17 @@ class Toy(EngineSpec):
         )
         diagnoses = () if self.healthy else (found,)
         return TriageReport(cluster, Authority.PROVABLE, "one member holds all", members, diagnoses)
+
+    @hookimpl
+    def plan(
+        self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
+    ) -> RepairPlan:
+        act = Act("wind", "wind", "box-1", "wind box-1 up", Reversal.REVERSIBLE)
+        return RepairPlan(tuple(Treatment(target, (act,)) for target in targets))
+
+    @hookimpl
+    def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
+        walk(context, order, {"wind": Wind(self)})
 
     @hookimpl
     def dump(
@@ -104,6 +132,24 @@ class Toy(EngineSpec):
             return RestoreOutcome(planned_only=True)
         self._stumble()
         return RestoreOutcome(("box",), ("box_old",), ("it answers",))
+
+
+@dataclass
+class Wind:
+    """The one act there is."""
+
+    toy: Toy
+
+    def prepare(self, context: EngineContext, act: Act, record: Record) -> Mapping[str, str]:
+        return {}
+
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Mapping[str, str]) -> None:
+        if self.toy.key_breaks:
+            raise RunFailed("the key broke")
+        self.toy.healthy = True
+
+    def undo(self, context: EngineContext, act: Act, record: Record, memo: Mapping[str, str]) -> None:
+        self.toy.healthy = False
 
 
 class Extra:

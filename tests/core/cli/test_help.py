@@ -23,6 +23,7 @@ README = {
     "--snapshot": ("", "HASTEWARD_SNAPSHOT"),
     "--heal-timeout": ("", "HASTEWARD_HEAL_TIMEOUT"),
     "--delete-timeout": ("", "HASTEWARD_DELETE_TIMEOUT"),
+    "--no-escrow": ("", "HASTEWARD_NO_ESCROW"),
     "--verbose": ("-v", "HASTEWARD_VERBOSE"),
 }
 EVERYWHERE = {"--verbose"}
@@ -40,6 +41,8 @@ FLAGS = {
     "triage": CLUSTER,
     "backup": CLUSTER | STORE | {"--method"},
     "restore": CLUSTER | STORE | {"--method", "--snapshot"},
+    "repair": CLUSTER | STORE | {"--no-escrow"},
+    "undo": CLUSTER,
     "export": CLUSTER | STORE | {"--snapshot"},
     "get backups": EVERYWHERE | STORE | {"--engine", "--cluster", "--namespace"},
     "init": EVERYWHERE | STORE,
@@ -50,7 +53,9 @@ FLAGS = {
     "version": EVERYWHERE,
 }
 FURTHER = {
-    "triage": ("--dry-run", "--kubeconfig", "--context", "--output"),
+    "repair": ("--dry-run", "--deep", "--discard-branch", "--yes"),
+    "undo": ("[RUN]", "--dry-run"),
+    "triage": ("--deep", "--dry-run", "--kubeconfig", "--context", "--output"),
     "backup": ("--dry-run", "--kubeconfig", "--context", "--require-mount", "--stall-timeout"),
     "restore": ("--yes", "-y", "--database", "--keep-old", "--no-keep-old", "--restic-password-file"),
     "export": ("-o", "--file"),
@@ -99,6 +104,8 @@ def test_every_option_comes_from_the_table(command: str, cli: Any) -> None:
         ("triage", [0, 1, 2, 3, 4, 20, 130]),
         ("backup", [0, 1, 2, 3, 4, 10, 11, 12, 21, 22, 130]),
         ("restore", [0, 1, 2, 3, 4, 10, 12, 21, 22, 130]),
+        ("repair", [0, 1, 2, 3, 4, 10, 11, 12, 20, 21, 22, 130]),
+        ("undo", [0, 1, 2, 3, 4, 21, 130]),
         ("export", [0, 1, 2, 3, 4, 10, 12, 21, 22, 130]),
         ("get backups", [0, 1, 2, 3, 4, 10, 12, 21, 130]),
         ("init", [0, 1, 2, 3, 4, 12, 21, 130]),
@@ -114,8 +121,7 @@ def test_help_does_not_promise_what_is_not_there(cli: Any) -> None:
     words = " ".join(cli("backup", "--help").out.split())
 
     assert "native is not available yet" in words
-    assert words.count("not used yet") == 2
-    assert "repair" not in cli("--help").out
+    assert "prune" not in cli("--help").out
 
 
 def test_defaults_are_shown() -> None:

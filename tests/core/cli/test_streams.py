@@ -81,6 +81,8 @@ def argv_of(command: str, there: tuple[str, ...], tmp_path: Path) -> list[str]:
         "init": list(there[6:]),
         "backup": list(there),
         "restore": [*there, "--yes"],
+        "repair": list(there),
+        "undo": list(there[:6]),
         "export": [*there, "-o", str(tmp_path / "dump")],
     }
     return [*command.split(), *flags.get(command, [])]
@@ -94,6 +96,7 @@ def test_the_schema_describes_the_answer(
         cli.repository.exists = False
     else:
         cli("backup", *there)
+    cli.toy.healthy = command != "repair"
 
     envelope = cli(*argv_of(command, there, tmp_path), "--output", "json").envelope
 

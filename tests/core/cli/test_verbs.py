@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hasteward.domain.capability import Capability
 from hasteward.domain.snapshot import Snapshot, SnapshotTags
 from hasteward.ports.kubernetes import ApiUnavailable
 
@@ -284,11 +285,13 @@ def test_init_creates_once(cli: Any, store: tuple[str, ...]) -> None:
 def test_engines_lists_what_each_can_do(cli: Any) -> None:
     cli.entries.append(type(cli.entries[0])("sick", cli.entries[0].group, ImportError("no module")))
 
+    cli.toy.lacks = (Capability.PLAN, Capability.HEAL)
+
     done = cli("engines")
 
     assert done.code == 0
     assert re.search(r"^toy +yes +no +no +yes +yes +a toy$", done.out, re.MULTILINE)
-    assert "toy: no heal: not written yet" in done.out
+    assert "toy: no plan, heal: not written yet" in done.out
     assert "broken sick (sick_module): ImportError: no module" in done.out
 
 
@@ -336,3 +339,55 @@ def test_version(cli: Any) -> None:
     assert cli("version").out.startswith("hasteward 0.")
     assert cli("--version").out.startswith("hasteward 0.")
     assert set(cli("version", "--output", "json").data) == {"version", "python", "system"}
+
+
+def test_repair_heals_what_is_broken_and_says_how_it_is_now(cli: Any, there: tuple[str, ...]) -> None:
+    cli.toy.healthy = False
+
+    planned = cli("repair", *there, "--dry-run")
+    assert planned.code == 0
+    assert "1. wind box-1 up" in planned.out + planned.err
+    assert not cli.toy.healthy
+
+    done = cli("repair", *there)
+    assert done.code == 0
+    assert "Healed box-1 by restart" in done.out
+    assert "db/box (toy): healthy" in done.out
+
+    again = cli("repair", *there)
+    assert again.code == 0
+    assert "Nothing to repair." in again.out
+
+
+def test_a_repair_that_fails_is_taken_back_and_undo_has_nothing_left(
+    cli: Any, there: tuple[str, ...]
+) -> None:
+    cli.toy.healthy = False
+
+    cli.toy.key_breaks = True
+
+    done = cli("repair", *there)
+    assert done.code == 1
+    assert "the key broke" in done.err
+
+    undone = cli("undo", *there[:6])
+    assert undone.code == 0
+    assert "there is nothing to take back" in undone.out
+
+
+def test_repair_without_escrow_needs_no_repository(cli: Any, there: tuple[str, ...]) -> None:
+    cli.toy.healthy = False
+
+    done = cli("repair", *there[:6], "--no-escrow")
+
+    assert done.code == 0
+    assert "Healed box-1 by restart" in done.out
+
+
+def test_a_member_that_is_not_there_is_bad_input_and_names_the_next_command(
+    cli: Any, there: tuple[str, ...]
+) -> None:
+    done = cli("repair", *there, "-i", "9", "--output", "json")
+    assert done.code == 3
+    assert done.envelope["errors"][0]["code"] == "gate.unknown_member"
+    assert done.envelope["errors"][0]["hint"].startswith("hasteward triage")

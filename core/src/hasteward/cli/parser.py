@@ -165,8 +165,8 @@ class VerbCommand(TyperCommand):
                 TyperArgument(
                     param_decls=[verb.argument.name],
                     type=str,
-                    required=True,
-                    metavar="|".join(choices),
+                    required=verb.argument.required,
+                    metavar="|".join(choices) or f"[{verb.argument.name.upper()}]",
                     autocompletion=_offer(lambda: choices),
                 ),
             )
@@ -184,9 +184,10 @@ class VerbCommand(TyperCommand):
         given = {name: value for name, value in ctx.params.items() if value not in (None, ())}
         arguments = {}
         if self.verb.argument is not None:
-            word = str(given.pop(self.verb.argument.name))
-            if word not in self.verb.argument.choices:
-                ctx.fail(f"{word!r} is not one of {', '.join(self.verb.argument.choices)}.")
+            word = str(given.pop(self.verb.argument.name, ""))
+            choices = self.verb.argument.choices
+            if choices and word not in choices:
+                ctx.fail(f"{word!r} is not one of {', '.join(choices)}.")
             arguments[self.verb.argument.name] = word
         names = {setting.name for setting in settings_of(self.verb)}
         for name, value in ctx.find_root().params.items():
@@ -290,6 +291,12 @@ def root(installed: Installed) -> Group:
     )
 
 
+def _with_bare_values(arguments: Sequence[str]) -> list[str]:
+    """``--deep`` alone as ``--deep=yes``: typer knows no flag whose value may be left away."""
+    bare = {setting.flag: f"{setting.flag}={setting.bare}" for setting in SETTINGS if setting.bare}
+    return [bare.get(word, word) for word in arguments]
+
+
 def parse(arguments: Sequence[str], installed: Installed) -> Invocation | Contributed | int:
     """What was asked for, or the exit status once help was shown. Raises `UsageProblem`, SystemExit."""
     if _COMPLETION in os.environ:
@@ -298,6 +305,6 @@ def parse(arguments: Sequence[str], installed: Installed) -> Invocation | Contri
 
         get_completion_inspect_parameters()
     result = root(installed).main(
-        list(arguments), prog_name="hasteward", complete_var=_COMPLETION, standalone_mode=False
+        _with_bare_values(arguments), prog_name="hasteward", complete_var=_COMPLETION, standalone_mode=False
     )
     return result if isinstance(result, Invocation | Contributed) else int(result or 0)

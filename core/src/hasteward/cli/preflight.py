@@ -21,17 +21,21 @@ if TYPE_CHECKING:
 #: where the missing rights are written down
 GRANT = "grant them (see the Role in run-without-cluster-admin)"
 #: core keeps a Lease on the cluster while one of these is at work
-_LEASED = (Capability.DUMP, Capability.RESTORE)
+_LEASED = (Capability.DUMP, Capability.RESTORE, Capability.HEAL)
 _LEASE_VERBS = ("get", "create", "update")
+#: and writes a journal for this one
+_JOURNAL_VERBS = ("get", "create", "update", "delete")
 
 
 def rights(info: EngineInfo, *capabilities: Capability) -> tuple[Right, ...]:
     """What these capabilities of an engine need, the engine's part and core's, each once."""
-    from hasteward.ports.kubernetes import LEASES
+    from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES
 
     needed = [right for capability in capabilities for right in info.rights.get(capability, ())]
     if any(capability in _LEASED for capability in capabilities):
         needed += [Right(verb, LEASES.group, LEASES.plural) for verb in _LEASE_VERBS]
+    if Capability.HEAL in capabilities:
+        needed += [Right(verb, CONFIG_MAPS.group, CONFIG_MAPS.plural) for verb in _JOURNAL_VERBS]
     return tuple(dict.fromkeys(needed))
 
 
@@ -65,13 +69,13 @@ def without_kubernetes(session: Session) -> bool:
     return session.settings.resolved("via").value is not None
 
 
-def _missing(session: Session, info: EngineInfo, capability: Capability) -> str:
+def _missing(session: Session, info: EngineInfo, *capabilities: Capability) -> str:
     """What is missing, in a sentence; "" when nothing is, or when the server does not let us ask."""
     from hasteward.ports.kubernetes import ApiForbidden
 
     namespace = session.settings.text("namespace")
     try:
-        missing = missing_rights(session.wiring.kubernetes, namespace, rights(info, capability))
+        missing = missing_rights(session.wiring.kubernetes, namespace, rights(info, *capabilities))
     except ApiForbidden:
         return ""
     return f"not allowed in namespace {namespace}: {', '.join(missing)}" if missing else ""
@@ -87,13 +91,14 @@ def warn(session: Session, info: EngineInfo, capability: Capability) -> None:
         session.journal.emit(Warned("permission.missing", f"{missing}; to know more, {GRANT}"))
 
 
-def require(session: Session, info: EngineInfo, capability: Capability) -> None:
-    """Repository first, then the API, then our rights. Nothing is touched."""
-    session.wiring.repository.open()
+def require(session: Session, info: EngineInfo, *capabilities: Capability, store: bool = True) -> None:
+    """Repository first (if the run needs one), then the API, then our rights. Nothing is touched."""
+    if store:
+        session.wiring.repository.open()
     if without_kubernetes(session):
         return
     connect(session)
-    missing = _missing(session, info, capability)
+    missing = _missing(session, info, *capabilities)
     if missing:
         namespace = session.settings.text("namespace")
         raise PermissionDenied(

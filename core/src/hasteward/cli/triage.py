@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hasteward.cli.verb import CLUSTER, Answer, Verb
@@ -10,12 +11,20 @@ from hasteward.domain.errors import ExitCode
 if TYPE_CHECKING:
     from hasteward.cli.render.shapes import TriageData
     from hasteward.cli.session import Session
+    from hasteward.config.resolve import Settings
     from hasteward.domain.report import TriageReport
+    from hasteward.ports.context import Depth
 
 
 def data_of(report: TriageReport) -> TriageData:
     """The report as scripts read it."""
-    from hasteward.cli.render.shapes import ClusterData, DiagnosisData, MemberData, TriageData
+    from hasteward.cli.render.shapes import (
+        BranchData,
+        ClusterData,
+        DiagnosisData,
+        MemberData,
+        TriageData,
+    )
 
     cluster = report.cluster
     return TriageData(
@@ -24,7 +33,18 @@ def data_of(report: TriageReport) -> TriageData:
         authority=report.authority.value,
         authority_reason=report.authority_reason,
         members=tuple(
-            MemberData(one.member, one.role, one.health.value, one.evidence, one.missing, dict(one.details))
+            MemberData(
+                member=one.member,
+                role=one.role,
+                health=one.health.value,
+                evidence=one.evidence,
+                missing=one.missing,
+                details=dict(one.details),
+                ordinal=one.ordinal,
+                remediation=one.remediation.value,
+                reason=one.reason,
+                branch=None if one.branch is None else BranchData(one.branch.text, one.branch.commits),
+            )
             for one in report.assessments
         ),
         diagnoses=tuple(
@@ -32,7 +52,17 @@ def data_of(report: TriageReport) -> TriageData:
             for one in report.diagnoses
         ),
         details=dict(report.details),
+        newest=report.newest,
+        primaries=report.primaries,
+        donors=report.donors,
     )
+
+
+def depth_of(settings: Settings) -> Depth:
+    """How far triage may go, from ``--deep``."""
+    from hasteward.ports.context import Depth
+
+    return {"no": Depth.PLAIN, "yes": Depth.DEEP, "stop": Depth.STOP}[settings.text("deep")]
 
 
 def _run(session: Session) -> Answer:
@@ -46,7 +76,8 @@ def _run(session: Session) -> Answer:
     from hasteward.pipelines.triage import triage
 
     preflight.warn(session, engine.info, Capability.TRIAGE)
-    report = triage(engine, session.wiring.context(), cluster)
+    context = replace(session.wiring.context(), depth=depth_of(session.settings))
+    report = triage(engine, context, cluster)
     code = ExitCode.OK if report.healthy else ExitCode.UNHEALTHY
     return Answer(data_of(report), human.triage, code)
 
@@ -54,8 +85,9 @@ def _run(session: Session) -> Answer:
 VERB = Verb(
     _run,
     "Reads through the API and changes nothing, in a dry run and otherwise. What could not be read is said"
-    " to be not known; it never counts against a member. Rights that are missing bring a warning.",
-    settings=CLUSTER,
+    " to be not known; it never counts against a member. Rights that are missing bring a warning. With --deep"
+    " it may create read-only helper pods on volumes that nobody uses.",
+    settings=(*CLUSTER, "deep"),
     exit_codes={
         ExitCode.INVALID: "a value is wrong or the cluster does not exist",
         ExitCode.DEPENDENCY: "the API cannot be reached or does not know you",

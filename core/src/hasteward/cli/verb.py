@@ -67,10 +67,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A word after the verb."""
+    """A word after the verb; without `choices` any word will do."""
 
     name: str
-    choices: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ VERBS: dict[str, Entry] = {
     "triage": Entry("triage", "Say how a cluster is and what that rests on."),
     "backup": Entry("backup", "Back a cluster up into a restic repository."),
     "restore": Entry("restore", "Bring a proven snapshot back to life."),
+    "repair": Entry("repair", "Heal the members that are not well, the least destructive way."),
+    "undo": Entry("undo", "Take back what an unfinished repair did."),
     "export": Entry("export", "Write a snapshot to a file, checked byte by byte."),
     "get backups": Entry("get_backups", "List the snapshots of a repository."),
     "init": Entry("init", "Create a repository; nothing else ever does."),

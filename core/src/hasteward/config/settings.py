@@ -18,8 +18,9 @@ class Setting:
     """One thing that can be set.
 
     `env` is tried in order. `common` settings may also stand before the verb. `in_file` is False for what
-    must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `engine` names the engine
-    whose option it is, and `verbs` the commands that take it (empty: every one that is about a cluster).
+    must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `bare` is the value of a flag
+    that stands alone. `engine` names the engine whose option it is, and `verbs` the commands that take it
+    (empty: every one that is about a cluster).
     """
 
     name: str
@@ -34,6 +35,7 @@ class Setting:
     common: bool = True
     in_file: bool = True
     negated: bool = False
+    bare: str = ""
     engine: str = ""
     verbs: tuple[str, ...] = ()
 
@@ -162,6 +164,34 @@ SETTINGS: tuple[Setting, ...] = (
         in_file=False,
     ),
     Setting(
+        "deep",
+        Kind.CHOICE,
+        "Also read what does not answer, by read-only helper pods; `stop` may stop a database to look.",
+        env=("HASTEWARD_DEEP",),
+        default="no",
+        choices=("no", "yes", "stop"),
+        bare="yes",
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "no_escrow",
+        Kind.BOOLEAN,
+        "Save nothing before the repair.",
+        env=("HASTEWARD_NO_ESCROW",),
+        default=False,
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "discard_branch",
+        Kind.INTEGER,
+        "Give up what only member N holds, without capturing it.",
+        metavar="N",
+        common=False,
+        in_file=False,
+    ),
+    Setting(
         "method",
         Kind.CHOICE,
         "Backup method; native is not available yet.",
@@ -237,7 +267,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "heal_timeout",
         Kind.SECONDS,
-        "Seconds to wait for a member to become healthy; not used yet.",
+        "Seconds to wait for a member to become healthy.",
         env=("HASTEWARD_HEAL_TIMEOUT",),
         default=600.0,
         metavar="SECONDS",
@@ -245,7 +275,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "delete_timeout",
         Kind.SECONDS,
-        "Seconds to wait for an object to be gone; not used yet.",
+        "Seconds to wait for an object to be gone.",
         env=("HASTEWARD_DELETE_TIMEOUT",),
         default=300.0,
         metavar="SECONDS",

@@ -32,6 +32,42 @@ class Health(StrEnum):
     UNDETERMINABLE = "undeterminable"
 
 
+class Remediation(StrEnum):
+    """How far a repair of one member goes, from nothing to its whole data. Always the least that works."""
+
+    NONE = "none"
+    RESTART = "restart"
+    WAIT = "wait"
+    REWIND = "rewind"
+    RESEED = "reseed"
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether data of the member is replaced."""
+        match self:
+            case Remediation.NONE | Remediation.RESTART | Remediation.WAIT:
+                return False
+            case Remediation.REWIND | Remediation.RESEED:
+                return True
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What a member holds that the others do not: its own history past the fork.
+
+    `commits` is their number, None where it could not be counted, which must be taken for some. `text` says
+    it in words (``timeline 3: 41 commits after 0/5A0, the last at 03:12:07``).
+    """
+
+    text: str
+    commits: int | None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it is proven that nothing would be lost with it."""
+        return self.commits == 0
+
+
 class Severity(StrEnum):
     """How much a diagnosis matters at three in the morning."""
 
@@ -54,7 +90,12 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One member: its `role`, its `health`, what that rests on (`evidence`) and lacks (`missing`)."""
+    """One member: its `role`, its `health`, what that rests on (`evidence`) and lacks (`missing`).
+
+    `ordinal` is the number that ``-i`` names it by. `remediation` is the least that would make it healthy,
+    for the `reason` given; `branch` is what only this member holds, None where it is proven to hold nothing
+    of its own.
+    """
 
     member: str
     role: str
@@ -62,11 +103,20 @@ class Assessment:
     evidence: tuple[str, ...]
     missing: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    ordinal: int | None = None
+    remediation: Remediation = Remediation.NONE
+    reason: str = ""
+    branch: Branch | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TriageReport:
-    """The whole answer. `details` is the engine's own JSON."""
+    """The whole answer. `details` is the engine's own JSON.
+
+    `newest` are the members that are proven to hold the newest data, `primaries` those that accept writes or
+    are named or about to be, `donors` the healthy ones that another may be built from. `evidence` is the
+    engine's own, handed back to its `plan`; nothing else looks into it.
+    """
 
     cluster: ClusterRef
     authority: Authority
@@ -74,6 +124,10 @@ class TriageReport:
     assessments: tuple[Assessment, ...]
     diagnoses: tuple[Diagnosis, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
+    newest: tuple[str, ...] = ()
+    primaries: tuple[str, ...] = ()
+    donors: tuple[str, ...] = ()
+    evidence: object = None
 
     @property
     def healthy(self) -> bool:

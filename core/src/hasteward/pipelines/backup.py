@@ -8,6 +8,7 @@ it exists; after it, one snapshot that restores.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hasteward import __version__
@@ -20,7 +21,7 @@ from hasteward.domain.snapshot import PROOF, SnapshotTags, SnapshotType, data_pa
 from hasteward.pipelines.catalog import encode
 from hasteward.pipelines.leased import leased_on_approval
 from hasteward.plugins import Engine
-from hasteward.ports.context import DumpOptions, DumpProof, EngineContext
+from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
 from hasteward.ports.repository import Repository, Saved, SaveStream
 
 _PROGRESS_SECONDS = 0.2
@@ -94,16 +95,17 @@ def backup(
     context.reporter.emit(StepDone("repository", f"repository {info.id[:10]} at {info.location} is open"))
     with contextlib.ExitStack() as stack:
         context = leased_on_approval(context, cluster, stack)
-        return _save(engine, context, cluster, repository, options)
+        return save_dump(engine, context, cluster, repository, options)
 
 
-def _save(
+def save_dump(
     engine: Engine,
     context: EngineContext,
     cluster: ClusterRef,
     repository: Repository,
     options: BackupOptions,
 ) -> BackupResult:
+    """The dump of `backup` by itself, for a run that holds the Lease and has its plan approved."""
     layout = engine.layout(context.options)
     path = data_path(cluster, layout.file, options.instance)
     tags = SnapshotTags(
@@ -117,14 +119,32 @@ def _save(
         proof=PROOF,
         reason=options.reason,
     )
+    spec = engine.require(Capability.DUMP)
+    return save(
+        context,
+        repository,
+        path,
+        tags,
+        lambda sink: spec.dump(
+            context=context, cluster=cluster, sink=sink, options=DumpOptions(options.instance)
+        ),
+    )
+
+
+def save(
+    context: EngineContext,
+    repository: Repository,
+    path: str,
+    tags: SnapshotTags,
+    produce: Callable[[DumpSink], DumpProof],
+) -> BackupResult:
+    """Run `produce` into a snapshot at `path`, which exists only if all of it was proven."""
     begun = context.clock.monotonic()
     with contextlib.ExitStack() as stack:
         stall = context.tuning.stall_seconds
         begin = repository.save(path, tags, context.run.started, stall_seconds=stall)
         sink = _Sink(context, begin, stack)
-        proof = engine.require(Capability.DUMP).dump(
-            context=context, cluster=cluster, sink=sink, options=DumpOptions(options.instance)
-        )
+        proof = produce(sink)
         if proof.planned_only:
             return BackupResult("", "", path, proof.member, 0, 0, 0, 0.0, dry_run=True)
         if sink.position == 0 or not covers(proof.sections, sink.position):

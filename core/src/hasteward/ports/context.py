@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Protocol
 
 from hasteward.domain.events import Event
 from hasteward.domain.manifest import Manifest, Section
 from hasteward.domain.option import Value
 from hasteward.domain.plan import Plan
+from hasteward.domain.repair import Record
 from hasteward.ports.host import Host, HostRef, NoHost
 from hasteward.ports.kubernetes import Kubernetes
 
@@ -65,6 +67,17 @@ class Tuning:
     delete_seconds: float = 300.0
 
 
+class Depth(IntEnum):
+    """How far triage may go to read what does not answer."""
+
+    #: through the API and exec; creates nothing
+    PLAIN = 0
+    #: also by read-only helper pods on volumes that nobody uses
+    DEEP = 1
+    #: may also stop a database to look
+    STOP = 2
+
+
 def _no_lease() -> None:
     """Reads need no Lease."""
 
@@ -85,6 +98,7 @@ class EngineContext:
     approve: Approve
     tuning: Tuning = field(default_factory=Tuning)
     check_lease: Callable[[], None] = _no_lease
+    depth: Depth = Depth.PLAIN
     options: Mapping[str, Value] = field(default_factory=dict)
     host: Host = field(default_factory=NoHost)
     via: HostRef | None = None
@@ -161,3 +175,48 @@ class RestoreOutcome:
     kept: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     planned_only: bool = False
+
+
+class Journal(Protocol):
+    """The record of a treatment, stored in the cluster before each act and after it."""
+
+    @property
+    def record(self) -> Record:
+        """As it is stored now."""
+
+    def begin(self, index: int, memo: Mapping[str, str]) -> None:
+        """Act number `index` is about to begin; what undo will need is in `memo`."""
+
+    def end(self, index: int) -> None:
+        """It is done."""
+
+    def release(self, index: int) -> None:
+        """It was taken back as a part of going forward."""
+
+    def taken_back(self, index: int) -> None:
+        """It was undone."""
+
+
+class Captures(Protocol):
+    """Saves what a member holds as a proven snapshot of type ``diverged``, before it is overwritten."""
+
+    def save(
+        self, ordinal: int, file: str, dump_format: str, produce: Callable[[DumpSink], DumpProof]
+    ) -> str:
+        """Run `produce` into ``<ns>/<cluster>/<ordinal>-<file>``; the id of the proven snapshot."""
+
+
+class Direction(IntEnum):
+    """Which way the acts are walked."""
+
+    FORWARD = 1
+    BACK = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `heal` is handed. `journal` holds the acts and how far each has come, whoever began it."""
+
+    journal: Journal
+    captures: Captures
+    direction: Direction = Direction.FORWARD

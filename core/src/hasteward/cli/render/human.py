@@ -17,8 +17,10 @@ from hasteward.cli.render.shapes import (
     InitData,
     MemberData,
     PlanData,
+    RepairData,
     RestoreData,
     TriageData,
+    UndoData,
     VersionData,
 )
 from hasteward.cli.render.units import moment, seconds, size, table
@@ -184,6 +186,36 @@ def triage(data: TriageData, paint: Paint) -> Lines:
     for found in data.diagnoses:
         yield ""
         yield from _diagnosis(found, paint, shown.get(found.member, ()))
+
+
+def repair(data: RepairData, paint: Paint) -> Lines:
+    """Whom it treated, what was saved first, and how the cluster is now."""
+    if data.settled:
+        yield f"The repair that run {data.settled} began was brought to its end first."
+    if data.dry_run:
+        yield from dry_run(data.plan, paint)
+        return
+    yield from (f"{paint.good('Healed')} {one.member} by {one.remediation}" for one in data.treated)
+    yield from (f"  saved first: snapshot {snapshot[:8]}" for snapshot in data.snapshots)
+    yield from (f"  {text}" for text in (*data.skipped, *data.waiting))
+    if not data.treated:
+        yield "Nothing to repair."
+    if data.after is not None:
+        yield ""
+        yield from triage(data.after, paint)
+
+
+def undo(data: UndoData, paint: Paint) -> Lines:
+    """What is as it was again."""
+    if data.dry_run:
+        yield from dry_run(data.plan, paint)
+    elif not data.run:
+        yield "No repair is unfinished; there is nothing to take back."
+    else:
+        yield f"{paint.good('Taken back')}: everything that run {data.run} had done"
+        yield from (f"  {text}" for text in data.undone)
+    if not data.dry_run:
+        yield f"Look at it: hasteward triage {_flags(data.cluster)}"
 
 
 def engines(data: EnginesData, paint: Paint) -> Lines:

@@ -166,8 +166,20 @@ class BackupsData(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class BranchData(Shape):
+    """What only this member holds. `commits` is null where they could not be counted."""
+
+    text: str
+    commits: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class MemberData(Shape):
-    """One member: `health`, the `evidence` for it and what is `missing`."""
+    """One member: `health`, the `evidence` for it and what is `missing`.
+
+    `ordinal` is the number that ``-i`` names it by; `remediation` (none, restart, wait, rewind,
+    reseed) is the least that would make it healthy; `branch` is null where it holds nothing of its own.
+    """
 
     member: str
     role: str
@@ -175,6 +187,10 @@ class MemberData(Shape):
     evidence: tuple[str, ...]
     missing: tuple[str, ...]
     details: dict[str, Any]
+    ordinal: int | None
+    remediation: str
+    reason: str
+    branch: BranchData | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +207,10 @@ class DiagnosisData(Shape):
 
 @dataclass(frozen=True, slots=True)
 class TriageData(Shape):
-    """The whole report. `authority`: provable, leader_not_primary, diverged or undeterminable."""
+    """The whole report. `authority`: provable, leader_not_primary, diverged or undeterminable.
+
+    `newest` are the members proven to hold the newest data, `donors` those another can be built from.
+    """
 
     cluster: ClusterData
     healthy: bool
@@ -200,6 +219,50 @@ class TriageData(Shape):
     members: tuple[MemberData, ...]
     diagnoses: tuple[DiagnosisData, ...]
     details: dict[str, Any]
+    newest: tuple[str, ...]
+    primaries: tuple[str, ...]
+    donors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TreatedData(Shape):
+    """A member that was (or, in a dry run, would be) treated."""
+
+    member: str
+    ordinal: int
+    remediation: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepairData(Shape):
+    """What was treated, who needed nothing, who recovers by itself; `snapshots` were saved first.
+
+    `before` and `after` are triage reports, null where none was made. `settled` is the id of a dead run whose
+    treatment was brought to its end first.
+    """
+
+    cluster: ClusterData
+    treated: tuple[TreatedData, ...]
+    skipped: tuple[str, ...]
+    waiting: tuple[str, ...]
+    snapshots: tuple[str, ...]
+    settled: str
+    before: TriageData | None
+    after: TriageData | None
+    dry_run: bool
+    plan: PlanData | None
+
+
+@dataclass(frozen=True, slots=True)
+class UndoData(Shape):
+    """What was taken back; `run` is empty when no repair was unfinished."""
+
+    cluster: ClusterData
+    run: str
+    undone: tuple[str, ...]
+    dry_run: bool
+    plan: PlanData | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +354,8 @@ DATA: dict[str, type[Shape]] = {
     "restore": RestoreData,
     "export": ExportData,
     "triage": TriageData,
+    "repair": RepairData,
+    "undo": UndoData,
     "engines": EnginesData,
     "doctor": DoctorData,
     "config show": ConfigData,
