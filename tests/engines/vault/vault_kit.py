@@ -15,8 +15,8 @@ from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.plugins import Engine
-from hasteward.ports.context import EngineContext, Run
-from hasteward.ports.kubernetes import PODS, SECRETS, PodRef
+from hasteward.ports.context import EngineContext, Run, Tuning
+from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, SECRETS, PodRef, Resource
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.reporter import Approval, RecordingReporter
@@ -28,7 +28,7 @@ from hasteward_vault.resources import STATEFUL_SETS
 CLUSTER = ClusterRef("vault", "vault", "bao")
 TOKEN = "s.canary0123456789"
 START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
-ENGINE = Engine(plugin.info(), plugin, frozenset({"triage", "dump", "restore"}))
+ENGINE = Engine(plugin.info(), plugin, frozenset({"triage", "plan", "heal", "dump", "restore"}))
 _LABELS = {
     "app.kubernetes.io/name": "openbao",
     "app.kubernetes.io/instance": "bao",
@@ -103,7 +103,7 @@ class World:
     snapshot: bytes = field(default_factory=archive)
     save_status: int = 0
     allowed: set[str] = field(
-        default_factory=lambda: {"configuration", "autopilot", "keys", "save", "restore"}
+        default_factory=lambda: {"configuration", "autopilot", "keys", "save", "restore", "remove"}
     )
     replicas: int = 3
     installed: list[tuple[bytes, bool]] = field(default_factory=list)
@@ -112,6 +112,7 @@ class World:
     temporary: int = 1000
     calls: list[str] = field(default_factory=list)
     after_save: Any = None
+    comes_back_sealed: bool = False
 
     def __call__(self, pod: PodRef, argv: Sequence[str], stdin: bytes) -> Result:
         """What a container answers to one exec."""
@@ -125,6 +126,8 @@ class World:
             shell.SAVE: self._save,
             shell.KEEP: self._keep,
             shell.FORGET: self._forget,
+            shell.REMOVE_PEER: self._remove_peer,
+            shell.CAPTURE: self._capture,
             shell.RESTORE: self._restore,
             shell.TEMPORARY: self._temporary,
         }
@@ -228,23 +231,53 @@ class World:
         self.installed.append((unpacked, words[-1] == "-force"))
         return Result()
 
+    def _remove_peer(self, _server: Server, words: list[str], _stdin: bytes) -> Result:
+        if "remove" not in self.allowed:
+            return Result(b"", b"Error removing the peer: * permission denied", 2)
+        self.voters = [name for name in self.voters if name != words[-1]]
+        self.others = [name for name in self.others if name != words[-1]]
+        return Result(b"Peer removed successfully!\n")
+
+    def _capture(self, server: Server, _words: list[str], _stdin: bytes) -> Result:
+        return Result(f"vault.db of {server.name}".encode() + bytes(1024))
+
+    def deleted(self, api: FakeKubernetes, what: str, name: str) -> None:
+        """What the StatefulSet does: a pod comes back, on the claim that is left or on a new one."""
+        if what != "pods":
+            return
+        server = self.servers[name]
+        claim = (PERSISTENT_VOLUME_CLAIMS.title, "vault", f"data-{name}")
+        if claim not in api.objects:
+            api.add(PERSISTENT_VOLUME_CLAIMS, _named(f"data-{name}", f"claim-{name}-new"))
+            self.voters.append(name)  # it joins, and gets its vote
+            server.cluster_id, server.committed, server.applied = "c-1", 50, 50
+        server.sealed, server.active, server.initialized = self.comes_back_sealed, False, True
+        server.follows = next(s.name for s in self.servers.values() if s.active)
+        api.add(PODS, self._pod(server, f"pod-{name}-new"))
+
     def _temporary(self, _server: Server, _words: list[str], _stdin: bytes) -> Result:
         text = f"@@ disk 0\nFilesystem 1024-blocks Used Available Capacity\nx 9 0 {self.temporary} 1% /tmp\n"
         return Result(text.encode())
 
     def kubernetes(self) -> FakeKubernetes:
         """An API server that holds this world's objects."""
-        api = FakeKubernetes(program=self)
+        api = _Cluster(program=self)
+        api.world = self
         api.add(STATEFUL_SETS, self._stateful_set())
         for server in self.servers.values():
-            state: dict[str, Any] = {"running": {}} if server.running else {"waiting": {"reason": "Crash"}}
-            rows = [{"name": "openbao", "state": state, "restartCount": 0}]
-            meta = {"name": server.name, "namespace": "vault", "labels": dict(_LABELS)}
-            status = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": rows}
-            api.add(PODS, {"metadata": meta, "status": status})
+            api.add(PODS, self._pod(server, f"pod-{server.name}"))
+            api.add(PERSISTENT_VOLUME_CLAIMS, _named(f"data-{server.name}", f"claim-{server.name}"))
         data = {"token": base64.b64encode(TOKEN.encode() + b"\n").decode()}
         api.add(SECRETS, {"metadata": {"name": "hasteward-vault", "namespace": "vault"}, "data": data})
         return api
+
+    @staticmethod
+    def _pod(server: Server, uid: str) -> dict[str, Any]:
+        state: dict[str, Any] = {"running": {}} if server.running else {"waiting": {"reason": "Crash"}}
+        rows = [{"name": "openbao", "state": state, "restartCount": 0}]
+        body = _named(server.name, uid)
+        body["metadata"]["labels"] = dict(_LABELS)
+        return body | {"status": {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": rows}}
 
     def _stateful_set(self) -> dict[str, Any]:
         mounts = [{"name": "data", "mountPath": "/openbao/data"}]
@@ -253,8 +286,24 @@ class World:
             "replicas": self.replicas,
             "selector": {"matchLabels": dict(_LABELS)},
             "template": {"spec": {"containers": containers}},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
         }
         return {"metadata": {"name": "bao", "namespace": "vault", "labels": dict(_LABELS)}, "spec": spec}
+
+
+def _named(name: str, uid: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "vault", "uid": uid}}
+
+
+@dataclass(slots=True)
+class _Cluster(FakeKubernetes):
+    """An API server with a StatefulSet controller behind it."""
+
+    world: Any = None
+
+    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+        FakeKubernetes.delete(self, resource, namespace, name)
+        self.world.deleted(self, resource.plural, name)
 
 
 @dataclass
@@ -275,7 +324,15 @@ class Stage:
             run=Run("r1", START),
             approve=self.approval,
             options=self.options,
+            tuning=Tuning(heal_seconds=20),
         )
+
+    def again(self) -> Stage:
+        """A later run on the very same API server."""
+        later = self.fresh()
+        later.api = self.api
+        later.context = replace(later.context, kubernetes=self.api)
+        return later
 
     def fresh(self) -> Stage:
         """The same world, a later run."""

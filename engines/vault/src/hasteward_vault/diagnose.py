@@ -6,7 +6,7 @@ from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.reading import Known
-from hasteward.domain.report import Diagnosis, Severity, TriageReport
+from hasteward.domain.report import Diagnosis, Health, Severity, TriageReport
 from hasteward_vault.analyse import LAG_ENTRIES, Analysis, Doubt, analyse, lacks_token, raft_of, status_of
 from hasteward_vault.evidence import Evidence, MemberEvidence
 from hasteward_vault.facts.words import human
@@ -32,6 +32,14 @@ def report(cluster: ClusterRef, evidence: Evidence, *, lag_entries: int = LAG_EN
         assessments=analysis.assessments,
         diagnoses=diagnose(cluster, evidence, analysis),
         details=_details(evidence, analysis),
+        newest=(analysis.leader,) if analysis.leader else (),
+        primaries=tuple(
+            member.name
+            for member in evidence.members
+            if member.name == analysis.leader or ((status := status_of(member)) is not None and status.active)
+        ),
+        donors=tuple(a.member for a in analysis.assessments if a.health is Health.HEALTHY),
+        evidence=evidence,
     )
 
 
@@ -90,7 +98,7 @@ def _about_quorum(cluster: ClusterRef, analysis: Analysis) -> list[Diagnosis]:
     quorum = analysis.quorum
     if quorum is None or quorum.spare > 0 or quorum.voters == 1:
         return []
-    down = [a.member for a in analysis.assessments if a.health.value != "healthy"]
+    down = [a.member for a in analysis.assessments if a.health is not Health.HEALTHY]
     first = (*down, *(match.member for match in analysis.peers if match.member), "POD")[0]
     describe = f"kubectl describe pod {first} -n {cluster.namespace}"
     if quorum.spare < 0:
@@ -159,19 +167,19 @@ def _about_member(
         summary = f"{member.name} is empty and has joined no cluster"
         found.append(("vault-not-joined", Severity.WARNING, summary, logs))
     elif assessment is not None:
-        match assessment.health.value:
-            case "down":
+        match assessment.health:
+            case Health.DOWN:
                 found.append(("vault-member-down", Severity.CRITICAL, f"{member.name} is down", describe))
-            case "lagging":
+            case Health.LAGGING:
                 summary = f"{member.name} has much still to apply"
                 found.append(("vault-lagging", Severity.WARNING, summary, logs))
-            case "not_streaming":
+            case Health.NOT_STREAMING:
                 summary = f"{member.name} runs, but does not follow the leader"
                 found.append(("vault-not-following", Severity.CRITICAL, summary, logs))
-            case "undeterminable" if analysis.leader or status is None:
+            case Health.UNDETERMINABLE if analysis.leader or status is None:
                 summary = f"the state of {member.name} cannot be told"
                 found.append(("vault-member-unread", Severity.WARNING, summary, logs))
-            case _:
+            case Health.UNDETERMINABLE | Health.HEALTHY:
                 pass
     missing = tuple(f"not known: {what}" for what in assessment.missing) if assessment is not None else ()
     named = [

@@ -15,13 +15,18 @@ class Forbidden(Unread):
 
 @dataclass(frozen=True, slots=True)
 class SetFacts:
-    """The StatefulSet. `selector` finds its pods, `container` is the server's, `data` its data's folder."""
+    """The StatefulSet.
+
+    `selector` finds its pods, `container` is the server's, `data` its data's folder, `claim` the template of
+    the claim that it is on; empty when the set makes no claims.
+    """
 
     name: str
     replicas: int
     selector: Mapping[str, str]
     container: str
     data: str
+    claim: str = ""
 
 
 @dataclass(frozen=True, slots=True)

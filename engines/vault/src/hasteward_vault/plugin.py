@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
-from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
+from hasteward.domain.capability import Capability, EngineInfo, Right, Supported
 from hasteward.domain.option import OptionSpec
 
 if TYPE_CHECKING:
     from hasteward.domain.cluster import ClusterRef
+    from hasteward.domain.repair import RepairPlan, Target
     from hasteward.domain.report import TriageReport
     from hasteward.ports.context import (
         DumpOptions,
         DumpProof,
         DumpSink,
         EngineContext,
+        Order,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -30,8 +32,12 @@ _RIGHTS = (
     Right("get", "", "pods", "exec"),
     Right("create", "", "pods", "exec"),
 )
-_NO_REPAIR = Unsupported(
-    "not available in this release; triage says what is wrong and names the next command"
+#: a member is made again by deleting its pod and claim: its StatefulSet makes both anew
+_HEAL_RIGHTS = (
+    Right("get", "", "pods"),
+    Right("delete", "", "pods"),
+    Right("get", "", "persistentvolumeclaims"),
+    Right("delete", "", "persistentvolumeclaims"),
 )
 
 
@@ -50,10 +56,13 @@ class VaultEngine(EngineSpec):
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),
                 Capability.RESTORE: Supported(),
-                Capability.PLAN: _NO_REPAIR,
-                Capability.HEAL: _NO_REPAIR,
+                Capability.PLAN: Supported(),
+                Capability.HEAL: Supported(),
             },
-            rights=dict.fromkeys((Capability.TRIAGE, Capability.DUMP, Capability.RESTORE), _RIGHTS),
+            rights={
+                **dict.fromkeys((Capability.TRIAGE, Capability.DUMP, Capability.RESTORE), _RIGHTS),
+                Capability.HEAL: (*_RIGHTS, *_HEAL_RIGHTS),
+            },
         )
 
     @hookimpl
@@ -75,6 +84,28 @@ class VaultEngine(EngineSpec):
         from hasteward_vault.diagnose import report
 
         return report(cluster, collect(context, cluster))
+
+    @hookimpl
+    def plan(
+        self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
+    ) -> RepairPlan:
+        """Take dead peers out, restart who does not follow, make who is no peer anew."""
+        from typing import cast
+
+        from hasteward_vault.analyse import analyse
+        from hasteward_vault.evidence import Evidence
+        from hasteward_vault.plan import repair_plan
+
+        del context
+        evidence = cast("Evidence", report.evidence)
+        return repair_plan(cluster, evidence, analyse(evidence), targets)
+
+    @hookimpl
+    def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
+        """Walk the acts, each with a look before it."""
+        from hasteward_vault.heal import heal
+
+        heal(context, cluster, order)
 
     @hookimpl
     def dump(

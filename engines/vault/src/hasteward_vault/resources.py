@@ -21,6 +21,9 @@ DATA_PATHS: Final = ("/vault/data", "/openbao/data")
 
 DUMP_FILE: Final = "raft.snap"
 DUMP_FORMAT: Final = "raft-snapshot-tar-1"
+#: a member's own data, captured before it is overwritten
+CAPTURE_FILE: Final = "raft-data.tar"
+CAPTURE_FORMAT: Final = "raft-data-tar-1"
 #: what a restore replaced lies on the active member's volume under this name
 KEPT_PREFIX: Final = "hasteward-kept-"
 

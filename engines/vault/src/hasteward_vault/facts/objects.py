@@ -52,6 +52,7 @@ def parse_set(body: Mapping[str, Any]) -> SetFacts:
     containers = spec["template"]["spec"]["containers"]
     chosen = next((row for row in containers if row["name"] in CONTAINERS), containers[0])
     mounts = {row["name"]: str(row["mountPath"]) for row in chosen.get("volumeMounts", [])}
+    claims = [str(row["metadata"]["name"]) for row in spec.get("volumeClaimTemplates") or []]
     paths = [mounts.get(DATA_VOLUME), *(path for path in DATA_PATHS if path in mounts.values())]
     return SetFacts(
         name=name_of(body),
@@ -59,6 +60,7 @@ def parse_set(body: Mapping[str, Any]) -> SetFacts:
         selector=dict(spec["selector"]["matchLabels"]),
         container=str(chosen["name"]),
         data=next((path for path in paths if path), DATA_PATHS[0]),
+        claim=DATA_VOLUME if DATA_VOLUME in claims else "",
     )
 
 

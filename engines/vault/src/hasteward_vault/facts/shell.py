@@ -124,6 +124,12 @@ w operator raft snapshot restore $1 /dev/stdin
 """
 )
 
+#: $1 the data's folder of a server that neither leads nor follows: all that Raft and its storage have there
+CAPTURE = r"""
+cd "$1" || exit 1
+exec tar -cf - vault.db raft
+"""
+
 #: $1 the peer
 REMOVE_PEER = (
     _PROGRAM
