@@ -1,4 +1,4 @@
-"""Registers the helper of this folder, and one lab with three real OpenBao servers for what needs them."""
+"""Registers the helpers of this folder: a Raft cluster in memory, and one of real OpenBao servers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from vault_kit import Stage
 
 
-def _load() -> Any:
-    """In importlib mode the folder is not on the path; the helper is registered by hand."""
-    if "vault_kit" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("vault_kit", Path(__file__).with_name("vault_kit.py"))
+def _load(name: str) -> Any:
+    """In importlib mode the folder is not on the path; its helpers are registered by hand."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules["vault_kit"] = module
+        sys.modules[name] = module
         spec.loader.exec_module(module)
-    return sys.modules["vault_kit"]
+    return sys.modules[name]
 
 
 if not TYPE_CHECKING:
-    kit = _load()
+    kit = _load("vault_kit")
+    _load("vault_real")
 
 
 @pytest.fixture

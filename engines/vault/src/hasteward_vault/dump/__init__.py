@@ -123,7 +123,7 @@ def _choose(
                 f"no member of {cluster.namespace}/{cluster.name} is proven to lead: {analysis.reason};"
                 " only the leader's snapshot is sure to hold everything",
                 hint=f"{triage}   (to save all the same what one member has:"
-                f" hasteward backup {flags(cluster)} --type diverged -i N)",
+                f" hasteward backup {flags(cluster)} -i N)",
                 code="dump.no_leader" if not analysis.has(Doubt.LEADER_UNREAD) else "dump.leader_unread",
             )
         return leader, "which leads", ""
