@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 # servers is waiting, so there are more workers than cores.
 WORKERS ?= 4
 PYTEST_ARGS ?=
-SOURCES := core/src $(wildcard engines/*/src) tests/lab/src
+SOURCES := core/src $(wildcard engines/*/src) tests/lab/src $(wildcard tests/downstream/*/src)
 PYTHON := core engines tests tools $(wildcard bench)
 SCRIPTS := $(wildcard tools/*)
 

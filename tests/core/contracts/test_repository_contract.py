@@ -43,6 +43,12 @@ def save(repository: Repository, data: bytes, *, word: bool = True) -> str:
         return stream.commit().snapshot_id if word else ""
 
 
+def fail_within(repository: Repository) -> None:
+    with repository.save("db/pg/d.sql", TAGS, WHEN, stall_seconds=20) as stream:
+        stream.write(b"x" * 5000)
+        raise ZeroDivisionError
+
+
 def test_life_of_a_repository(make: Make) -> None:
     repository = make()
     with pytest.raises(RepositoryMissing):
@@ -54,6 +60,8 @@ def test_life_of_a_repository(make: Make) -> None:
 
     assert repository.snapshots() == []
     assert save(repository, b"x" * 5000, word=False) == ""
+    with pytest.raises(ZeroDivisionError):
+        fail_within(repository)
     assert repository.snapshots() == [], "without the word nothing is saved"
 
     data = bytes(range(256)) * 40
@@ -74,3 +82,5 @@ def test_life_of_a_repository(make: Make) -> None:
         next(chunks)
     with pytest.raises(RunFailed):
         repository.read_small(saved, "/other")
+    with pytest.raises(RunFailed), repository.read("ab" * 32, snapshot.path, stall_seconds=20) as chunks:
+        list(chunks)

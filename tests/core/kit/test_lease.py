@@ -13,7 +13,7 @@ from hasteward.domain.errors import Refused
 from hasteward.kit import lease as lease_module
 from hasteward.kit.lease import held, lease_name
 from hasteward.ports.context import EngineContext, Run
-from hasteward.ports.kubernetes import LEASES, Json
+from hasteward.ports.kubernetes import LEASES, ApiUnavailable, Json
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.reporter import Approval, RecordingReporter
@@ -115,12 +115,44 @@ def test_an_expired_lease_that_is_renewed_while_we_watch_is_left_alone() -> None
         pass
 
 
+def test_it_is_renewed_for_as_long_as_the_work_takes() -> None:
+    context, api, clock = world()
+
+    with held(context, CLUSTER) as lease:
+        clock.sleep(10 * lease_module.DURATION_SECONDS)
+        lease.check()
+        assert api.writes.count("replace leases hasteward-toy-pg") == 40
+
+    written = list(api.writes)
+    clock.sleep(10 * lease_module.DURATION_SECONDS)
+    assert api.writes == written, "nobody renews what was given back"
+
+
 def test_work_is_refused_when_the_lease_could_not_be_renewed() -> None:
+    context, api, clock = world()
+
+    def away(call: str) -> None:
+        if call == "replace leases":
+            raise ApiUnavailable("nobody is there")
+
+    with held(context, CLUSTER) as lease:
+        api.on_call = away
+        clock.sleep(lease_module.DURATION_SECONDS)
+        lease.check()
+        clock.sleep(1)
+        with pytest.raises(Refused) as caught:
+            lease.check()
+
+    assert caught.value.code == "lease.lost"
+    assert isinstance(context.reporter, RecordingReporter)
+    assert context.reporter.warnings() == ["lease.renew"] * 4
+
+
+def test_work_is_refused_after_our_process_stood_still_for_too_long() -> None:
     context, _, clock = world()
 
     with held(context, CLUSTER) as lease:
-        lease.check()
-        clock.sleep(lease_module.DURATION_SECONDS + 1)
+        clock.freeze(lease_module.DURATION_SECONDS + 1)
         with pytest.raises(Refused) as caught:
             lease.check()
 

@@ -205,3 +205,37 @@ def test_an_engine_that_does_not_dump_says_so(world: Any, cluster: Any) -> None:
 
     with pytest.raises(InvalidInput, match="dump"):
         run_backup(world, cluster)
+
+
+def test_a_dump_far_smaller_than_its_predecessors_is_kept_and_flagged(world: Any, cluster: Any) -> None:
+    whole = world.server.live
+    for _ in range(3):
+        assert run_backup(world, cluster).shrunk_from is None
+    world.server.live = whole[: len(whole) * 2 // 3] + b"-- the end\n"
+    assert run_backup(world, cluster).shrunk_from is None
+    world.server.live = b"row\n" * 400 + b"-- the end\n"
+
+    result = run_backup(world, cluster)
+
+    usual = len(whole) + len(b"-- head\n")
+    assert (result.shrunk_from, result.size) == (usual, 1619)
+    assert find(world.repository, "latest", ANY).snapshot.id == result.snapshot
+    said = [event for event in world.reporter.events if getattr(event, "code", "") == "backup.shrunk"]
+    assert f"the dump has 1619 bytes, and {usual} are usual for db/box/toy.txt" in said[0].text
+
+
+def test_what_is_usual_is_asked_of_the_same_path_only_and_its_absence_is_said(
+    world: Any, cluster: Any
+) -> None:
+    run_backup(world, cluster)
+    world.server.live = b"-- the end\n"
+    capture = run_backup(world, cluster, type=SnapshotType.DIVERGED, instance=2)
+    assert capture.shrunk_from is None
+
+    def fail(name: str) -> None:
+        if name == "snapshots":
+            raise DependencyError("the store went away")
+
+    world.repository.on_call = fail
+    assert run_backup(world, cluster).shrunk_from is None
+    assert "backup.not_compared" in world.reporter.warnings()

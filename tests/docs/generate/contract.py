@@ -19,7 +19,7 @@ def hooks() -> Iterator[str]:
     yield "The source is [`hookspecs.py`](../../core/src/hasteward/hookspecs.py); the types it names are in"
     yield "[`ports/context.py`](../../core/src/hasteward/ports/context.py) and"
     yield "[`domain/`](../../core/src/hasteward/domain)."
-    yield "[Contributing](../../CONTRIBUTING.md) has an engine in five steps."
+    yield "[Write an engine](../how-to/write-an-engine.md) goes from an empty folder to a conformant one."
     yield ""
     yield f"Entry points: engines in `{hookspecs.ENGINE_GROUP}`, other plugins in `{hookspecs.PLUGIN_GROUP}`."
     yield ""

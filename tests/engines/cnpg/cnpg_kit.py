@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hasteward.adapters.system import SystemClock
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.manifest import Manifest, Section, covers
 from hasteward.ports.context import DumpProof, EngineContext, Run
@@ -352,19 +353,6 @@ def pod_body(name: str) -> Json:
 # --- what an engine is given ------------------------------------------------------------------------------
 
 
-class RealClock:
-    """Wall-clock time; the tests wait for real servers."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
 _STARTED = datetime(2026, 8, 21, 9, 0, 21, tzinfo=UTC)
 
 
@@ -373,7 +361,7 @@ def context_for(
 ) -> EngineContext:
     return EngineContext(
         kubernetes=kubernetes,
-        clock=RealClock(),
+        clock=SystemClock(),
         reporter=RecordingReporter(),
         run=Run(run, _STARTED.replace(minute=minute)),
         approve=Approval(approve),

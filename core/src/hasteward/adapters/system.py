@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
@@ -20,3 +22,20 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+    def every(self, seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+        """Call `act` from a thread of its own, which does not keep the process alive."""
+        stop = threading.Event()
+
+        def run() -> None:
+            while not stop.wait(seconds):
+                act()
+
+        thread = threading.Thread(target=run, name="every", daemon=True)
+        thread.start()
+
+        def end() -> None:
+            stop.set()
+            thread.join()
+
+        return end

@@ -53,9 +53,10 @@ def _run(session: Session) -> Answer:
         sections=result.sections,
         seconds=result.seconds,
         dry_run=result.dry_run,
+        shrunk_from=result.shrunk_from,
         plan=session.journal.plan,
     )
-    return Answer(data, human.backup)
+    return Answer(data, human.backup, ExitCode.OK if result.shrunk_from is None else ExitCode.PARTIAL)
 
 
 VERB = Verb(
@@ -65,6 +66,7 @@ VERB = Verb(
     settings=(*CLUSTER, *REPOSITORY, "method"),
     exit_codes={
         **WORK_CODES,
+        ExitCode.PARTIAL: "saved and proven, but far smaller than the backups before it",
         ExitCode.REPOSITORY_LOCKED: "it is locked",
         ExitCode.UNPROVEN: "not proven, nothing saved",
     },

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -72,9 +71,7 @@ class Lease:
         self._cluster = cluster
         self._body = body
         self._renewed = context.clock.monotonic()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
-        self._thread.start()
+        self._end_renewal = context.clock.every(RENEW_SECONDS, self._renew)
 
     def check(self) -> None:
         """Refuse to go on if the Lease may have passed to another run. Call before every destructive act."""
@@ -85,23 +82,19 @@ class Lease:
                 code="lease.lost",
             )
 
-    def _keep(self) -> None:
-        while not self._stop.wait(RENEW_SECONDS):
-            self._body["spec"]["renewTime"] = _stamp(self._context.clock.now())
-            try:
-                self._body = self._context.kubernetes.replace(
-                    LEASES, self._cluster.namespace, lease_name(self._cluster), self._body
-                )
-                self._renewed = self._context.clock.monotonic()
-            except HastewardError as error:
-                self._context.reporter.emit(
-                    Warned("lease.renew", f"the Lease was not renewed: {error.message}")
-                )
+    def _renew(self) -> None:
+        self._body["spec"]["renewTime"] = _stamp(self._context.clock.now())
+        try:
+            self._body = self._context.kubernetes.replace(
+                LEASES, self._cluster.namespace, lease_name(self._cluster), self._body
+            )
+            self._renewed = self._context.clock.monotonic()
+        except HastewardError as error:
+            self._context.reporter.emit(Warned("lease.renew", f"the Lease was not renewed: {error.message}"))
 
     def release(self) -> None:
         """Give it back; a failure to do so only costs the next run some waiting."""
-        self._stop.set()
-        self._thread.join()
+        self._end_renewal()
         self._body["spec"]["holderIdentity"] = ""
         self._body["spec"]["leaseDurationSeconds"] = 1
         with contextlib.suppress(HastewardError):

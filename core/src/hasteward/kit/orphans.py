@@ -1,25 +1,25 @@
-"""Ending the streams that a dead run left in a pod.
+"""Ending the streams that a dead run left in a pod or on a host.
 
 A client that goes away does not end the process in the pod. The wrapper's lifeline does, except when the
 kubelet or the runtime died in mid-stream: then producer or consumer wait for ever. The cluster's Lease is
-held by the caller, so every stream of another run belongs to a dead one.
+held by the caller, so every stream of another run in the pod belongs to a dead one. A host shows the
+processes of everybody: there only streams count that carry the mark of the very lock that the caller holds.
 """
 
 from __future__ import annotations
 
 from hasteward.domain.events import Warned
-from hasteward.kit.streaming import capture
+from hasteward.kit.streaming import capture, stream_mark
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
-from hasteward.streams.wrapper import STREAM_MARK
 
 # $0 of our wrappers is "<mark>:<run>:<nonce>"; field 5 of stat is the process group, which the runtime made
 # one per exec. POSIX sh and /proc only: ps and pkill are not in every image.
 _END = r"""
-for p in /proc/[0-9]*; do
-  m=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep "^$1:" | head -n 1)
+for f in $(grep -ls "$1:" /proc/[0-9]*/cmdline); do
+  m=$(tr '\0' '\n' <"$f" 2>/dev/null | grep "^$1:" | head -n 1)
   case $m in ''|"$1:$2:"*) continue ;; esac
-  s=$(cat "$p/stat" 2>/dev/null) || continue
+  s=$(cat "${f%/*}/stat" 2>/dev/null) || continue
   set -- "$1" "$2" ${s##*)}
   g=$5
   kill -KILL "-$g" 2>/dev/null && echo "$m"
@@ -31,7 +31,7 @@ exit 0
 
 def end_orphans(context: EngineContext, pod: Place) -> list[str]:
     """Kill the process groups of streams of other runs in `pod`; return the run ids that were found."""
-    found = capture(context, pod, ["sh", "-c", _END, "sh", STREAM_MARK, context.run.id])
+    found = capture(context, pod, ["sh", "-c", _END, "sh", stream_mark(pod), context.run.id])
     runs = sorted({line.split(":")[1] for line in found.stdout.decode().splitlines() if ":" in line})
     for run in runs:
         context.reporter.emit(Warned("orphan.ended", f"ended a stream that dead run {run} left in {pod}"))

@@ -8,6 +8,9 @@ message says which of them was missing.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
+import platform
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +36,7 @@ from hasteward.streams.proof import (
     new_digest,
     parse_trailer,
 )
-from hasteward.streams.wrapper import READ_MARK, download_argv, upload_argv
+from hasteward.streams.wrapper import READ_MARK, STREAM_MARK, download_argv, upload_argv
 
 _STDERR_KEPT = 4096
 _CAPTURE_LIMIT = 64 * 1024 * 1024
@@ -61,6 +64,17 @@ class _Ending:
         """The producer's own last words, for an error message."""
         text = self.stderr[-_STDERR_KEPT:].decode("utf-8", "replace").strip()
         return f": {text}" if text else ""
+
+
+def stream_mark(place: Place) -> str:
+    """What tells the streams of one Lease, or of one lock on this machine, from all others.
+
+    A pod has its Lease. A host's lock is of this user, this machine and this prefix, so the mark is too.
+    """
+    if not isinstance(place, HostRef):
+        return STREAM_MARK
+    words = "\0".join((platform.node(), str(os.getuid()), *place.prefix))
+    return f"{STREAM_MARK}-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
 
 
 @contextlib.contextmanager
@@ -177,6 +191,7 @@ def download(
         argv,
         run=context.run.id,
         nonce=nonce,
+        mark=stream_mark(pod),
         algorithm=algorithm,
         memory_limit=memory_limit,
         fed=bool(feed),
@@ -256,7 +271,9 @@ def upload(
     answer = bytearray()
     ending = _Ending()
     sent = 0
-    wrapped = upload_argv(argv, run=context.run.id, nonce=nonce, algorithm=algorithm, fed=bool(feed))
+    wrapped = upload_argv(
+        argv, run=context.run.id, nonce=nonce, mark=stream_mark(pod), algorithm=algorithm, fed=bool(feed)
+    )
     with _opened(context, pod, wrapped) as stream:
         try:
             if feed:

@@ -14,10 +14,19 @@ from dataclasses import dataclass, replace
 from hasteward import __version__
 from hasteward.domain.capability import Capability
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.errors import Unproven
-from hasteward.domain.events import PhaseStarted, Progress, StepDone
+from hasteward.domain.errors import HastewardError, Unproven
+from hasteward.domain.events import PhaseStarted, Progress, StepDone, Warned
 from hasteward.domain.manifest import Manifest, covers
-from hasteward.domain.snapshot import PROOF, SnapshotTags, SnapshotType, data_path, manifest_path
+from hasteward.domain.shrink import has_shrunk, usual_size
+from hasteward.domain.snapshot import (
+    PROOF,
+    SnapshotFilter,
+    SnapshotTags,
+    SnapshotType,
+    data_path,
+    entries,
+    manifest_path,
+)
 from hasteward.pipelines.catalog import encode
 from hasteward.pipelines.leased import leased_on_approval
 from hasteward.plugins import Engine
@@ -38,7 +47,10 @@ class BackupOptions:
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """What now exists. Sizes are bytes; `added` is what the repository grew by before compression."""
+    """What now exists. Sizes are bytes; `added` is what the repository grew by before compression.
+
+    `shrunk_from` is the usual size when this dump is far smaller than its predecessors, else None.
+    """
 
     snapshot: str
     manifest: str
@@ -49,6 +61,7 @@ class BackupResult:
     sections: int
     seconds: float
     dry_run: bool = False
+    shrunk_from: int | None = None
 
 
 class _Sink:
@@ -156,6 +169,7 @@ def save(
         saved = sink.stream.commit()
     context.reporter.emit(StepDone("proof", f"snapshot {saved.snapshot_id[:8]} is saved"))
     seconds = context.clock.monotonic() - begun
+    shrunk_from = _shrunk_from(context, repository, tags, path, saved)
     return BackupResult(
         snapshot=saved.snapshot_id,
         manifest=manifest.snapshot_id,
@@ -165,7 +179,29 @@ def save(
         added=saved.added,
         sections=len(proof.sections),
         seconds=round(seconds, 3),
+        shrunk_from=shrunk_from,
     )
+
+
+def _shrunk_from(
+    context: EngineContext, repository: Repository, tags: SnapshotTags, path: str, saved: Saved
+) -> int | None:
+    """The usual size, if the new dump is far below it. The snapshot stays: it is proven, only suspicious."""
+    wanted = SnapshotFilter(tags.engine, tags.namespace, tags.cluster, tags.type, path)
+    try:
+        usual = usual_size(entries(repository.snapshots()), wanted, saved.snapshot_id)
+    except HastewardError as error:
+        text = f"the size could not be compared with earlier backups: {error.message}"
+        context.reporter.emit(Warned("backup.not_compared", text))
+        return None
+    if not has_shrunk(saved.size, usual):
+        return None
+    text = (
+        f"the dump has {saved.size} bytes, and {usual} are usual for {path}: if nobody deleted that much,"
+        " look at the database before an older backup is forgotten"
+    )
+    context.reporter.emit(Warned("backup.shrunk", text))
+    return usual
 
 
 def _write_manifest(

@@ -29,6 +29,12 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Wait."""
 
+    def every(self, seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+        """Call `act` again and again beside what else happens, first after `seconds`; it must not raise.
+
+        Call the answer to end it: once that returns, `act` is not running and is never called again.
+        """
+
 
 class Reporter(Protocol):
     """Where events go."""

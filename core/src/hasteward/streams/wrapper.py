@@ -113,11 +113,17 @@ def download_argv(
 
 
 def upload_argv(
-    argv: Sequence[str], *, run: str, nonce: str, algorithm: str = "auto", fed: bool = False
+    argv: Sequence[str],
+    *,
+    run: str,
+    nonce: str,
+    mark: str = STREAM_MARK,
+    algorithm: str = "auto",
+    fed: bool = False,
 ) -> list[str]:
     """Wrap a consumer; its stdout is sent to stderr, stdout carries the trailer alone.
 
     One that is `fed` finds the text that is sent first on `FED_DESCRIPTOR`.
     """
     script = _FED_UPLOAD if fed else _UPLOAD
-    return _argv(script, argv, mark=STREAM_MARK, run=run, nonce=nonce, algorithm=algorithm, memory_limit=0)
+    return _argv(script, argv, mark=mark, run=run, nonce=nonce, algorithm=algorithm, memory_limit=0)

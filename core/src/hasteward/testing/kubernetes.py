@@ -1,161 +1,155 @@
-# ruff: noqa: S101, ARG002 - a fake asserts what a caller must give, and ignores what it cannot use
-"""An API server in memory whose exec runs functions, with the wrapper's trailer and every way to lose it."""
+"""An API server in memory. Objects behave as on the real one; what runs in a pod is a function."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
+from hasteward.domain.errors import InvalidInput
 from hasteward.ports.kubernetes import (
+    PODS,
     ApiConflict,
+    ApiForbidden,
     ApiNotFound,
-    Channel,
     ExecStream,
-    ExitStatus,
     Json,
-    Output,
     PodRef,
     Resource,
-    StreamBroken,
-    StreamStalled,
 )
-from hasteward.streams.proof import Algorithm, new_digest
-from hasteward.streams.wrapper import FED
+from hasteward.testing.clock import VirtualClock
+from hasteward.testing.selectors import Match, parse
+from hasteward.testing.streams import FakeExec, Loss, Program, Result, StreamFault
 
-_FRAME = 1000
+__all__ = ["FakeKubernetes", "Loss", "Program", "Result", "StreamFault"]
 
-
-class Loss(StrEnum):
-    """Ways in which a stream goes wrong, as seen on real clusters."""
-
-    CUT = "connection cut"
-    STALL = "nothing moves any more"
-    FALSE_SUCCESS = "Success after truncated data"
-    NO_STATUS = "closed without a Status frame"
-    FLIP = "one byte changed on the way"
-    DUPLICATE = "one byte twice"
-    KILLED = "process killed, exit 137"
-
-
-@dataclass(frozen=True, slots=True)
-class StreamFault:
-    """Strikes the stream whose wrapped command contains `match`, at byte `at` (of data and trailer)."""
-
-    loss: Loss
-    at: int
-    match: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a faked program did."""
-
-    stdout: bytes = b""
-    stderr: bytes = b""
-    exit_status: int = 0
-
-
-Program = Callable[[PodRef, Sequence[str], bytes], Result]
+Key = tuple[str, str, str]
+Keys = list[Key]
 
 
 def _nothing(_call: str) -> None:
     """No fault."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Happened:
+    """One change, for those who watch: what was there before, and what is there now."""
+
+    version: int
+    key: Key
+    before: Json | None
+    now: Json | None
+
+    def seen_by(self, matches: Match) -> tuple[str, Json] | None:
+        """The event for a watcher with this selector: an object that no longer matches is gone for him."""
+        old = self.before if self.before and matches(_labels(self.before)) else None
+        new = self.now if self.now and matches(_labels(self.now)) else None
+        if new is not None:
+            return ("MODIFIED" if old else "ADDED"), new
+        if old is not None:
+            last = copy.deepcopy(old)
+            last["metadata"]["resourceVersion"] = str(self.version)
+            return "DELETED", last
+        return None
+
+
 @dataclass(slots=True)
 class FakeKubernetes:
     """Implements `Kubernetes`. `program` answers every exec (pod, argv inside the wrapper, stdin).
 
-    `on_call` is told every call (``get pods``, ``exec``) and may raise; `denied` lists (verb, plural).
+    `on_call` is told every call (``get pods``, ``exec``, ``exec.receive``) and may raise; `denied` lists
+    (verb, plural), and what is denied is refused. Once any pod was added, exec in one that is not there is
+    ApiNotFound, and in a container that it has not is refused; with none at all, every pod answers. A watch
+    lasts as long as it is asked to on `clock`; without one it ends when there is no more news.
     """
 
     program: Program
     on_call: Callable[[str], None] = _nothing
     faults: list[StreamFault] = field(default_factory=list)
     denied: set[tuple[str, str]] = field(default_factory=set)
-    objects: dict[tuple[str, str, str], Json] = field(default_factory=dict)
+    objects: dict[Key, Json] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     version: int = 0
+    clock: VirtualClock | None = None
+    history: list[_Happened] = field(default_factory=list)
+    forgotten: int = 0
+    execs: int = 0
+
+    # -- what others do ----------------------------------------------------------------------------------
 
     def add(self, resource: Resource, body: Json) -> None:
-        """Put an object there, as if somebody else had created it."""
+        """Put an object there, as if somebody else had created or changed it."""
         meta = body["metadata"]
-        self._store(resource, meta.get("namespace", ""), meta["name"], body)
+        self._store((resource.title, meta.get("namespace", ""), meta["name"]), body)
 
-    def _store(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Json:
-        self.version += 1
-        kept: Json = copy.deepcopy(dict(body))
-        kept.setdefault("metadata", {})["resourceVersion"] = str(self.version)
-        self.objects[resource.title, namespace, name] = kept
-        return copy.deepcopy(kept)
+    def remove(self, resource: Resource, namespace: str, name: str) -> None:
+        """Take an object away, as if somebody else had deleted it."""
+        self._drop((resource.title, namespace, name))
+
+    def compact(self) -> None:
+        """Forget what happened: a watch from before is told to begin again."""
+        self.forgotten = self.version
+
+    # -- the port ----------------------------------------------------------------------------------------
 
     def get(self, resource: Resource, namespace: str, name: str) -> Json:
         """One object."""
-        self.on_call(f"get {resource.plural}")
-        try:
-            return copy.deepcopy(self.objects[resource.title, namespace, name])
-        except KeyError:
-            raise ApiNotFound(f"{resource.plural} {namespace}/{name} does not exist") from None
+        self._call("get", resource)
+        return copy.deepcopy(self._current(resource, namespace, name))
 
     def list(self, resource: Resource, namespace: str, *, labels: str = "") -> list[Json]:
-        """Objects whose labels hold every ``key=value`` of the selector."""
-        self.on_call(f"list {resource.plural}")
-        wanted = dict(part.split("=", 1) for part in labels.split(",") if part)
-        found = []
-        for (title, where, _), body in self.objects.items():
-            have = body["metadata"].get("labels") or {}
-            if title == resource.title and namespace in {"", where} and wanted.items() <= have.items():
-                found.append(copy.deepcopy(body))
-        return found
+        """Matching objects, ordered by namespace and name."""
+        self._call("list", resource)
+        return [copy.deepcopy(self.objects[key]) for key in self._matching(resource, namespace, labels)]
 
     def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Json:
         """Create once."""
-        self.on_call(f"create {resource.plural}")
+        self._call("create", resource)
         name = body["metadata"]["name"]
-        if (resource.title, namespace, name) in self.objects:
-            raise ApiConflict(f"{resource.plural} {name} exists")
+        key = (resource.title, namespace, name)
+        if key in self.objects:
+            raise ApiConflict(f"{resource.plural} {name} exists", code="kubernetes.already_exists")
         self.writes.append(f"create {resource.plural} {name}")
-        return self._store(resource, namespace, name, body)
+        return self._store(key, body)
 
     def replace(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Json:
         """Compare resourceVersion and swap."""
-        self.on_call(f"replace {resource.plural}")
-        current = self.objects.get((resource.title, namespace, name))
-        if current is None:
-            raise ApiNotFound(f"{resource.plural} {name} does not exist")
+        self._call("replace", resource)
+        current = self._current(resource, namespace, name)
         if body["metadata"].get("resourceVersion") != current["metadata"]["resourceVersion"]:
             raise ApiConflict(f"{resource.plural} {name} was changed meanwhile")
-        self.writes.append(f"replace {resource.plural} {name}")
-        return self._store(resource, namespace, name, body)
+        return self._write("replace", resource, (namespace, name), body)
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Json:
-        """Merge patch."""
-        self.on_call(f"patch {resource.plural}")
-        current = self.get(resource, namespace, name)
-        self.writes.append(f"patch {resource.plural} {name}")
-        return self._store(resource, namespace, name, _merge(current, body))
+        """Merge patch; a resourceVersion in it must be the current one."""
+        self._call("patch", resource)
+        current = self._current(resource, namespace, name)
+        expected = (body.get("metadata") or {}).get("resourceVersion")
+        if expected not in {None, current["metadata"]["resourceVersion"]}:
+            raise ApiConflict(f"{resource.plural} {name} was changed meanwhile")
+        return self._write("patch", resource, (namespace, name), _merge(current, body))
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         """Remove."""
-        self.on_call(f"delete {resource.plural}")
-        if self.objects.pop((resource.title, namespace, name), None) is None:
-            raise ApiNotFound(f"{resource.plural} {name} does not exist")
+        self._call("delete", resource)
+        self._current(resource, namespace, name)
         self.writes.append(f"delete {resource.plural} {name}")
+        self._drop((resource.title, namespace, name))
 
     def watch(
         self, resource: Resource, namespace: str, *, since: str, seconds: int, labels: str = ""
     ) -> Iterator[Json]:
-        """Nothing ever happens here."""
-        self.on_call(f"watch {resource.plural}")
-        assert since is not None
+        """What happened after `since`, and what happens while virtual time passes."""
+        self._call("watch", resource)
         assert seconds > 0
-        yield from ()
+        if since and int(since) < self.forgotten:
+            raise ApiConflict(f"{since} is too old", code="kubernetes.expired")
+        return self._news(resource, namespace, since, seconds, labels)
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
+    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:  # noqa: ARG002  one answer for all namespaces
         """Whether it is not in `denied`."""
         self.on_call(f"may {verb} {resource.plural}")
         name = f"{resource.plural}/{subresource}" if subresource else resource.plural
@@ -167,11 +161,117 @@ class FakeKubernetes:
     ) -> Iterator[ExecStream]:
         """Run `program` behind a stream."""
         self.on_call("exec")
-        assert stdin
         assert stall_seconds > 0
+        self._check("get", "pods/exec")
+        self._check("create", "pods/exec")
+        self._check_container(pod)
+        self.execs += 1
         command = " ".join(argv)
-        fault = next((f for f in self.faults if f.match in command), None)
-        yield _FakeExec(self.program, pod, argv, fault)
+        fault = next((f for f in self.faults if f.match in command and f.nth in {0, self.execs}), None)
+        stream = FakeExec(self.program, pod, argv, stdin=stdin, fault=fault, on_call=self.on_call)
+        try:
+            yield stream
+        finally:
+            stream.leave()
+
+    # -- within ------------------------------------------------------------------------------------------
+
+    def _call(self, verb: str, resource: Resource) -> None:
+        self.on_call(f"{verb} {resource.plural}")
+        self._check("update" if verb == "replace" else verb, resource.plural)
+
+    def _check(self, verb: str, what: str) -> None:
+        if (verb, what) in self.denied:
+            raise ApiForbidden(f"not allowed to {verb} {what}", hint=f"grant: {verb} {what}")
+
+    def _check_container(self, pod: PodRef) -> None:
+        if not any(key[0] == PODS.title for key in self.objects):
+            return
+        found = self.objects.get((PODS.title, pod.namespace, pod.name))
+        if found is None:
+            raise ApiNotFound(f"pod {pod} does not exist")
+        containers = [each["name"] for each in (found.get("spec") or {}).get("containers") or []]
+        if containers and pod.container not in containers:
+            raise InvalidInput(f"pod {pod} has no container {pod.container}", code="kubernetes.exec_refused")
+
+    def _current(self, resource: Resource, namespace: str, name: str) -> Json:
+        try:
+            return self.objects[_whole(resource).title, namespace, name]
+        except KeyError:
+            raise ApiNotFound(f"{resource.plural} {namespace}/{name} does not exist") from None
+
+    def _matching(self, resource: Resource, namespace: str, labels: str) -> Keys:
+        matches = parse(labels)
+        return sorted(
+            key
+            for key, body in self.objects.items()
+            if key[0] == resource.title and namespace in {"", key[1]} and matches(_labels(body))
+        )
+
+    def _write(
+        self, verb: str, resource: Resource, where: tuple[str, str], wanted: Mapping[str, Any]
+    ) -> Json:
+        """Store what a writer wants, with what is not his to say kept. Changing nothing is no change."""
+        key = (_whole(resource).title, *where)
+        current = self.objects[key]
+        _, _, subresource = resource.plural.partition("/")
+        new = current | {subresource: wanted.get(subresource)} if subresource else dict(wanted)
+        new["metadata"] = new["metadata"] | {
+            name: current["metadata"][name] for name in ("uid", "resourceVersion", "name")
+        }
+        self.writes.append(f"{verb} {resource.plural} {where[1]}")
+        return copy.deepcopy(current) if new == current else self._store(key, new)
+
+    def _store(self, key: Key, body: Mapping[str, Any]) -> Json:
+        self.version += 1
+        old = self.objects.get(key)
+        kept: Json = copy.deepcopy(dict(body))
+        meta = kept.setdefault("metadata", {})
+        if key[1]:
+            meta["namespace"] = key[1]
+        uid = old["metadata"]["uid"] if old else str(uuid.uuid5(uuid.NAMESPACE_URL, f"{key} {self.version}"))
+        meta["uid"] = uid
+        meta["resourceVersion"] = str(self.version)
+        self.objects[key] = kept
+        self.history.append(_Happened(self.version, key, old, kept))
+        return copy.deepcopy(kept)
+
+    def _drop(self, key: Key) -> None:
+        self.version += 1
+        self.history.append(_Happened(self.version, key, self.objects.pop(key), None))
+
+    def _news(
+        self, resource: Resource, namespace: str, since: str, seconds: int, labels: str
+    ) -> Iterator[Json]:
+        matches = parse(labels)
+        seen = int(since or self.version)
+        if not since:
+            for key in self._matching(resource, namespace, labels):
+                yield self._told("ADDED", self.objects[key])
+        left = seconds if self.clock is not None else 0
+        while True:
+            for each in [each for each in self.history if each.version > seen]:
+                seen = each.version
+                mine = each.key[0] == resource.title and namespace in {"", each.key[1]}
+                if mine and (event := each.seen_by(matches)) is not None:
+                    yield self._told(*event)
+            if not left or self.clock is None:
+                return
+            self.clock.sleep(1)
+            left -= 1
+
+    def _told(self, kind: str, body: Json) -> Json:
+        self.on_call("watch.event")
+        return {"type": kind, "object": copy.deepcopy(body)}
+
+
+def _labels(body: Json) -> dict[str, str]:
+    return body["metadata"].get("labels") or {}
+
+
+def _whole(resource: Resource) -> Resource:
+    """The object that a subresource (``clusters/status``) belongs to."""
+    return replace(resource, plural=resource.plural.partition("/")[0])
 
 
 def _merge(current: Any, patch: Any) -> Any:
@@ -184,105 +284,3 @@ def _merge(current: Any, patch: Any) -> Any:
         else:
             merged[key] = _merge(merged.get(key), value)
     return merged
-
-
-class _FakeExec:
-    """One stream: an upload collects stdin first, a download answers at once."""
-
-    def __init__(self, program: Program, pod: PodRef, argv: Sequence[str], fault: StreamFault | None) -> None:
-        # argv: sh -c SCRIPT MARK:RUN:NONCE ALGORITHM LIMIT COMMAND...
-        self._program = program
-        self._pod = pod
-        self._argv = argv
-        self._fault = fault
-        self._upload = "<&8 3>&-" in argv[2]
-        self._input = bytearray()
-        self._frames: Iterator[Output | ExitStatus | None] | None = None
-
-    def send(self, data: bytes | memoryview) -> bool:
-        fault = self._fault
-        if self._upload and fault and fault.loss in {Loss.CUT, Loss.STALL} and len(self._input) > fault.at:
-            self._break(fault)
-        self._input += data
-        return True
-
-    def finish_input(self) -> None:
-        """The process may now conclude."""
-
-    @staticmethod
-    def _break(fault: StreamFault) -> None:
-        if fault.loss is Loss.STALL:
-            raise StreamStalled("nothing moved for the stall deadline")
-        raise StreamBroken("the connection was lost")
-
-    def receive(self) -> Output | ExitStatus | None:
-        if self._frames is None:
-            self._frames = self._run()
-        return next(self._frames, None)
-
-    def _run(self) -> Iterator[Output | ExitStatus | None]:
-        nonce, algorithm = self._argv[3].rpartition(":")[2], self._argv[4]
-        arrived = bytes(self._input)
-        if FED in self._argv[2]:
-            arrived = arrived.partition(b"\n.\n")[2]
-        fault = self._fault
-        if self._upload and fault is not None:
-            arrived, fault = _arrived(arrived, fault)
-        result = self._program(self._pod, self._argv[6:], arrived)
-        chosen = Algorithm.BLAKE2B_256 if algorithm == "auto" else Algorithm(algorithm)
-        digest = new_digest(chosen)
-        digest.update(arrived if self._upload else result.stdout)
-        trailer = f"{nonce} {chosen:<11} {result.exit_status:>3} {digest.hexdigest():>64}\n".encode()
-        data = trailer if self._upload else result.stdout + trailer
-        if result.stderr:
-            yield Output(Channel.STDERR, memoryview(result.stderr))
-        yield from _deliver(data, result.exit_status, fault)
-
-
-def _arrived(data: bytes, fault: StreamFault) -> tuple[bytes, StreamFault | None]:
-    """What an upload fault leaves of the data; the trailer then comes whole."""
-    match fault.loss:
-        case Loss.FALSE_SUCCESS:
-            return data[: fault.at], None
-        case Loss.FLIP | Loss.DUPLICATE:
-            return _damage(data, fault), None
-        case _:
-            return data, replace(fault, at=max(0, fault.at - len(data)))
-
-
-def _damage(data: bytes, fault: StreamFault) -> bytes:
-    if fault.at >= len(data):
-        return data
-    at = fault.at
-    if fault.loss is Loss.FLIP:
-        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-    return data[: at + 1] + data[at:]
-
-
-def _deliver(
-    data: bytes, exit_status: int, fault: StreamFault | None
-) -> Iterator[Output | ExitStatus | None]:
-    if fault is not None and fault.loss in {Loss.FLIP, Loss.DUPLICATE}:
-        data, fault = _damage(data, fault), None
-    limit = len(data) if fault is None or fault.loss is Loss.NO_STATUS else min(fault.at, len(data))
-    for start in range(0, limit, _FRAME):
-        yield Output(Channel.STDOUT, memoryview(data[start : min(limit, start + _FRAME)]))
-    match fault.loss if fault else None:
-        case Loss.CUT:
-            raise StreamBroken("the connection was lost")
-        case Loss.STALL:
-            raise StreamStalled("nothing moved for the stall deadline")
-        case Loss.NO_STATUS:
-            return
-        case Loss.KILLED:
-            yield ExitStatus(success=False, exit_code=137, message="command terminated with exit code 137")
-        case Loss.FALSE_SUCCESS:
-            yield ExitStatus(success=True, exit_code=0, message="")
-        case _ if exit_status:
-            yield ExitStatus(
-                success=False,
-                exit_code=exit_status,
-                message=f"command terminated with non-zero exit code {exit_status}",
-            )
-        case _:
-            yield ExitStatus(success=True, exit_code=0, message="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hasteward.domain.errors import Refused
 from hasteward.domain.events import Event, StepDone, Warned
 from hasteward.domain.plan import Plan
 
@@ -29,12 +30,18 @@ class RecordingReporter:
 
 @dataclass(slots=True)
 class Approval:
-    """Answers every plan with `answer` and remembers the plans."""
+    """Answers every plan with `answer` and remembers the plans.
+
+    Without `yes` a plan that gives something up is refused, as it is where nobody said ``--yes``.
+    """
 
     answer: bool = True
+    yes: bool = True
     plans: list[Plan] = field(default_factory=list)
 
     def __call__(self, plan: Plan) -> bool:
         """Remember the plan, give the answer."""
         self.plans.append(plan)
+        if self.answer and plan.gives_up and not self.yes:
+            raise Refused("nobody agreed to the plan", hint="add --yes", code="gate.yes")
         return self.answer

@@ -1,4 +1,3 @@
-# ruff: noqa: S101 - a fake asserts what a caller must give
 """A repository in memory, with restic's meanings: a snapshot exists only after `commit`."""
 
 from __future__ import annotations

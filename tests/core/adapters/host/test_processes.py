@@ -17,10 +17,12 @@ import pytest
 from hasteward.adapters.host.processes import HostProcesses
 from hasteward.adapters.host.words import child_environment, command_line
 from hasteward.domain.errors import DependencyError, InvalidInput, Refused, RunFailed, Unproven
-from hasteward.kit.streaming import capture, download, upload
+from hasteward.kit.orphans import end_orphans
+from hasteward.kit.streaming import capture, download, stream_mark, upload
 from hasteward.ports.context import EngineContext, Run, Tuning
 from hasteward.ports.host import HostRef
 from hasteward.streams.proof import Algorithm
+from hasteward.streams.wrapper import STREAM_MARK
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.reporter import RecordingReporter
 
@@ -204,3 +206,27 @@ def test_a_fed_producer_fails_and_dies_as_any_other(context: EngineContext) -> N
         download(context, HERE, ["sh", "-c", "exit 3"], bytearray().extend, what="x", algorithm=SHA, feed="a")
     with pytest.raises(InvalidInput, match="a line with a single dot"):
         capture(context, HERE, ["cat"], feed="a\n.\nb")
+
+
+def test_orphans_on_a_host_are_only_those_of_this_very_lock(context: EngineContext) -> None:
+    """A host shows everybody's processes: streams into pods of it, and those of other prefixes."""
+    theirs = [
+        start_stream(STREAM_MARK),
+        start_stream(stream_mark(HostRef(("env", "A=1")))),
+        start_stream(stream_mark(HERE), run="r1"),
+    ]
+    orphan = start_stream(stream_mark(HERE), run="dead")
+    try:
+        assert end_orphans(context, HERE) == ["dead"]
+        assert orphan.wait(10) == -9
+        assert [process.poll() for process in theirs] == [None, None, None]
+    finally:
+        for process in (*theirs, orphan):
+            process.kill()
+            process.communicate()
+
+
+def start_stream(mark: str, run: str = "other") -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["sh", "-c", "read x; :", f"{mark}:{run}:0"], stdin=subprocess.PIPE, start_new_session=True
+    )

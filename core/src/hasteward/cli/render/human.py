@@ -92,6 +92,7 @@ def backup(data: BackupData, paint: Paint) -> Lines:
             ("path", data.path),
             ("member", data.member),
             ("size", f"{size(data.size)}: {_sections(data.sections)}, each proven"),
+            *([] if data.shrunk_from is None else [("usual", paint.warn(size(data.shrunk_from)))]),
             ("added", f"{size(data.added)} new in the repository"),
             ("took", seconds(data.seconds)),
         ]

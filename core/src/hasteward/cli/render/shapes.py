@@ -92,7 +92,10 @@ class InitData(Shape):
 
 @dataclass(frozen=True, slots=True)
 class BackupData(Shape):
-    """The snapshot that now exists. `added` is new in the repository; ids are empty in a dry run."""
+    """The snapshot that now exists. `added` is new in the repository; ids are empty in a dry run.
+
+    `shrunk_from` is the usual size when this one is far smaller (exit status 5), else null.
+    """
 
     cluster: ClusterData
     snapshot: str
@@ -105,6 +108,7 @@ class BackupData(Shape):
     sections: int
     seconds: float
     dry_run: bool
+    shrunk_from: int | None
     plan: PlanData | None
 
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from hasteward_lab.kubelet.sandbox import Image
+from hasteward_lab.kubelet.servers import COMMANDS as SERVERS
 
 Object = dict[str, Any]
 
@@ -18,6 +19,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "pause": ("sleep", "infinity"),
     "postgresql": ("sleep", "infinity"),
     "postgres": ("sleep", "infinity"),
+    **SERVERS,
 }
 _NAME = re.compile(r"([^/:@]+)(:[^/:@]+)?(@sha256:[0-9a-f]+)?$")
 

@@ -1,0 +1,143 @@
+"""Restore: the old data, or the new; never a third state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hasteward.domain.capability import Capability
+from hasteward.domain.errors import HastewardError, Refused
+from hasteward.pipelines.catalog import manifest_of
+from hasteward.pipelines.sections import StoredSections
+from hasteward.ports.context import RestoreOptions
+from hasteward.testing.conformance.base import Conformance, everything
+from hasteward.testing.reporter import Approval
+from hasteward.testing.world import World
+
+
+def _lost() -> None:
+    raise Refused("another run may have the Lease", code="lease.lost")
+
+
+class RestoreConformance(Conformance):
+    """The hook `restore`, through the pipeline that reads the backup."""
+
+    def damaged(self) -> World:
+        """A world with a backup, whose data was changed since."""
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        world = self.world()
+        saved = world.content()
+        world.backup(engine)
+        world.damage()
+        assert world.content() != saved, "World.damage() must change what World.content() reads"
+        return world
+
+    def test_what_was_backed_up_comes_back(self) -> None:
+        """By content; and nothing lies beside it that a second restore would not clear up."""
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        world = self.damaged()
+
+        result = world.restore(engine)
+
+        assert world.content() == self.world().content()
+        assert world.residue() == self.world().residue()
+        assert result.outcome.restored
+        assert not result.dry_run
+
+    def test_a_dry_run_of_a_restore_touches_nothing_and_shows_the_plan(self) -> None:
+        """The same plan that the real run acts on; it says what is given up, so that it needs a yes."""
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        dry, real = self.damaged(), self.damaged()
+        for world in (dry, real):
+            world.approval = Approval(answer=world is real)
+        before, writes = dry.picture(), list(dry.kubernetes.writes)
+
+        result = dry.restore(engine)
+        real.restore(engine)
+
+        assert result.dry_run
+        assert dry.picture() == before
+        assert dry.kubernetes.writes == writes
+        assert dry.approval.plans == real.approval.plans
+        assert [plan for plan in dry.approval.plans if plan.gives_up]
+
+    def test_a_restore_that_nobody_agreed_to_touches_nothing(self) -> None:
+        """What it gives up needs a yes, and the refusal is passed on."""
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        world = self.damaged()
+        world.approval = Approval(yes=False)
+        before = world.picture()
+
+        with pytest.raises(Refused, match="agreed"):
+            world.restore(engine)
+
+        assert world.picture() == before
+
+    def test_a_restore_that_fails_or_is_killed_leaves_the_old_or_the_new(self) -> None:
+        """Every call fails once in every way, every stream is lost everywhere, and we die before every call:
+        the old data are there, or the new; the new if the run says so; and the next run works and tidies up.
+        """
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        clean = self.damaged()
+        old = clean.content()
+        clean.restore(engine)
+        new, residue = clean.content(), clean.residue()
+        assert new == self.world().content()
+        wrong: list[str] = []
+        for each in everything(self.damaged, lambda world: world.restore(engine)):
+            wrong += [each.wrong_end] if each.wrong_end else []
+            world = each.world
+            content = world.content()
+            if content not in ([old, new] if each.error else [new]):
+                wrong.append(f"{each.fault}: {content!r} is live although the run ended with {each.error}")
+            world.next_run()
+            world.restore(engine)
+            if world.content() != new:
+                wrong.append(f"{each.fault}: the next run did not bring the data back")
+            if world.residue() != residue:
+                wrong.append(f"{each.fault}: the next run left behind what the first one had made")
+
+        assert wrong == []
+
+    def test_a_changed_byte_in_the_repository_is_never_live(self) -> None:
+        """The first, the middle and the last byte of every section."""
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        world = self.damaged()
+        wrong: list[str] = []
+        for section in manifest_of(world.repository, world.proven()[0]).sections:
+            for at in {0, section.length // 2, section.length - 1}:
+                world = self.damaged()
+                old = world.content()
+                snapshot = world.proven()[0].snapshot.id
+                stored = bytearray(world.repository.files[snapshot])
+                stored[section.offset + at] ^= 1
+                world.repository.files[snapshot] = bytes(stored)
+                try:
+                    world.restore(engine)
+                except HastewardError:
+                    pass
+                else:
+                    wrong.append(f"{section.key} byte {at}: it was restored")
+                if world.content() != old:
+                    wrong.append(f"{section.key} byte {at}: {world.content()!r} is live")
+
+        assert wrong == []
+
+    def test_a_lost_lease_stops_a_restore_before_it_changes_what_is_live(self) -> None:
+        """`check_lease` comes before every destructive act."""
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        world = self.damaged()
+        old = world.content()
+        context = replace(world.context(), check_lease=_lost)
+        entry = world.proven()[0]
+        source = StoredSections(
+            context, world.repository, entry.snapshot, manifest_of(world.repository, entry)
+        )
+
+        with pytest.raises(Refused, match="Lease"):
+            engine.require(Capability.RESTORE).restore(
+                context=context, cluster=world.cluster, source=source, options=RestoreOptions()
+            )
+
+        assert world.content() == old

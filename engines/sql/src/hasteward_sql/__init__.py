@@ -1,0 +1,1 @@
+"""Dump and restore of SQL servers, shared by engines. It knows servers, not who looks after them."""

@@ -1,0 +1,155 @@
+"""A server as its own client programs reach it. The password is fed to them, never an argument."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from hasteward.domain.errors import DependencyError, RunFailed
+from hasteward.kit.streaming import capture, upload
+from hasteward.ports.context import EngineContext
+from hasteward.ports.host import Place
+from hasteward.streams.proof import Algorithm, StreamProof
+from hasteward.streams.wrapper import FED_DESCRIPTOR
+from hasteward_sql.mysql.quoting import option_file
+
+_FIND = """for names in 'mariadb mysql' 'mariadb-dump mysqldump'; do
+  for n in $names; do command -v "$n" >/dev/null 2>&1 && { echo "$n"; continue 2; }; done
+  echo -
+done"""
+
+_ESCAPED = re.compile(r"\\(.)")
+Row = tuple[str | None, ...]
+
+
+class Flavour(StrEnum):
+    """Whose server it is."""
+
+    MARIADB = "MariaDB"
+    MYSQL = "MySQL"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server, proven to answer. MariaDB has renamed its programs, so both names were tried."""
+
+    place: Place
+    user: str
+    client: str
+    dumper: str
+    dumper_help: bytes
+    flavour: Flavour
+    version: str
+    lower_case: int
+    algorithm: Algorithm
+    password: str = field(repr=False, default="")
+
+    @property
+    def feed(self) -> str:
+        """The option file, as text for the program; "" when there is no password."""
+        return option_file(self.password) if self.password else ""
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The numbers of the version."""
+        numbers = []
+        for part in self.version.split("-")[0].split("."):
+            if not part.isdigit():
+                break
+            numbers.append(int(part))
+        return tuple(numbers)
+
+    def words(self, program: str, options: Sequence[str], *, password_file: str) -> list[str]:
+        """A command line of one of the client programs; the option file has to come first."""
+        first = [f"--defaults-extra-file={password_file}"] if self.password else []
+        return [program, *first, f"--user={self.user}", "--default-character-set=utf8mb4", *options]
+
+    def dump_words(self, options: Sequence[str]) -> list[str]:
+        """A command line of the dump program."""
+        return self.words(self.dumper, options, password_file="/dev/stdin")  # noqa: S106 - not a password
+
+    def rows(self, context: EngineContext, sql: str) -> list[Row]:
+        """The proven answer to a query whose every column is made with `shown`; RunFailed if it has none."""
+        return [_row(line) for line in self.plain(context, sql).splitlines()]
+
+    def lines(self, context: EngineContext, sql: str) -> list[str]:
+        """The proven answer to a SHOW statement with one column, whatever is in it."""
+        return [_ESCAPED.sub(_unescape, line) for line in self.plain(context, sql).split("\n") if line]
+
+    def plain(self, context: EngineContext, sql: str) -> str:
+        """The proven answer to a statement, as the client prints it for programs."""
+        options = ["--batch", "--skip-column-names", "-e", sql]
+        argv = self.words(self.client, options, password_file="/dev/stdin")  # noqa: S106 - not a password
+        answer = capture(context, self.place, argv, feed=self.feed)
+        if answer.exit_status != 0:
+            raise RunFailed(
+                f"{self.client} in {self.place} exited with {answer.exit_status}: {one_line(answer.stderr)}",
+                code="sql.failed",
+            )
+        return answer.stdout.decode()
+
+    def load(
+        self, context: EngineContext, chunks: Iterable[bytes | memoryview], *, what: str, schema: str = ""
+    ) -> StreamProof:
+        """Feed SQL to the client, which stops at the first error."""
+        options = ["--batch", "--binary-mode"]
+        if schema:
+            options.append(f"--database={schema}")
+        argv = self.words(self.client, options, password_file=FED_DESCRIPTOR)
+        return upload(context, self.place, argv, chunks, what=what, algorithm=self.algorithm, feed=self.feed)
+
+    def run(self, context: EngineContext, *statements: str, what: str) -> None:
+        """Run statements of our own."""
+        self.load(context, ["".join(f"{each};\n" for each in statements).encode()], what=what)
+
+
+def shown(expression: str) -> str:
+    """A column that `Server.rows` can read, whatever is in it; NULL becomes None."""
+    return f"HEX(CONVERT({expression} USING utf8mb4))"
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return {"n": "\n", "t": "\t", "0": "\0"}.get(match[1], match[1])
+
+
+def _row(line: str) -> Row:
+    return tuple(None if part == "NULL" else bytes.fromhex(part).decode() for part in line.split("\t"))
+
+
+def one_line(text: str) -> str:
+    """Somebody's words for a message of ours."""
+    return " ".join(text.split())[-500:]
+
+
+def connect(context: EngineContext, place: Place, *, user: str, password: str) -> Server:
+    """Find the client programs in `place` and the server behind them. Raises DependencyError, RunFailed."""
+    found = capture(context, place, ["sh", "-c", _FIND])
+    client, dumper = found.stdout.decode().split() if found.exit_status == 0 else ("-", "-")
+    if "-" in {client, dumper}:
+        raise DependencyError(
+            f"there is no {'client' if client == '-' else 'dump program'} of MySQL or MariaDB in {place}",
+            hint="mariadb or mysql, and mariadb-dump or mysqldump, must be where the server is",
+            code="sql.no_client",
+        )
+    usage = capture(context, place, [dumper, "--help"]).stdout
+    blank = Server(
+        place, user, client, dumper, usage, Flavour.MYSQL, "", 0, found.algorithm, password=password
+    )
+    version, lower_case = blank.rows(
+        context, f"SELECT {shown('VERSION()')}, {shown('@@lower_case_table_names')}"
+    )[0]
+    flavour = Flavour.MARIADB if "mariadb" in str(version).lower() else Flavour.MYSQL
+    return Server(
+        place,
+        user,
+        client,
+        dumper,
+        usage,
+        flavour,
+        str(version),
+        int(lower_case or 0),
+        found.algorithm,
+        password=password,
+    )

@@ -1,0 +1,42 @@
+"""Names and texts as SQL and option files take them. Pure."""
+
+from __future__ import annotations
+
+from hasteward.domain.errors import InvalidInput
+
+
+def identifier(name: object) -> str:
+    """A name in backticks."""
+    text = str(name)
+    if "\0" in text:
+        raise InvalidInput("a name cannot hold a NUL")
+    return "`" + text.replace("`", "``") + "`"
+
+
+def qualified(schema: str, name: str) -> str:
+    """``schema``.``name``."""
+    return f"{identifier(schema)}.{identifier(name)}"
+
+
+def literal(data: bytes | str) -> str:
+    """A value as hexadecimal digits: the same under every SQL mode and character set."""
+    raw = data.encode() if isinstance(data, str) else data
+    return f"X'{raw.hex()}'"
+
+
+def text_literal(text: str) -> str:
+    """The same, compared as text."""
+    return f"CONVERT({literal(text)} USING utf8mb4)"
+
+
+def account(user: str, host: str) -> str:
+    """An account as statements name it; one without host is a role."""
+    return f"{identifier(user)}@{identifier(host)}" if host else identifier(user)
+
+
+def option_file(password: str) -> str:
+    """The option file that gives a client its password."""
+    if any(letter in password for letter in "\0\n\r"):
+        raise InvalidInput("the database password holds a line break, which no option file can express")
+    escaped = password.replace("\\", "\\\\").replace('"', '\\"')
+    return f'[client]\npassword="{escaped}"\n'

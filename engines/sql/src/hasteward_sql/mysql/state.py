@@ -1,0 +1,58 @@
+# ruff: noqa: S608 - every name and value goes through quoting.py
+"""How far a swap has come, as it is written in the schemas that it works with. Pure.
+
+Every schema of ours holds the table ``hasteward_kept``: rows of ``part`` and ``body``. The one that
+takes the replaced tables (old) says which live schema it is about, which one holds the restored tables (new),
+and how far the work is; both hold the programs and views that belong to their tables, because programs and
+views cannot be renamed into another schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from hasteward_sql.mysql.catalog import MARK, Schema
+from hasteward_sql.mysql.quoting import literal, qualified
+
+
+class Stage(StrEnum):
+    """Written before the act that it names; `KEPT` after the last one."""
+
+    SWAPPING = "swapping"
+    KEPT = "kept"
+
+
+class Remedy(StrEnum):
+    """What puts a schema in order after a run that died."""
+
+    BACK = "give the live tables their programs back"
+    FORWARD = "give the restored tables their programs"
+    NOTHING = "nothing to do"
+
+
+def unfinished(marks: Mapping[str, bytes]) -> bool:
+    """Whether a run died in the middle of a swap."""
+    return marks.get("stage") == Stage.SWAPPING.value.encode()
+
+
+def remedy(marks: Mapping[str, bytes], old: Schema, new: Schema | None) -> Remedy:
+    """The tables change places in one atomic act, so where they are tells which side is live."""
+    if not unfinished(marks):
+        return Remedy.NOTHING
+    moved_in = any(name != MARK for name in old.tables)
+    waiting = new is not None and any(name != MARK for name in new.tables)
+    if moved_in or not waiting:
+        return Remedy.FORWARD
+    return Remedy.BACK
+
+
+def mark_table(schema: str) -> str:
+    """The statement that makes the table."""
+    columns = "part VARCHAR(32) CHARACTER SET ascii PRIMARY KEY, body LONGBLOB NOT NULL"
+    return f"CREATE TABLE {qualified(schema, MARK)} ({columns}) ENGINE=InnoDB"
+
+
+def mark(schema: str, part: str, body: bytes) -> str:
+    """The statement that writes one row."""
+    return f"REPLACE INTO {qualified(schema, MARK)} VALUES ({literal(part)}, {literal(body)})"

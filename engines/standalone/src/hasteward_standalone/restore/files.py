@@ -1,0 +1,218 @@
+"""Directories: extracted beside what is there, on the same volume, then moved in entry by entry.
+
+A mount point cannot be renamed, so its entries are: the old ones into ``.hasteward-old-JOB``, the new ones
+out of ``.hasteward-new-JOB``. While that lasts, ``.hasteward-swap`` says which job moves and which way, so
+that the next restore can finish, or take back, what a dead one began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import HastewardError, InvalidInput, Refused, RunFailed, Unproven
+from hasteward.domain.events import PhaseStarted, StepDone, Warned
+from hasteward.domain.plan import Plan, Reversal, Step
+from hasteward.kit.orphans import end_orphans
+from hasteward.kit.streaming import capture, upload
+from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
+from hasteward.ports.host import Place
+from hasteward_sql.words import human
+from hasteward_standalone.collect.files import OURS, look
+
+_ROOM = 1.1
+# $1 the directory, $2 the job. "out" is written before the first old entry moves and "in" after the last, so
+# the marker tells where every entry belongs; a move is a rename on one volume and cannot be half done.
+_MOVES = r"""
+cd -- "$1" || exit 9
+move() { # FROM TO: every entry but ours
+  for e in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    [ -e "$e" ] || [ -L "$e" ] || continue
+    case ${e##*/} in .hasteward-*) continue ;; esac
+    mv -f -- "$e" "$2"/ || exit 8
+  done
+}
+say() {
+  echo "$1" >.hasteward-swap.tmp && sync && mv -f .hasteward-swap.tmp .hasteward-swap && sync || exit 7
+}
+"""
+_SWAP = (
+    _MOVES
+    + r"""[ -e .hasteward-swap ] && exit 6
+mkdir ".hasteward-old-$2" || exit 5
+say "out $2"
+move . ".hasteward-old-$2"
+say "in $2"
+move ".hasteward-new-$2" .
+rmdir ".hasteward-new-$2"
+sync
+rm -f .hasteward-swap
+"""
+)
+#: prints what it did
+_MEND = (
+    _MOVES
+    + r"""
+rm -f .hasteward-swap.tmp
+if read -r way job 2>/dev/null <.hasteward-swap; then
+  case $way in
+    out) from=.hasteward-old-$job said="took back" ;;
+    in) from=.hasteward-new-$job said=finished ;;
+    *) exit 6 ;;
+  esac
+  if [ -d "$from" ]; then move "$from" . && rmdir "$from" || exit 5; fi
+  echo "$said a restore that died"
+  sync
+  rm -f .hasteward-swap
+fi
+for e in .hasteward-new-*; do
+  [ -d "$e" ] && rm -rf -- "$e" && echo "removed $e, which a dead restore was loading"
+done
+exit 0
+"""
+)
+
+
+def restore(
+    context: EngineContext,
+    cluster: ClusterRef,
+    where: Place,
+    source: RestoreSource,
+    options: RestoreOptions,
+    *,
+    folders: Sequence[str],
+) -> RestoreOutcome:
+    """Check, show the plan, extract beside, compare the digest, move."""
+    notes = _check(context, where, source, options, folders)
+    job = context.run.job
+    if not context.approve(_plan(cluster, where, source, options, folders=folders, notes=notes, job=job)):
+        return RestoreOutcome(planned_only=True)
+    end_orphans(context, where)
+    checks = _mend(context, where, folders)
+    context.reporter.emit(PhaseStarted("restore", "extracting beside the live files"))
+    try:
+        for section, chunks in source.read([f"files:{folder}" for folder in folders]):
+            context.check_lease()
+            new = f"{section.name}/{OURS}new-{job}"
+            argv = ["sh", "-c", 'mkdir -- "$1" && exec tar -C "$1" --numeric-owner -xpf -', "sh", new]
+            what = f"the files of {section.name}"
+            algorithm = capture(context, where, ["true"]).algorithm
+            proof = upload(context, where, argv, chunks, what=what, algorithm=algorithm)
+            if proof.algorithm == section.algorithm and proof.digest != section.digest:
+                raise Unproven(f"{what} did not arrive as they were proven", code="proof.section")
+            checks.append(f"{section.name}: {proof.length} bytes, digest compared where they arrived")
+    except BaseException:
+        _discard(context, where, folders)
+        raise
+    return _swap_all(context, where, options, folders, checks)
+
+
+def _swap_all(
+    context: EngineContext, where: Place, options: RestoreOptions, folders: Sequence[str], checks: list[str]
+) -> RestoreOutcome:
+    job = context.run.job
+    kept, live = [], []
+    for folder in folders:
+        context.check_lease()
+        _script(context, where, _SWAP, folder, job=job, what=f"moving the files of {folder}")
+        live.append(folder)
+        context.reporter.emit(StepDone("restore", f"{folder} holds the restored files"))
+        old = f"{folder}/{OURS}old-{job}"
+        if options.keep_old:
+            kept.append(old)
+        else:
+            capture(context, where, ["rm", "-rf", "--", old])
+    return RestoreOutcome(restored=tuple(live), kept=tuple(kept), checks=tuple(checks))
+
+
+def _script(context: EngineContext, where: Place, script: str, folder: str, *, job: str, what: str) -> str:
+    answer = capture(context, where, ["sh", "-c", script, "sh", folder, job])
+    if answer.exit_status != 0:
+        raise RunFailed(
+            f"{what} in {where} stopped (status {answer.exit_status}): {answer.stderr.strip()}",
+            hint="run the same restore again: it finishes, or takes back, what was begun",
+            code="restore.files",
+        )
+    return answer.stdout.decode("utf-8", "replace")
+
+
+def _mend(context: EngineContext, where: Place, folders: Sequence[str]) -> list[str]:
+    """Put in order what dead restores left; our lock keeps live ones away."""
+    said = []
+    for folder in folders:
+        context.check_lease()
+        answer = _script(context, where, _MEND, folder, job="", what=f"putting {folder} in order")
+        said += [f"{folder}: {line}" for line in answer.splitlines()]
+    for text in said:
+        context.reporter.emit(StepDone("restore", text))
+    return said
+
+
+def _discard(context: EngineContext, where: Place, folders: Sequence[str]) -> None:
+    try:
+        for folder in folders:
+            capture(context, where, ["rm", "-rf", "--", f"{folder}/{OURS}new-{context.run.job}"])
+    except HastewardError as error:
+        context.reporter.emit(Warned("restore.left", f"{error.message}; the next restore removes it"))
+
+
+def _check(
+    context: EngineContext,
+    where: Place,
+    source: RestoreSource,
+    options: RestoreOptions,
+    folders: Sequence[str],
+) -> list[str]:
+    have = [section.name for section in source.manifest.sections if section.kind == "files"]
+    unknown = [folder for folder in folders if folder not in have]
+    if unknown or options.databases:
+        raise InvalidInput(
+            f"the snapshot has no directory {', '.join(unknown) or ', '.join(options.databases)}",
+            hint=f"name one that it has with --path: {', '.join(have)}",
+            code="restore.no_such_database",
+        )
+    notes = []
+    for folder in folders:
+        _, trouble = look(context, where, folder)
+        if trouble == "absent":
+            raise InvalidInput(
+                f"there is no directory {folder} in {where}", hint="create it, empty", code="files.absent"
+            )
+        if trouble:
+            notes.append(f"a restore of {folder} was interrupted; that is put in order first")
+        section = source.manifest.section(f"files:{folder}")
+        needed = round((section.length if section else 0) * _ROOM)
+        answer = capture(context, where, ["df", "-P", "-k", "--", folder])
+        fields = answer.stdout.decode("utf-8", "replace").split("\n")[1:2]
+        free = int(fields[0].split()[-3]) * 1024 if fields and len(fields[0].split()) > 3 else 0  # noqa: PLR2004
+        if free < needed:
+            raise Refused(
+                f"{folder} has {human(free)} free, and {human(needed)} are needed beside what is there",
+                code="restore.space",
+            )
+    skipped = [name for name in have if name not in folders]
+    if skipped:
+        notes.append(f"in the snapshot, but not restored: {', '.join(skipped)}")
+    return notes
+
+
+def _plan(
+    cluster: ClusterRef,
+    where: Place,
+    source: RestoreSource,
+    options: RestoreOptions,
+    *,
+    folders: Sequence[str],
+    notes: list[str],
+    job: str,
+) -> Plan:
+    steps = [Step("finish or take back what an interrupted restore has left", Reversal.REVERSIBLE)]
+    steps += [
+        Step(f"extract {folder} into {folder}/{OURS}new-{job}", Reversal.REVERSIBLE) for folder in folders
+    ]
+    steps += [Step(f"move the entries of {folder}", Reversal.REVERSIBLE) for folder in folders]
+    kept = f"kept in {OURS}old-{job}" if options.keep_old else "DELETED after the move"
+    gives_up = tuple(f"what {folder} holds now ({kept})" for folder in folders)
+    notes = ["stop what reads and writes there: the entries are moved one by one", *notes]
+    title = f"restore snapshot {source.snapshot_id[:8]} of {source.manifest.finished} into {cluster}, {where}"
+    return Plan(title, tuple(steps), gives_up, tuple(notes))

@@ -1,0 +1,1 @@
+"""The hasteward engine for keyval."""

@@ -1,0 +1,258 @@
+"""The toy engine as its user has it: a wheel, installed into a fresh environment, found and addressed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import threading
+import venv
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hasteward.testing import EngineConformance
+from hasteward.testing.conformance import HealConformance
+
+ROOT = Path(__file__).parents[2]
+LINES = 300
+BUILD = "import sys, uv_build; print(uv_build.build_wheel(sys.argv[1]))"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def wheel(project: Path, into: Path) -> Path:
+    """Build a distribution as pip would, with the build backend that is pinned here."""
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, into], cwd=project, capture_output=True, text=True, check=True
+    )
+    return into / done.stdout.split()[-1]
+
+
+def third_parties(into: Path) -> Path:
+    """What we depend on, without what is ours: there is no network where the tests run."""
+    into.mkdir()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if "hasteward" not in path.name and path.suffix != ".pth":
+            (into / path.name).symlink_to(path)
+    return into
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, toy: Path) -> Path:
+    """A fresh environment with core and the toy, from wheels."""
+    folder = tmp_path_factory.mktemp("downstream")
+    wheels = [wheel(ROOT / "core", folder), wheel(toy, folder)]
+    environment = folder / "venv"
+    venv.EnvBuilder(with_pip=False, symlinks=True).create(environment)
+    python = environment / "bin" / "python"
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-compile", "--no-index", "--no-deps"]
+    install = [sys.executable, "-m", "pip", "--python", python, "install", *quiet, *wheels]
+    subprocess.run(install, check=True)
+    (site,) = environment.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(str(third_parties(folder / "others")), encoding="utf-8")
+    return environment
+
+
+@pytest.fixture
+def run(environment: Path, tmp_path: Path) -> Run:
+    """Run a program of the fresh environment in an empty folder."""
+
+    def run(program: str, *argv: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [environment / "bin" / program, *map(str, argv)],
+            cwd=tmp_path,
+            env={"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=110,
+        )
+
+    return run
+
+
+def engines(run: Run, **variables: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What `hasteward engines` says: titles of those that work, reasons of those that do not."""
+    done = run("hasteward", "engines", "--output", "json", **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    data = json.loads(done.stdout)["data"]
+    return (
+        {engine["name"]: engine["title"] for engine in data["engines"]},
+        {each["name"]: each["reason"] for each in data["broken"]},
+    )
+
+
+KEYVAL = {"keyval": "keyval, a key-value store in one file"}
+
+
+def test_it_is_found(run: Run) -> None:
+    assert engines(run) == (KEYVAL, {})
+
+
+class Empty(BaseHTTPRequestHandler):
+    """An API server that allows everything and has nothing."""
+
+    def do_GET(self) -> None:
+        self._answer({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": []})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer({"kind": "SelfSubjectAccessReview", "status": {"allowed": True}})
+
+    def _answer(self, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    """Access to an API server that has nothing."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        document = {
+            "clusters": [{"name": "x", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+            "users": [{"name": "x", "user": {}}],
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "current-context": "x",
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        yield path
+        server.shutdown()
+
+
+def test_it_is_addressed(run: Run, kubeconfig: Path) -> None:
+    done = run("hasteward", "triage", "-e", "keyval", "-n", "db", "-c", "shop", "--kubeconfig", kubeconfig)
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "no pod in namespace db has the label keyval=shop" in done.stderr, "the words of the engine"
+
+
+def test_what_it_does_not_do_is_refused_in_its_own_words(run: Run) -> None:
+    done = run("hasteward", "engines")
+
+    assert "a member copies the primary by itself; there is nothing to repair" in done.stdout
+
+
+def test_it_is_conformant_where_it_is_installed(run: Run, toy: Path, tmp_path: Path) -> None:
+    shutil.copy(toy / "tests" / "test_conformance.py", tmp_path)
+
+    done = run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-rs")
+
+    tests = {name for name in dir(EngineConformance) if name.startswith("test_")}
+    heals = tests & set(vars(HealConformance))
+    assert done.returncode == 0, done.stdout
+    assert f"{len(tests - heals)} passed, {len(heals)} skipped" in done.stdout
+    assert "keyval does not plan: a member copies the primary by itself" in done.stdout
+
+
+def test_a_failed_conformance_test_is_explained(run: Run, toy: Path, tmp_path: Path) -> None:
+    """Through the pytest plugin that comes with the wheel."""
+    honest = (toy / "tests" / "test_conformance.py").read_text(encoding="utf-8")
+    (tmp_path / "test_conformance.py").write_text(
+        honest.replace("states = tuple(SICK)", "states = ()"), encoding="utf-8"
+    )
+
+    done = run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "what_is_wrong_is_seen")
+
+    assert done.returncode == 1
+    assert "name at least one sick state in `states`" in done.stdout
+    assert "where () = <test_conformance.TestKeyval object" in done.stdout
+
+
+def test_it_is_small(toy: Path) -> None:
+    files = [path for path in toy.rglob("*") if path.is_file() and path.suffix in {".py", ".toml"}]
+
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= LINES
+
+
+ENGINE = """
+    from hasteward import EngineSpec, hookimpl
+    from hasteward.domain.capability import EngineInfo
+
+    class Engine(EngineSpec):
+        @hookimpl
+        def info(self):
+            return EngineInfo({name!r}, "another one")
+"""
+MISSPELT = """
+        @hookimpl
+        def traige(self, context, cluster):
+            return None
+"""
+WRONG_SIGNATURE = """
+        @hookimpl
+        def triage(self, context, kluster):
+            return None
+"""
+#: entry point, source, what is said of it
+VARIANTS = {
+    "broken import": ("pigeon", "import libpigeon", "ModuleNotFoundError: No module named 'libpigeon'"),
+    "misspelt hook": ("pigeon", ENGINE + MISSPELT, "unknown hook 'traige'"),
+    "wrong signature": ("pigeon", ENGINE + WRONG_SIGNATURE, "{'kluster'} are declared in the hookimpl"),
+    "other name": (
+        "pigeon",
+        ENGINE.replace("{name!r}", "'dove'"),
+        "the engine calls itself 'dove' but its entry point is 'pigeon'",
+    ),
+}
+
+
+def plant(folder: Path, name: str, source: str) -> dict[str, str]:
+    """A second distribution, as an installer would leave it, on the path of Python."""
+    (folder / "another_engine.py").write_text(textwrap.dedent(source.replace("{name!r}", repr(name))))
+    info = folder / "another_engine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: another-engine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[hasteward.engines]\n{name} = another_engine:Engine\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize(("name", "source", "reason"), VARIANTS.values(), ids=VARIANTS.keys())
+def test_a_broken_engine_is_named_and_takes_no_other_down(
+    run: Run, tmp_path: Path, name: str, source: str, reason: str
+) -> None:
+    path = plant(tmp_path, name, source)
+
+    working, broken = engines(run, **path)
+
+    assert working == KEYVAL
+    assert list(broken) == [name]
+    assert reason in broken[name]
+
+
+def test_a_broken_engine_that_is_asked_for_says_why_it_does_not_work(run: Run, tmp_path: Path) -> None:
+    path = plant(tmp_path, "pigeon", "import libpigeon")
+
+    done = run("hasteward", "triage", "-e", "pigeon", "-n", "db", "-c", "shop", **path)
+
+    assert done.returncode == 3
+    assert "engine pigeon is installed but could not be loaded" in done.stderr
+    assert "No module named 'libpigeon'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_of_two_engines_with_one_name_neither_is_used(run: Run, tmp_path: Path) -> None:
+    path = plant(tmp_path, "keyval", ENGINE)
+
+    working, broken = engines(run, **path)
+    done = run("hasteward", "triage", "-e", "keyval", "-n", "db", "-c", "shop", **path)
+
+    assert working == {}
+    assert broken == {"keyval": "InvalidInput: 2 installed engines are called 'keyval'"}
+    assert done.returncode == 3
+    assert "2 installed engines are called 'keyval'" in done.stderr
