@@ -161,6 +161,7 @@ def test_after_the_leader_was_killed_the_new_one_is_dumped_with_all_that_was_wri
     assert bao.get("survives", leader) == "yes"
 
 
+@pytest.mark.long
 def test_a_snapshot_that_is_not_whole_is_refused_by_the_server_too(bao: Bao) -> None:
     """What we rely on: the server takes nothing before the archive's own sums fit."""
     store = FakeRepository()

@@ -82,6 +82,30 @@ def test_two_of_three_down_is_told_and_what_is_left_can_be_saved(bao: Bao) -> No
     assert bao.get("committed", bao.leader()) == "yes"
 
 
+def test_with_the_majority_lost_for_good_the_how_to_brings_back_what_a_survivor_has(bao: Bao) -> None:
+    """The page's steps, by hand: what is left is saved, one server goes on alone, the others join it empty."""
+    leader = bao.leader()
+    others = [f"bao-{number}" for number in range(3) if f"bao-{number}" != leader]
+    bao.put("committed", "yes", leader)
+    for name in others:
+        bao.lab.stop(name)
+    bao.until(lambda found: found.authority is not Authority.PROVABLE)
+    address = f"{leader}.bao-internal.vault.svc:8201"
+    peers = f'[{{"id": "{leader}", "address": "{address}", "non_voter": false}}]'
+    write = ["sh", "-c", f"echo '{peers}' > /openbao/data/raft/peers.json"]
+    assert bao.lab.exec(leader, write).returncode == 0
+    bao.lab.delete_pod(leader)
+    report = bao.until(lambda found: found.details["leader"] == leader, seconds=120)
+    assert report.details["quorum"]["voters"] == 1
+    assert bao.get("committed", leader) == "yes"
+    for name in others:
+        path = f"/api/v1/namespaces/vault/persistentvolumeclaims/data-{name}"
+        bao.lab.client.call("DELETE", path)
+        bao.lab.delete_pod(name)
+    report = bao.until(lambda found: found.details.get("quorum", {}).get("reached") == 3, seconds=180)
+    assert report.healthy
+
+
 def test_a_full_disk_is_told_before_it_stops_the_server(bao: Bao) -> None:
     leader = bao.leader()
     victim = next(f"bao-{number}" for number in range(3) if f"bao-{number}" != leader)

@@ -7,6 +7,7 @@ import pytest
 from hasteward.domain.errors import InvalidInput
 from hasteward.domain.report import Authority, Health, TriageReport
 from hasteward.ports.kubernetes import ApiUnavailable
+from hasteward_vault.facts.answers import host_of
 from hasteward_vault.plugin import plugin
 
 if TYPE_CHECKING:
@@ -226,6 +227,21 @@ def test_an_address_that_leads_to_another_server_is_no_answer_about_this_one() -
 
     assert health(report)["bao-1"] is Health.UNDETERMINABLE
     assert "may be another server" in report.assessments[1].missing[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://127.0.0.1:8200", "127.0.0.1"),
+        ("http://bao-1.x:8200/v1", "bao-1.x"),
+        ("https://[::1]:8200", "::1"),
+        ("https://localhost", "localhost"),
+        ("unix:/run/bao", ""),
+        ("", ""),
+    ],
+)
+def test_the_host_of_an_address(address: str, host: str) -> None:
+    assert host_of(address) == host
 
 
 def test_a_server_that_nobody_has_set_up_holds_nothing() -> None:

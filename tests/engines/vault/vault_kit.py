@@ -229,6 +229,7 @@ class World:
         if self.refuses:
             return Result(b"", f"* {self.refuses}".encode(), 2)
         self.installed.append((unpacked, words[-1] == "-force"))
+        self.snapshot = unpacked
         return Result()
 
     def _remove_peer(self, _server: Server, words: list[str], _stdin: bytes) -> Result:

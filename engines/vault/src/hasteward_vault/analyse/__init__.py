@@ -7,6 +7,7 @@ the Raft configuration as it has it does not: there the leader is marked only wh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,8 +105,12 @@ def _match(evidence: Evidence, peer: Peer, raft: Raft | None) -> PeerMatch:
 def _dead(evidence: Evidence, match: PeerMatch) -> bool:
     """Whether a peer is gone for good: no member, and the leader itself says that it hears nothing of it.
 
-    A peer that is heard of is a server outside of the set; one whose silence could not be read may be.
+    Only a name of the set's own can be proven to have no pod; any other may be a server outside of it.
     """
+    host = match.peer.address.split(".")[0].rsplit(":", 1)[0]
+    pattern = re.compile(rf"{re.escape(evidence.stateful_set.name)}-\d+")
+    if not (pattern.fullmatch(match.peer.id) or pattern.fullmatch(host)):
+        return False
     if match.member or not isinstance(evidence.inventory, Known) or match.watched is None:
         return False
     contact = match.watched.contact

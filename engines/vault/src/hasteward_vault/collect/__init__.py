@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput
@@ -26,6 +25,7 @@ from hasteward_vault.evidence import (
 from hasteward_vault.facts.answers import (
     Answer,
     document,
+    host_of,
     parse_kept,
     parse_key_term,
     parse_peers,
@@ -148,7 +148,7 @@ def _local(
     """The answers about this very server; ValueError when the container's environment leads to another."""
     parts = ask(context, pod_of(cluster, name, found.container), STATUS, found.data)
     address = parts["address"].text
-    host = urlsplit(address).hostname or ""
+    host = host_of(address)
     if host not in _LOOPBACK and host != pod.address and host.split(".", maxsplit=1)[0] != name:
         raise ValueError(f"BAO_ADDR or VAULT_ADDR in the container is {address}, which may be another server")
     return parts

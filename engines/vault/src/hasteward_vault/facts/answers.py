@@ -119,6 +119,14 @@ def parse_key_term(body: Mapping[str, Any]) -> int:
     return int(body["data"]["term"])
 
 
+def host_of(address: str) -> str:
+    """The host of a URL (``https://[::1]:8200/``); what is no URL has none."""
+    place = address.partition("://")[2].partition("/")[0]
+    if place.startswith("["):
+        return place[1:].partition("]")[0]
+    return place.partition(":")[0]
+
+
 def seconds(text: str) -> float | None:
     """A span as Go writes it (``1m3.5s``); None when it is none."""
     spans = _SPAN.findall(text)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.errors import HastewardError, RunFailed
+from hasteward.domain.errors import HastewardError, RunFailed, Unproven
 from hasteward.domain.events import PhaseStarted, StepDone, Warned
 from hasteward.kit.orphans import end_orphans
 from hasteward.kit.streaming import capture, upload
@@ -23,7 +24,7 @@ from hasteward_vault.analyse import Analysis, analyse, lacks_token, status_of
 from hasteward_vault.collect import collect
 from hasteward_vault.collect.ask import script
 from hasteward_vault.evidence import Evidence
-from hasteward_vault.facts.archive import Archive
+from hasteward_vault.facts.archive import Archive, ArchiveError
 from hasteward_vault.facts.shell import FORGET, KEEP, RESTORE
 from hasteward_vault.resources import flags
 from hasteward_vault.restore.gates import Target, prepare
@@ -128,7 +129,7 @@ def _held_back(chunks: Iterable[memoryview]) -> Iterator[bytes | memoryview]:
     held = bytearray()
     for chunk in chunks:
         begin = archive.length
-        archive.feed(chunk)
+        _judge(partial(archive.feed, chunk))
         if not archive.proof_offset:
             yield chunk
             continue
@@ -136,8 +137,15 @@ def _held_back(chunks: Iterable[memoryview]) -> Iterator[bytes | memoryview]:
         if free and not held:
             yield chunk[:free]
         held += chunk[free if not held else 0 :]
-    archive.conclude()
+    _judge(archive.conclude)
     yield bytes(held)
+
+
+def _judge(look: Callable[[], object]) -> None:
+    try:
+        look()
+    except ArchiveError as error:
+        raise Unproven(f"the stored snapshot is not whole: {error}", code="proof.archive") from error
 
 
 def _compressed(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
