@@ -83,7 +83,7 @@ def test_two_of_three_down_is_told_and_what_is_left_can_be_saved(bao: Bao) -> No
 
 
 def test_with_the_majority_lost_for_good_the_how_to_brings_back_what_a_survivor_has(bao: Bao) -> None:
-    """The page's steps, by hand: what is left is saved, one server goes on alone, the others join it empty."""
+    """The page's steps, by hand: one server goes on alone, the others join it empty."""
     leader = bao.leader()
     others = [f"bao-{number}" for number in range(3) if f"bao-{number}" != leader]
     bao.put("committed", "yes", leader)

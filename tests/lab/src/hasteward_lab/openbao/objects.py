@@ -94,14 +94,14 @@ def services(cluster: str, namespace: str) -> list[Object]:
     return [inner, active]
 
 
-def stateful_set(cluster: str, namespace: str, members: int, image: str, size: str) -> Object:
-    """The servers."""
+def _container(cluster: str, namespace: str, image: str) -> Object:
+    """The server."""
     start = (
         f"export BAO_API_ADDR=https://$POD_IP:{PORT}"
         f" BAO_CLUSTER_ADDR=https://$HOSTNAME.{cluster}-internal.{namespace}.svc:{PORT + 1};"
         f" exec bao server -config={_CONFIG}/extraconfig-from-values.hcl"
     )
-    container = {
+    return {
         "name": "openbao",
         "image": image,
         "command": ["/bin/sh", "-ec"],
@@ -129,11 +129,15 @@ def stateful_set(cluster: str, namespace: str, members: int, image: str, size: s
             "failureThreshold": 2,
         },
     }
+
+
+def stateful_set(cluster: str, namespace: str, members: int, image: str, size: str) -> Object:
+    """The servers."""
     template = {
         "metadata": {"labels": labels(cluster)},
         "spec": {
             "terminationGracePeriodSeconds": 10,
-            "containers": [container],
+            "containers": [_container(cluster, namespace, image)],
             "volumes": [
                 {"name": "config", "configMap": {"name": f"{cluster}-config"}},
                 {"name": "userconfig-tls", "secret": {"secretName": f"{cluster}-tls"}},
