@@ -47,13 +47,13 @@ def commands(line: str) -> Iterator[list[str]]:
     for token in [*lexer, ";"]:
         if skip:
             skip = False
-        elif set(token) <= set("();&|"):
+        elif token and set(token) <= set("();&|"):
             while words and (words[0] in SHELL or re.match(r"\w+=", words[0])):
                 words.pop(0)
             if words:
                 yield words
             words = []
-        elif set(token) <= set("<>&"):
+        elif token and set(token) <= set("<>&"):
             skip = True
             if words and words[-1].isdigit():  # 2> file
                 words.pop()

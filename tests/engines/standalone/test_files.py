@@ -176,6 +176,9 @@ def test_bytes_that_are_not_the_proven_ones_are_never_moved_in(keeper: Any, data
 def test_what_cannot_be_is_refused_by_name(keeper: Any, data: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="there is no directory /nowhere/at/all"):
         keeper.backup(path=("/nowhere/at/all",))
+    (tmp_path / "void" / ".hasteward-old-J").mkdir(parents=True)
+    with pytest.raises(Refused, match=r"void in this host is empty: .* would hide what was lost"):
+        keeper.backup(path=(str(tmp_path / "void"),))
     with pytest.raises(InvalidInput, match="needs at least one --path"):
         keeper.backup(path=())
     with pytest.raises(InvalidInput, match="is not the plain absolute path"):

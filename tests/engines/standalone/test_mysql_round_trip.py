@@ -159,6 +159,12 @@ def test_what_stands_in_the_way_is_named_and_nothing_is_touched(
     assert shop.schemas() == list(BOTH)
 
 
+def test_a_server_without_a_schema_makes_no_backup(mariadb: Any, steward: Any) -> None:
+    with pytest.raises(Refused, match="has no schema of a user"):
+        steward.backup()
+    assert steward.repository.listed == []
+
+
 def test_wrong_names_are_said_with_the_right_ones(shop: Any, steward: Any) -> None:
     steward.backup()
     with pytest.raises(InvalidInput, match="the snapshot has no schema shpo"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.option import Value
 from hasteward.domain.repair import RepairRequest
 from hasteward.domain.report import TriageReport
 from hasteward.domain.snapshot import SnapshotEntry, SnapshotFilter
@@ -56,7 +57,8 @@ class World:
 
     `content` is what a client of the database would read; `damage` changes it, so that a restore has
     something to bring back; `residue` is what lies beside the data (half a load, a temporary role) and shall
-    not stay. None of them goes through the fakes.
+    not stay. None of them goes through the fakes. `options` are the engine's own, as the command line would
+    have resolved them.
     """
 
     cluster: ClusterRef
@@ -68,6 +70,7 @@ class World:
     clock: VirtualClock = field(default_factory=VirtualClock)
     reporter: RecordingReporter = field(default_factory=RecordingReporter)
     approval: Approval = field(default_factory=Approval)
+    options: dict[str, Value] = field(default_factory=dict)
     runs: int = 0
 
     def __post_init__(self) -> None:
@@ -88,7 +91,9 @@ class World:
         self.runs += 1
         self.clock.sleep(1)
         run = Run(f"{self.runs:016x}", self.clock.now())
-        return EngineContext(self.kubernetes, self.clock, self.reporter, run, self.approval)
+        return EngineContext(
+            self.kubernetes, self.clock, self.reporter, run, self.approval, options=self.options
+        )
 
     def next_run(self) -> None:
         """Faults are over, a dead process stays dead, and its Lease has had time to expire."""

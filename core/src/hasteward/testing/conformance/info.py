@@ -81,11 +81,11 @@ class InfoConformance(Conformance):
 
     def test_what_it_stores_has_a_file_name_and_a_format(self) -> None:
         """They become the path and a tag of every snapshot."""
-        info = self.addressed(Capability.DUMP).info
+        layout = self.addressed(Capability.DUMP).layout(self.world().options)
 
-        assert info.dump_format
-        assert info.dump_file
-        assert "/" not in info.dump_file
+        assert layout.format
+        assert layout.file
+        assert "/" not in layout.file
 
 
 def _reason(said: Supported | Unsupported | None) -> str:

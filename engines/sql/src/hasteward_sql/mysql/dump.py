@@ -52,6 +52,12 @@ def dump(context: EngineContext, cluster: ClusterRef, server: Server, sink: Dump
     _refuse_half_swapped(context, server, found)
     schemas = [schema for name, schema in found.items() if not is_ours(name)]
     excluded = [name for name in found if is_ours(name)]
+    if not schemas:
+        raise Refused(
+            f"the server in {server.place} has no schema of a user: a backup of it would hide what was lost",
+            hint="look whether it is the right server, and whether its volume is mounted",
+            code="dump.empty",
+        )
     if not context.approve(_plan(cluster, server, schemas, excluded)):
         return DumpProof(str(server.place), server.version, (), planned_only=True)
     end_orphans(context, server.place)

@@ -13,14 +13,15 @@ OURS = ".hasteward-"
 MARKER = f"{OURS}swap"
 _LOOK = """[ -d "$1" ] || { echo absent; exit 0; }
 [ -e "$1/$2" ] && { echo swapping; exit 0; }
+[ -n "$(ls -A -- "$1" 2>/dev/null | grep -v "^$3")" ] || { echo empty; exit 0; }
 du -sk -- "$1" | cut -f1"""
 
 
 def look(context: EngineContext, where: Place, folder: str) -> tuple[int, str]:
-    """The size of a directory in bytes, and what stands in the way (``absent``, ``swapping``, or nothing)."""
-    answer = capture(context, where, ["sh", "-c", _LOOK, "sh", folder, MARKER])
+    """Its size in bytes, and what stands in the way: ``absent``, ``swapping``, ``empty`` or ""."""
+    answer = capture(context, where, ["sh", "-c", _LOOK, "sh", folder, MARKER, OURS])
     said = answer.stdout.decode().strip()
-    if said in {"absent", "swapping"}:
+    if said in {"absent", "swapping", "empty"}:
         return 0, said
     if not said.isdigit():
         raise RunFailed(f"{folder} in {where} cannot be read: {answer.stderr.strip()}", code="files.unread")

@@ -29,6 +29,12 @@ def dump(
         sizes[folder], trouble = look(context, where, folder)
         if trouble == "absent":
             raise InvalidInput(f"there is no directory {folder} in {where}", code="files.absent")
+        if trouble == "empty":
+            raise Refused(
+                f"{folder} in {where} is empty: a backup of it would hide what was lost",
+                hint="look whether the volume is mounted",
+                code="dump.empty",
+            )
         if trouble:
             raise Refused(
                 f"a restore of {folder} in {where} was interrupted while it moved entries",

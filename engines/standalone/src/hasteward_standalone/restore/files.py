@@ -178,7 +178,7 @@ def _check(
             raise InvalidInput(
                 f"there is no directory {folder} in {where}", hint="create it, empty", code="files.absent"
             )
-        if trouble:
+        if trouble == "swapping":
             notes.append(f"a restore of {folder} was interrupted; that is put in order first")
         section = source.manifest.section(f"files:{folder}")
         needed = round((section.length if section else 0) * _ROOM)
