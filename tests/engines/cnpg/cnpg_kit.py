@@ -13,6 +13,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -25,9 +26,11 @@ from typing import Any
 
 from hasteward.adapters.system import SystemClock
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Unproven
 from hasteward.domain.manifest import Manifest, Section, covers
 from hasteward.ports.context import DumpProof, EngineContext, Run
 from hasteward.ports.kubernetes import (
+    PODS,
     ApiNotFound,
     Channel,
     ExitStatus,
@@ -37,15 +40,18 @@ from hasteward.ports.kubernetes import (
     Resource,
     StreamStalled,
 )
+from hasteward.streams.proof import Algorithm, new_digest
 from hasteward.testing.reporter import Approval, RecordingReporter
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
 PATH = f"{BIN}:/usr/bin:/bin"
 CLUSTER = ClusterRef("cnpg", "db", "pg")
+#: as CloudNativePG has it: the socket is the superuser's, everybody else comes with a password
+_HBA = "local all postgres trust\nlocal replication postgres trust\nhost all all all scram-sha-256\n"
 _IDS = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
 _SETTINGS = (
     "fsync=off",
-    "listen_addresses=",
+    "listen_addresses=127.0.0.1",
     "wal_level=logical",
     "max_prepared_transactions=5",
     "shared_buffers=16MB",
@@ -59,7 +65,7 @@ def run(*argv: str, stdin: bytes | None = None) -> str:
     """Run a program of the server's version as its user; its output, or an error that shows what it said."""
     done = subprocess.run(
         [*_IDS, str(BIN / argv[0]), *argv[1:]],
-        env={"PATH": PATH, "LC_ALL": "C", "HOME": "/tmp", "PGOPTIONS": "-c statement_timeout=0"},
+        env={"PATH": PATH, "LC_ALL": "C", "HOME": "/tmp", "PGOPTIONS": "-c statement_timeout=0 -c role=none"},
         input=stdin,
         capture_output=True,
         check=False,
@@ -68,11 +74,18 @@ def run(*argv: str, stdin: bytes | None = None) -> str:
     return done.stdout.decode()
 
 
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
 class Server:
-    """One PostgreSQL in a folder of its own, reachable by its socket."""
+    """One PostgreSQL in a folder of its own: the superuser comes by its socket, others by 127.0.0.1."""
 
     def __init__(self, name: str, source: Path | None = None) -> None:
         self.name = name
+        self.port = _free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="hw", dir="/tmp"))
         self.data = self.folder / "data"
         if source is not None:
@@ -89,19 +102,22 @@ class Server:
             *("initdb", "-D", str(self.data), "-U", "postgres", "-E", "UTF8"),
             *("--locale=C.UTF-8", "--auth=trust", "--no-sync"),
         )
+        (self.data / "pg_hba.conf").write_text(_HBA)
         return self
 
     def follow(self, primary: Server) -> Server:
-        run("pg_basebackup", "-D", str(self.data), "-h", str(primary.folder), "-U", "postgres", "-c", "fast")
+        source = ("-h", str(primary.folder), "-p", str(primary.port), "-U", "postgres")
+        run("pg_basebackup", "-D", str(self.data), *source, "-c", "fast")
         (self.data / "standby.signal").touch()
         with (self.data / "postgresql.auto.conf").open("a") as conf:
-            conninfo = f"host={primary.folder} user=postgres application_name={self.name}"
+            conninfo = f"host={primary.folder} port={primary.port} user=postgres application_name={self.name}"
             conf.write(f"primary_conninfo = '{conninfo}'\n")
         self._own()
         return self
 
     def start(self) -> Server:
-        options = " ".join(f"-c {s}" for s in (*_SETTINGS, f"unix_socket_directories={self.folder}"))
+        own = (f"unix_socket_directories={self.folder}", f"port={self.port}")
+        options = " ".join(f"-c {s}" for s in (*_SETTINGS, *own))
         run(
             *("pg_ctl", "-D", str(self.data), "-o", options, "-l", str(self.folder / "log"), "-w", "start"),
         )
@@ -121,7 +137,9 @@ class Server:
         )
 
     def tool(self, program: str, *argv: str, sql: str = "") -> str:
-        text = run(program, "-h", str(self.folder), "-U", "postgres", *argv, stdin=sql.encode())
+        text = run(
+            program, "-h", str(self.folder), "-p", str(self.port), "-U", "postgres", *argv, stdin=sql.encode()
+        )
         return text.strip()
 
     def dump_of(self, database: str) -> str:
@@ -132,7 +150,13 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PATH": PATH, "PGHOST": str(self.folder), "PGDATA": str(self.data), "HOME": "/nonexistent"}
+        return {
+            "PATH": PATH,
+            "PGHOST": str(self.folder),
+            "PGPORT": str(self.port),
+            "PGDATA": str(self.data),
+            "HOME": "/nonexistent",
+        }
 
 
 def conninfo(database: str) -> str:
@@ -230,6 +254,7 @@ class LocalKubernetes:
     rewrites: list[Rewrite] = field(default_factory=list)
     execs: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)
 
     def _fault(self, verb: str, what: str, argv: Sequence[str] = ()) -> None:
         for fault in self.faults:
@@ -268,6 +293,11 @@ class LocalKubernetes:
         self, resource: Resource, namespace: str, *, since: str, seconds: int, labels: str = ""
     ) -> Iterator[Json]:
         raise AssertionError("the engine watches nothing")
+
+    def log(self, pod: PodRef, *, previous: bool = False, lines: int = 500) -> str:
+        self._fault("log", pod.name)
+        self.get(PODS, pod.namespace, pod.name)
+        return self.logs.get(pod.name, "")
 
     def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
         return True
@@ -329,7 +359,10 @@ def objects_for(names: Sequence[str], primary: str) -> dict[tuple[str, str], Jso
     for name in names:
         found["pods", name] = pod_body(name)
         labels = {"cnpg.io/cluster": "pg", "cnpg.io/instanceName": name, "cnpg.io/pvcRole": "PG_DATA"}
-        found["persistentvolumeclaims", name] = {"metadata": {"name": name, "labels": labels}}
+        found["persistentvolumeclaims", name] = {
+            "metadata": {"name": name, "labels": labels},
+            "status": {"phase": "Bound"},
+        }
     stranger = pod_body("pg-9-join")
     stranger["metadata"]["labels"]["cnpg.io/podRole"] = "pooler"
     found["pods", "pg-9-join"] = stranger
@@ -400,6 +433,7 @@ class Stored:
     manifest: Manifest
     snapshot_id: str = "abcd1234"
     chunk: int = 16384
+    checks: bool = True
 
     def read(self, keys: Collection[str]) -> Iterator[tuple[Section, Iterable[memoryview]]]:
         for section in self.manifest.sections:
@@ -408,8 +442,13 @@ class Stored:
 
     def _chunks(self, section: Section) -> Iterator[memoryview]:
         end = section.offset + section.length
+        digest = new_digest(Algorithm(section.algorithm))
         for start in range(section.offset, end, self.chunk):
-            yield memoryview(self.data)[start : min(end, start + self.chunk)]
+            piece = memoryview(self.data)[start : min(end, start + self.chunk)]
+            digest.update(piece)
+            yield piece
+        if self.checks and digest.hexdigest() != section.digest:
+            raise Unproven(f"section {section.key} in the repository is not the one that was proven")
 
     def section_text(self, key: str) -> str:
         section = self.manifest.section(key)
@@ -433,7 +472,7 @@ def stored(sink: MemorySink, proof: DumpProof, run_id: str = "run1") -> Stored:
         cluster="pg",
         type="backup",
         path="db/pg/pgdumpall.sql",
-        format="postgresql-sections-1",
+        format="postgresql-sections-2",
         size=len(sink.data),
         sections=proof.sections,
         member=proof.member,

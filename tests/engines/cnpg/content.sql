@@ -58,7 +58,6 @@ CREATE FUNCTION shop.noted() RETURNS trigger LANGUAGE plpgsql
   AS $$BEGIN NEW.t := NEW.t || '!'; RETURN NEW; END$$;
 CREATE TRIGGER noted BEFORE UPDATE ON shop.things FOR EACH ROW EXECUTE FUNCTION shop.noted();
 CREATE FUNCTION shop.watch() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN NULL; END$$;
-CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION shop.watch();
 CREATE SEQUENCE shop.odd START 5 INCREMENT -3 MINVALUE -100 MAXVALUE 100;
 SELECT nextval('shop.odd'), nextval('shop.odd');
 CREATE TABLE shop."Weird ""table" ("select" int, CHECK ("select" > 0));

@@ -53,6 +53,30 @@ def full(api: LocalKubernetes, _: Server) -> None:
     api.rewrites.append(df)
 
 
+def two_volumes(api: LocalKubernetes, log_free: int) -> None:
+    rows = f"/dev/x 9 9 99999999 1%% /data\\n/dev/y 9 9 {log_free} 1%% /wal\\n"
+    lines = f"Filesystem 1024-blocks Used Available Capacity Mounted on\\n{rows}"
+
+    def df(pod: PodRef, argv: Sequence[str]) -> list[str]:
+        words = lines if pod.name == "pg-2" else lines.replace(f" {log_free} ", " 99999999 ")
+        return [f"printf '{words}'" if "df -Pk" in word else word for word in argv]
+
+    api.rewrites.append(df)
+
+
+def full_log(api: LocalKubernetes, _: Server) -> None:
+    two_volumes(api, 999)
+
+
+def declared_away(api: LocalKubernetes, _: Server) -> None:
+    spec = {"cluster": {"name": "pg"}, "name": "app", "ensure": "absent"}
+    api.objects["databases", "drop-app"] = {"metadata": {"name": "drop-app"}, "spec": spec}
+
+
+def follower(api: LocalKubernetes, _: Server) -> None:
+    api.cluster["spec"]["replica"] = {"enabled": True, "source": "pg-away"}
+
+
 def no_df(api: LocalKubernetes, _: Server) -> None:
     api.rewrites.append(lambda _, argv: ["exit 9" if "df -Pk" in word else word for word in argv])
 
@@ -83,6 +107,13 @@ def subscription(_: LocalKubernetes, server: Server) -> None:
         (switchover, "a change of primary is under way", "kubectl describe"),
         (down, "it may hold commits the primary does not have", "hasteward triage -e cnpg -c pg -n db"),
         (full, "pg-1 has 999 KiB free on its data volume", "spec.storage.size"),
+        (full_log, "pg-2 has 999 KiB free on its log volume", "spec.walStorage.size"),
+        (
+            declared_away,
+            "Database object drop-app declares that database app must not",
+            "kubectl delete databases",
+        ),
+        (follower, "db/pg is a replica cluster: its data comes from pg-away", "spec.replica"),
         (no_df, "the free space of pg-1 could not be read", "kubectl describe pod pg-1"),
         (prepared, "prepared transactions: two-phase", "ROLLBACK PREPARED"),
         (slot, "logical replication slots: cdc", "pg_drop_replication_slot"),
@@ -115,7 +146,7 @@ def test_gates_of_the_snapshot(single: LocalKubernetes, small: Server, dump: Dum
     source = dump(single)
     databases = source.manifest.catalog["databases"]
     table = [
-        (source.changed(format="pg_dumpall"), (), Refused, "only 'postgresql-sections-1'"),
+        (source.changed(format="pg_dumpall"), (), Refused, "only 'postgresql-sections-2'"),
         (source.changed(server_version="99.1"), (), Refused, "which is older"),
         (source.changed(server_version="?"), (), Refused, "does not say which server"),
         (source, ("nope",), InvalidInput, "has no database nope"),

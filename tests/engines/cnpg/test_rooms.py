@@ -18,7 +18,7 @@ from hasteward_cnpg.restore.target import Item
 def test_the_engine_says_what_it_can() -> None:
     info = plugin.info()
 
-    assert (info.name, info.dump_file, info.dump_format) == ("cnpg", "pgdumpall.sql", "postgresql-sections-1")
+    assert (info.name, info.dump_file, info.dump_format) == ("cnpg", "pgdumpall.sql", "postgresql-sections-2")
     assert {c for c in Capability if isinstance(info.capability(c), Supported)} == {
         "triage",
         "dump",
@@ -104,7 +104,9 @@ def test_an_empty_cluster_names_nobody() -> None:
 def test_detached_volumes_are_no_members() -> None:
     claim = {"metadata": {"name": "pg-4", "annotations": {"cnpg.io/pvcStatus": "detached"}}}
 
-    assert parse_volumes([claim]) == (frozenset(), ("pg-4",))
+    found = parse_volumes([claim])
+
+    assert (found.owners, found.detached) == (frozenset(), ("pg-4",))
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"in_recovery": 1}, {"in_recovery": True}])

@@ -20,6 +20,7 @@ from hasteward_cnpg.evidence import (
     ContainerState,
     Evidence,
     Forbidden,
+    Fork,
     Lsn,
     MemberEvidence,
     PodFacts,
@@ -46,6 +47,7 @@ PRIMARY = ServerFacts(
     standbys=(),
     slots=(),
     databases=(),
+    ancestors=(Fork(1, Lsn(100)),),
 )
 #: its checkpoint is still of the old timeline, as it is after every failover (W2)
 STANDBY = replace(
@@ -101,35 +103,35 @@ TABLE: list[tuple[str, Evidence, Health, str | None, str]] = [
         evidence(replace(STANDBY, receiver=None)),
         Health.NOT_STREAMING,
         "cnpg-replica-not-streaming",
-        "pg-3 does not follow the primary: it has no WAL receiver",
+        "not known of pg-3: its log was not held against that of pg-1",
     ),
     (
         "receiver waits",
         evidence(replace(STANDBY, receiver=Receiver("waiting", 2, ""))),
         Health.NOT_STREAMING,
         "cnpg-replica-not-streaming",
-        "its WAL receiver is waiting",
+        "not known of pg-3: its log was not held against that of pg-1",
     ),
     (
         "old timeline",
         evidence(replace(STANDBY, receiver=Receiver("streaming", 1, ""))),
         Health.NOT_STREAMING,
         "cnpg-replica-not-streaming",
-        "it receives timeline 1, the primary writes timeline 2",
+        "not known of pg-3: its log was not held against that of pg-1",
     ),
     (
         "later timeline",
         evidence(replace(STANDBY, receiver=Receiver("streaming", 3, ""))),
         Health.UNDETERMINABLE,
         "cnpg-member-unread",
-        "it receives timeline 3",
+        "not known of pg-3: its log was not held against that of pg-1",
     ),
     (
         "ahead",
         evidence(replace(STANDBY, received=AHEAD)),
         Health.UNDETERMINABLE,
         "cnpg-member-unread",
-        "pg-3 holds log up to",
+        "not known of pg-3: its log was not held against that of pg-1",
     ),
     (
         "other system",
@@ -150,14 +152,14 @@ TABLE: list[tuple[str, Evidence, Health, str | None, str]] = [
         evidence("psql timed out"),
         Health.UNDETERMINABLE,
         "cnpg-member-unread",
-        "pg-3 could not be read (psql timed out); it may hold commits the primary does not have",
+        "pg-3 could not be read (psql timed out; the files were not looked at); it may hold commits",
     ),
     (
         "no pod",
         evidence("no pod", Absent("the list of pods has no pod pg-3")),
         Health.DOWN,
         "cnpg-member-down",
-        "pg-3 could not be read (no pod); it may hold commits the primary does not have",
+        "pg-3 could not be read (no pod; the files were not looked at); it may hold commits",
     ),
     (
         "crash loop",
@@ -246,10 +248,8 @@ def test_a_fenced_member_is_fenced_and_not_crashed() -> None:
         (Unread("503"), "the Cluster could not be read (503)"),
         (Known(replace(FACTS, instance_names=()), "api"), "names no instance"),
         (Known(replace(FACTS, target_primary="pg-2"), "api"), "a change of primary is under way"),
-        (
-            Known(replace(FACTS, current_primary="pg-2"), "api"),
-            "pg-1 accepts writes, but the Cluster names pg-2",
-        ),
+        (Known(replace(FACTS, current_primary="pg-2"), "api"), "a change of primary is under way"),
+        (Known(replace(FACTS, current_primary="", target_primary=""), "api"), "names nobody as its primary"),
     ],
 )
 def test_doubts_about_the_cluster(cluster: Reading[ClusterFacts], doubt: str) -> None:
@@ -271,7 +271,7 @@ def test_a_cluster_without_a_primary() -> None:
 
     answer = analyse(found)
 
-    assert "no member that could be read accepts writes" in answer.reason
+    assert "the data of pg-1, which the Cluster names as its primary, could not be read" in answer.reason
     assert answer.assessments[1].missing == ("the position and timeline of the primary",)
 
 

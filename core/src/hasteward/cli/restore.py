@@ -35,6 +35,7 @@ def _run(session: Session) -> Answer:
             databases=settings.items("database"),
             keep_old=settings.flag("keep_old"),
             force=settings.flag("force"),
+            as_superuser=settings.flag("as_superuser"),
         ),
     )
     result = restore(engine, session.wiring.context(), cluster, repository, request)
@@ -55,7 +56,7 @@ VERB = Verb(
     _run,
     "Only proven snapshots are restored. The new data is built beside the old, checked, and made live in one"
     " act; until then nothing of what is live has changed.",
-    settings=(*CLUSTER, *REPOSITORY, "method", "snapshot", "yes", "database", "keep_old"),
+    settings=(*CLUSTER, *REPOSITORY, "method", "snapshot", "yes", "database", "keep_old", "as_superuser"),
     exit_codes={**WORK_CODES, ExitCode.UNPROVEN: "the stored bytes are not the proven ones"},
     notes={"instance": "Restore from the diverged capture of this member."},
 )

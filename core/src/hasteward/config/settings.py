@@ -229,6 +229,14 @@ SETTINGS: tuple[Setting, ...] = (
         negated=True,
     ),
     Setting(
+        "as_superuser",
+        Kind.BOOLEAN,
+        "Run everything in the dump with all rights of the database: only if you trust who wrote into it.",
+        default=False,
+        common=False,
+        in_file=False,
+    ),
+    Setting(
         "file",
         Kind.TEXT,
         "File to write; `-` is standard output. A name ending in .gz is compressed.",

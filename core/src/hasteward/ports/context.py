@@ -162,12 +162,17 @@ class RestoreSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RestoreOptions:
-    """`databases` limits the restore to some (empty: all). `keep_old` leaves the replaced data beside."""
+    """`databases` limits the restore to some (empty: all). `keep_old` leaves the replaced data beside.
+
+    `as_superuser` lets whatever is in the dump act with all rights of the database; without it an engine MUST
+    load content with no more than that content needs, or refuse.
+    """
 
     instance: int | None = None
     databases: tuple[str, ...] = ()
     keep_old: bool = True
     force: bool = False
+    as_superuser: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,9 @@ class Kubernetes(Protocol):
     ) -> Iterator[Json]:
         """Watch events after resourceVersion `since`, for at most `seconds`."""
 
+    def log(self, pod: PodRef, *, previous: bool = False, lines: int = 500) -> str:
+        """The last lines of a container's log, or of the one before it; ApiNotFound if there is no pod."""
+
     def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
         """Ask SelfSubjectAccessReview whether we are allowed to."""
 

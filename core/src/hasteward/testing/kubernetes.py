@@ -27,6 +27,7 @@ from hasteward.testing.streams import FakeExec, Loss, Program, Result, StreamFau
 __all__ = ["FakeKubernetes", "Loss", "Program", "Result", "StreamFault"]
 
 Key = tuple[str, str, str]
+_LOGS = Resource("", "v1", "pods/log")
 Keys = list[Key]
 
 
@@ -71,6 +72,7 @@ class FakeKubernetes:
     faults: list[StreamFault] = field(default_factory=list)
     denied: set[tuple[str, str]] = field(default_factory=set)
     objects: dict[Key, Json] = field(default_factory=dict)
+    logs: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     version: int = 0
     clock: VirtualClock | None = None
@@ -148,6 +150,13 @@ class FakeKubernetes:
         if since and int(since) < self.forgotten:
             raise ApiConflict(f"{since} is too old", code="kubernetes.expired")
         return self._news(resource, namespace, since, seconds, labels)
+
+    def log(self, pod: PodRef, *, previous: bool = False, lines: int = 500) -> str:
+        """What `logs` holds for the container; "" if it has not run."""
+        self._call("get", _LOGS)
+        self._current(PODS, pod.namespace, pod.name)
+        said = self.logs.get((pod.name, pod.container, previous), "")
+        return "".join(said.splitlines(keepends=True)[-lines:])
 
     def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:  # noqa: ARG002  one answer for all namespaces
         """Whether it is not in `denied`."""

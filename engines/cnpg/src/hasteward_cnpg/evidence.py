@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hasteward.domain.reading import Reading, Unread
+from hasteward.domain.reading import Absent, Known, Reading, Unread
 
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
@@ -30,6 +30,23 @@ class Lsn:
 
     def __sub__(self, other: Lsn) -> int:
         return self.position - other.position
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A line of a timeline's history: `timeline` was left at `at`."""
+
+    timeline: int
+    at: Lsn
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a member's valid log ends, on which timeline, and the timelines it came through, oldest first."""
+
+    timeline: int
+    end: Lsn
+    ancestors: tuple[Fork, ...]
 
 
 class ContainerState(StrEnum):
@@ -124,6 +141,16 @@ class ServerFacts:
     standbys: tuple[Standby, ...]
     slots: tuple[Slot, ...]
     databases: tuple[DatabaseSize, ...]
+    #: the history of `timeline`; None where its file is not there, which is not the same as having none
+    ancestors: tuple[Fork, ...] | None = None
+    segment_bytes: int = 16 * 1024 * 1024
+
+    @property
+    def position(self) -> Position | None:
+        """Where the log ends and the way it came; None if either is not known."""
+        if self.reached is None or self.ancestors is None:
+            return None
+        return Position(self.timeline, self.reached, self.ancestors)
 
     @property
     def major(self) -> int:
@@ -143,6 +170,73 @@ class Forbidden(Unread):
 
 
 @dataclass(frozen=True, slots=True)
+class ControlFacts:
+    """What pg_controldata says. `state` is its own word (``in production``, ``shut down in recovery``)."""
+
+    system_id: str
+    state: str
+    timeline: int
+    checkpoint: Lsn
+    redo: Lsn
+    segment_bytes: int
+
+    @property
+    def was_writing(self) -> bool:
+        """Whether the server wrote its own log when it last ran; a standby only receives."""
+        return self.state in {"in production", "shut down", "shutting down"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A stopped member as its files tell it. `position` is the end of its *valid* log, not its checkpoint."""
+
+    control: ControlFacts
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Commit records in a part of the log; `last` is the time of the last one, as the log writes it."""
+
+    commits: int
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was read of a member and of another, `to`, past the position where their logs part.
+
+    `mine` are the member's commits there, `theirs` the other's. `alike` says whether the last bytes
+    before that position are the same in both logs: members that were promoted apart have equal timelines.
+    """
+
+    to: str
+    fork: Lsn
+    mine: Reading[Tally]
+    theirs: Reading[Tally]
+    alike: Reading[bool]
+
+
+class Trouble(StrEnum):
+    """A known reason for a server not to run or not to stream."""
+
+    NO_CHECKPOINT = "no valid checkpoint"
+    NOT_A_CHILD = "not a child of this history"
+    WAL_REMOVED = "log already removed"
+    DISK_FULL = "disk full"
+    CERTIFICATE = "certificate rejected"
+
+
+class ClaimState(StrEnum):
+    """The state of a member's volume claim."""
+
+    BOUND = "bound"
+    PENDING = "pending"
+    LOST = "lost"
+    TERMINATING = "terminating"
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterFacts:
     """The Cluster object. `fenced` holds names, or ``*`` for all; `fence_note` says what was unreadable."""
 
@@ -154,10 +248,15 @@ class ClusterFacts:
     fenced: frozenset[str]
     fence_note: str
     hibernated: bool
+    reconciliation_off: bool = False
 
     def is_fenced(self, member: str) -> bool:
         """Whether the annotation names the member, alone or with all others."""
         return member in self.fenced or "*" in self.fenced
+
+
+_NO_CLAIM: Reading[ClaimState] = Unread("the volume claim was not looked at")
+_NO_FILES: Reading[FileFacts] = Unread("the files were not looked at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +267,46 @@ class MemberEvidence:
     named: bool
     pod: Reading[PodFacts]
     server: Reading[ServerFacts]
+    claim: Reading[ClaimState] = _NO_CLAIM
+    #: Absent only where a mounted volume was listed and holds no data directory, or the claim does not exist
+    files: Reading[FileFacts] = _NO_FILES
+    comparisons: tuple[Comparison, ...] = ()
+    #: what its log names; empty also where the log was not read
+    troubles: frozenset[Trouble] = frozenset()
+
+    @property
+    def position(self) -> Reading[Position]:
+        """Where the log ends. A server that answers is asked; files count only where none does (W2)."""
+        match self.server:
+            case Known(server, source):
+                if server.position is None:
+                    return Unread(f"{source} does not tell the way it came")
+                return Known(server.position, source)
+            case Absent() | Unread():
+                pass
+        match self.files:
+            case Known(files, source):
+                return Known(files.position, source)
+            case Absent() | Unread():
+                return self.files
+
+    def against(self, other: str) -> Comparison | None:
+        """How its log was held against that of `other`, if it was."""
+        return next((found for found in self.comparisons if found.to == other), None)
+
+    @property
+    def system_id(self) -> str:
+        """The identity of its database system, "" where it is not known."""
+        if isinstance(self.server, Known):
+            return self.server.value.system_id
+        return self.files.value.control.system_id if isinstance(self.files, Known) else ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether its log is its own work, now or when it last ran."""
+        if isinstance(self.server, Known):
+            return not self.server.value.in_recovery
+        return isinstance(self.files, Known) and self.files.value.control.was_writing
 
 
 @dataclass(frozen=True, slots=True)

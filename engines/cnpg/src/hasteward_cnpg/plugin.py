@@ -25,9 +25,16 @@ _RIGHTS = (
     Right("get", "postgresql.cnpg.io", "clusters"),
     Right("list", "", "pods"),
     Right("list", "", "persistentvolumeclaims"),
+    # why a server that is down does not run
+    Right("get", "", "pods", "log"),
     # an exec over WebSocket needs both
     Right("get", "", "pods", "exec"),
     Right("create", "", "pods", "exec"),
+)
+#: what else is declared about the databases that a restore replaces
+_SURROUNDINGS = tuple(
+    Right("list", "postgresql.cnpg.io", plural)
+    for plural in ("poolers", "databases", "publications", "subscriptions")
 )
 _NO_REPAIR = Unsupported(
     "not available in this release; triage says what is wrong and names the next command"
@@ -44,7 +51,7 @@ class CnpgEngine(EngineSpec):
             name="cnpg",
             title="PostgreSQL under CloudNativePG",
             dump_file="pgdumpall.sql",
-            dump_format="postgresql-sections-1",
+            dump_format="postgresql-sections-2",
             capabilities={
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),
@@ -52,7 +59,11 @@ class CnpgEngine(EngineSpec):
                 Capability.PLAN: _NO_REPAIR,
                 Capability.HEAL: _NO_REPAIR,
             },
-            rights=dict.fromkeys((Capability.TRIAGE, Capability.DUMP, Capability.RESTORE), _RIGHTS),
+            rights={
+                Capability.TRIAGE: _RIGHTS,
+                Capability.DUMP: _RIGHTS,
+                Capability.RESTORE: (*_RIGHTS, *_SURROUNDINGS),
+            },
         )
 
     @hookimpl

@@ -8,12 +8,19 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.ports.kubernetes import PodRef, Resource
 
 CLUSTERS: Final = Resource("postgresql.cnpg.io", "v1", "clusters")
+POOLERS: Final = Resource("postgresql.cnpg.io", "v1", "poolers")
+DATABASES: Final = Resource("postgresql.cnpg.io", "v1", "databases")
+PUBLICATIONS: Final = Resource("postgresql.cnpg.io", "v1", "publications")
+SUBSCRIPTIONS: Final = Resource("postgresql.cnpg.io", "v1", "subscriptions")
 
 #: always by name: sidecars may come before it in any list
 CONTAINER: Final = "postgres"
 SUPERUSER: Final = "postgres"
 #: used when the container's environment does not say PGDATA
 DATA_DIRECTORY: Final = "/var/lib/postgresql/data/pgdata"
+#: where a member's volumes are mounted
+MOUNT: Final = "/var/lib/postgresql/data"
+WAL_MOUNT: Final = "/var/lib/postgresql/wal"
 
 LABEL_CLUSTER: Final = "cnpg.io/cluster"
 LABEL_INSTANCE: Final = "cnpg.io/instanceName"
@@ -23,13 +30,16 @@ VOLUME_DATA: Final = "PG_DATA"
 
 FENCED_INSTANCES: Final = "cnpg.io/fencedInstances"
 HIBERNATION: Final = "cnpg.io/hibernation"
+RECONCILIATION: Final = "cnpg.io/reconciliationLoop"
 VOLUME_STATUS: Final = "cnpg.io/pvcStatus"
 
 #: databases of ours: being loaded, and replaced ones that were kept
 NEW_PREFIX: Final = "hasteward_new_"
 OLD_PREFIX: Final = "hasteward_old_"
+#: the role without rights that a restore loads content as; it exists only while one is at work
+LOAD_ROLE_PREFIX: Final = "hasteward_load_"
 
-DUMP_FORMAT: Final = "postgresql-sections-1"
+DUMP_FORMAT: Final = "postgresql-sections-2"
 
 
 def instance_selector(name: str) -> str:

@@ -23,6 +23,7 @@ from hasteward.ports.kubernetes import (
     ApiNotFound,
     ApiUnauthorized,
     ApiUnavailable,
+    PodRef,
     Resource,
 )
 
@@ -356,3 +357,21 @@ def test_a_leader_may_renew_beside_the_main_thread(server: Api, client: Kubernet
         thread.join()
     assert failures == []
     assert len(server.requests) == 60
+
+
+def test_a_log_is_text_and_a_container_that_has_not_run_has_none(server: Api, client: KubernetesApi) -> None:
+    pod = PodRef("db", "pg-1", "postgres")
+    server.answers = [
+        (200, {}, b"one\ntwo\n"),
+        status(400, "BadRequest", "is waiting to start"),
+        status(403, "Forbidden", "no"),
+    ]
+
+    assert client.log(pod, lines=2) == "one\ntwo\n"
+    assert client.log(pod, previous=True) == ""
+    with pytest.raises(ApiForbidden):
+        client.log(pod)
+
+    first, second, _ = (path for _, path, _, _ in server.requests)
+    assert first == "/api/v1/namespaces/db/pods/pg-1/log?container=postgres&tailLines=2&limitBytes=4194304"
+    assert second.endswith("&previous=true")

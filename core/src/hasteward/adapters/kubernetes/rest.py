@@ -34,6 +34,9 @@ _RETRY_AFTER_LIMIT = 15.0
 _PAGE = 500
 _OK = range(200, 300)
 _WATCH_LINE_LIMIT = 64 * 1024 * 1024
+_LOG_BYTES = 4 * 1024 * 1024
+_BAD_REQUEST = 400
+_LOGS = Resource("", "v1", "pods/log")
 _REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 
 
@@ -165,6 +168,21 @@ class KubernetesApi:
             raise ApiUnavailable(f"{request}: the API server sent an event that is not JSON") from error
         finally:
             response.close()
+
+    def log(self, pod: PodRef, *, previous: bool = False, lines: int = 500) -> str:
+        """The last lines of a container's log; "" when the container has not run (yet, or before)."""
+        query = {"container": pod.container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
+        query |= {"previous": "true"} if previous else {}
+        request = Request(("get",), _LOGS, pod.namespace, pod.name)
+        path = f"{path_of(_LOGS, pod.namespace, pod.name)}?{urlencode(query)}"
+        response = self._request(request, "GET", path)
+        body = self._body(request, response)
+        if response.status == _BAD_REQUEST:
+            # how the server says that there is no such container (yet): waiting to start, never terminated
+            return ""
+        if response.status not in _OK:
+            raise refusal(request, response.status, body)
+        return body.decode("utf-8", "replace")
 
     def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
         """Ask SelfSubjectAccessReview whether we are allowed to."""

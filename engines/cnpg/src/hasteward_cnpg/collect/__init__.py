@@ -10,9 +10,11 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput
 from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiForbidden, ApiNotFound
+from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiForbidden, ApiNotFound, Json
+from hasteward_cnpg.collect.deep import deepen, reading
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import (
+    ClaimState,
     ClusterFacts,
     ContainerState,
     Evidence,
@@ -21,7 +23,7 @@ from hasteward_cnpg.evidence import (
     PodFacts,
     ServerFacts,
 )
-from hasteward_cnpg.facts.objects import name_of, parse_cluster, parse_pod, parse_volumes
+from hasteward_cnpg.facts.objects import Volumes, name_of, parse_cluster, parse_pod, parse_volumes
 from hasteward_cnpg.resources import CLUSTERS, instance_selector, pod_of, volume_selector
 
 T = TypeVar("T")
@@ -54,7 +56,7 @@ def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
     The primary is asked last, so that a standby's position can be beyond it only if it really is.
     Raises InvalidInput if the cluster is proven not to exist.
     """
-    facts = _cluster(context, cluster)
+    body, facts = _cluster(context, cluster)
     pods = attempt("the list of pods", lambda: _pods(context, cluster))
     volumes = attempt("the list of volume claims", lambda: _volumes(context, cluster))
     named = facts.value.instance_names if isinstance(facts, Known) else ()
@@ -63,37 +65,44 @@ def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
         found |= dict.fromkeys(sorted(pods.value))
     detached: tuple[str, ...] = ()
     if isinstance(volumes, Known):
-        owners, detached = volumes.value
-        found |= dict.fromkeys(sorted(owners))
+        detached = volumes.value.detached
+        found |= dict.fromkeys(sorted(volumes.value.owners))
     primary = facts.value.current_primary if isinstance(facts, Known) else ""
     order = sorted(found, key=lambda name: name == primary)
-    members = {name: _member(context, cluster, name, pods, named=name in named) for name in order}
-    return Evidence(facts, _inventory(pods, volumes), tuple(members[name] for name in found), detached)
+    members = {name: _member(context, cluster, name, pods, volumes, named=name in named) for name in order}
+    evidence = Evidence(facts, _inventory(pods, volumes), tuple(members[name] for name in found), detached)
+    bodies = pods.value if isinstance(pods, Known) else {}
+    with reading(short(context), cluster, body, bodies) as reader:
+        return deepen(reader, evidence)
 
 
 def read_cluster(context: EngineContext, cluster: ClusterRef) -> ClusterFacts:
     """The Cluster object; InvalidInput with the names of those that exist when it does not."""
+    return parse_cluster(_cluster_body(context, cluster))
+
+
+def _cluster_body(context: EngineContext, cluster: ClusterRef) -> Json:
     try:
-        body = context.kubernetes.get(CLUSTERS, cluster.namespace, cluster.name)
+        return context.kubernetes.get(CLUSTERS, cluster.namespace, cluster.name)
     except ApiNotFound as error:
         raise InvalidInput(
             f"there is no CloudNativePG cluster {cluster.namespace}/{cluster.name}",
             hint=_existing(context, cluster),
             code="cluster.not_found",
         ) from error
-    return parse_cluster(body)
 
 
-def _cluster(context: EngineContext, cluster: ClusterRef) -> Known[ClusterFacts] | Unread:
+def _cluster(context: EngineContext, cluster: ClusterRef) -> tuple[Json, Known[ClusterFacts] | Unread]:
     """As `attempt`, except that a cluster which does not exist is the user's error and no reading."""
     try:
-        return Known(read_cluster(context, cluster), "the Cluster object")
+        body = _cluster_body(context, cluster)
+        return body, Known(parse_cluster(body), "the Cluster object")
     except InvalidInput:
         raise
     except HastewardError as error:
-        return Unread(f"the Cluster object: {error.message}")
+        return {}, Unread(f"the Cluster object: {error.message}")
     except (ValueError, TypeError) as error:
-        return Unread(f"the Cluster object was not understood ({error})")
+        return {}, Unread(f"the Cluster object was not understood ({error})")
 
 
 def _existing(context: EngineContext, cluster: ClusterRef) -> str:
@@ -106,12 +115,12 @@ def _existing(context: EngineContext, cluster: ClusterRef) -> str:
     return "kubectl get clusters.postgresql.cnpg.io --all-namespaces"
 
 
-def _pods(context: EngineContext, cluster: ClusterRef) -> dict[str, PodFacts]:
+def _pods(context: EngineContext, cluster: ClusterRef) -> dict[str, Json]:
     listed = context.kubernetes.list(PODS, cluster.namespace, labels=instance_selector(cluster.name))
-    return {name_of(body): parse_pod(body) for body in listed}
+    return {name_of(body): body for body in listed}
 
 
-def _volumes(context: EngineContext, cluster: ClusterRef) -> tuple[frozenset[str], tuple[str, ...]]:
+def _volumes(context: EngineContext, cluster: ClusterRef) -> Volumes:
     return parse_volumes(
         context.kubernetes.list(
             PERSISTENT_VOLUME_CLAIMS, cluster.namespace, labels=volume_selector(cluster.name)
@@ -131,20 +140,31 @@ def _member(
     context: EngineContext,
     cluster: ClusterRef,
     name: str,
-    pods: Known[dict[str, PodFacts]] | Unread,
+    pods: Known[dict[str, Json]] | Unread,
+    volumes: Known[Volumes] | Unread,
     *,
     named: bool,
 ) -> MemberEvidence:
     pod = _pod(name, pods)
-    return MemberEvidence(name, named, pod, _server(context, cluster, name, pod))
+    return MemberEvidence(name, named, pod, _server(context, cluster, name, pod), _claim(name, volumes))
 
 
-def _pod(name: str, pods: Known[dict[str, PodFacts]] | Unread) -> Reading[PodFacts]:
+def _pod(name: str, pods: Known[dict[str, Json]] | Unread) -> Reading[PodFacts]:
     if isinstance(pods, Unread):
         return pods
-    if name in pods.value:
-        return Known(pods.value[name], pods.source)
-    return Absent(f"{pods.source} has no pod {name}")
+    if name not in pods.value:
+        return Absent(f"{pods.source} has no pod {name}")
+    body = pods.value[name]
+    return attempt(pods.source, lambda: parse_pod(body))
+
+
+def _claim(name: str, volumes: Known[Volumes] | Unread) -> Reading[ClaimState]:
+    """L4: only a claim that is not in a list which was read does not exist."""
+    if isinstance(volumes, Unread):
+        return volumes
+    if name in volumes.value.claims:
+        return Known(volumes.value.claims[name], volumes.source)
+    return Absent(f"{volumes.source} has no claim of {name}")
 
 
 def _server(

@@ -14,16 +14,18 @@ from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PodRef
 from hasteward.streams.proof import Algorithm
 from hasteward_cnpg.collect.psql import ask, decode, query
+from hasteward_cnpg.resources import LOAD_ROLE_PREFIX
 
 #: long enough for the statistics of a large catalog
 _SECONDS = 60
 
-_GLOBALS = """
+_GLOBALS = f"""
 SELECT json_build_object(
  'roles', (SELECT coalesce(json_agg(to_jsonb(r) || jsonb_build_object(
     'comment', shobj_description(r.oid, 'pg_authid'),
     'settings', (SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0))
-    ORDER BY r.rolname), '[]') FROM pg_authid r WHERE r.rolname !~ '^pg_' AND r.oid <> 10),
+    ORDER BY r.rolname), '[]') FROM pg_authid r
+    WHERE r.rolname !~ '^(pg_|{LOAD_ROLE_PREFIX})' AND r.oid <> 10),
  'superuser', (SELECT rolname FROM pg_authid WHERE oid = 10),
  'memberships', (SELECT coalesce(json_agg(to_jsonb(m) || jsonb_build_object('role', g.rolname,
     'member_name', u.rolname, 'grantor_name', b.rolname) ORDER BY g.rolname, u.rolname, b.rolname), '[]')
@@ -50,7 +52,7 @@ SELECT json_build_object(
         ORDER BY u.rolname NULLS FIRST), '[]')
       FROM pg_db_role_setting s LEFT JOIN pg_authid u ON u.oid = s.setrole WHERE s.setdatabase = d.oid))
     ORDER BY (d.datname <> 'template1'), d.datname), '[]') FROM pg_database d))
-"""
+"""  # noqa: S608  constants of this file
 
 _SPACES = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _OWN = (
@@ -72,7 +74,7 @@ def _relations(kind: str, letters: str) -> str:
 
 
 _COUNTS = f"""
-SELECT json_build_object('counts', json_build_object(
+SELECT json_build_object(
  {_relations("tables", "'r','p','f'")},
  {_relations("indexes", "'i','I'")},
  {_relations("views", "'v'")},
@@ -110,9 +112,8 @@ SELECT json_build_object('counts', json_build_object(
  {_count("schemas", "pg_namespace n", f"{_SPACES} AND {_OWN.format('pg_namespace', 'n.oid')}")},
  {_count("event_triggers", "pg_event_trigger v", _OWN.format("pg_event_trigger", "v.oid"))},
  {_count("large_objects", "pg_largeobject_metadata", "true")},
- {_count("extensions", "pg_extension", "true")}),
- 'extensions', (SELECT json_object_agg(extname, extversion ORDER BY extname) FROM pg_extension))
-"""  # noqa: S608  constants of this file
+ {_count("extensions", "pg_extension", "true")})
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def read_globals(context: EngineContext, pod: PodRef) -> Globals:
     )
 
 
-def read_counts(context: EngineContext, pod: PodRef, database: str) -> tuple[dict[str, int], dict[str, str]]:
-    """How many objects of each kind a database has, without those of extensions; and its extensions."""
+def read_counts(context: EngineContext, pod: PodRef, database: str) -> dict[str, int]:
+    """How many objects of each kind a database has, without those of extensions."""
     document = query(context, pod, _COUNTS, database=database, seconds=_SECONDS)
-    return dict(document["counts"]), dict(document["extensions"] or {})
+    return dict(document)

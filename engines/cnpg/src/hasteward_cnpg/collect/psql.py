@@ -19,8 +19,13 @@ from hasteward_cnpg.resources import SUPERUSER
 
 _CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 20
-#: what a database, a role or the server may have set otherwise; of two, the last one counts
+#: what a database, a role or the server may have set otherwise; of two, the last one counts. The owner of a
+#: database may set a search path or a role for whoever connects: then our own statements would call his
+#: functions and operators, so both are pinned, and what a name means is decided here.
 _SETTINGS = (
+    "search_path=pg_catalog",
+    "role=none",
+    "standard_conforming_strings=on",
     "TimeZone=UTC",
     "DateStyle=ISO",
     "IntervalStyle=postgres",
@@ -28,6 +33,7 @@ _SETTINGS = (
     "statement_timeout=0",
     "lock_timeout=0",
     "idle_in_transaction_session_timeout=0",
+    "idle_session_timeout=0",
 )
 
 
@@ -68,6 +74,7 @@ def ask(
     """Run one read-only statement; RunFailed when psql did not succeed."""
     options = (
         f"statement_timeout={seconds or _STATEMENT_SECONDS}s",
+        "jit=off",
         "default_transaction_read_only=on",
     )
     argv = [*psql(context, database, *options), "-c", sql.strip()]

@@ -1,7 +1,8 @@
 """The one statement that asks a member how it is.
 
 Its answer is a JSON object: ``version``, ``version_number``, ``system_id`` (text), ``in_recovery``,
-``checkpoint_timeline``, ``timeline`` (null on a standby), ``current`` (null on a standby), ``received``,
+``checkpoint_timeline``, ``recovery_timeline`` (0 if none), ``histories`` (text by timeline),
+``segment_bytes``, ``timeline`` (null on a standby), ``current`` (null on a standby), ``received``,
 ``replayed``, ``last_replay`` (RFC 3339 or null), ``receiver`` (null or ``status, timeline, sender``),
 ``standbys`` (``name, state, sync_state, sent, written, flushed, replayed``), ``slots`` (``name, kind,
 active, restart, database, wal_status``) and ``databases`` (``name, size`` in bytes, ``connectable``).
@@ -15,13 +16,17 @@ from hasteward_cnpg.collect.psql import query
 from hasteward_cnpg.evidence import ServerFacts
 from hasteward_cnpg.facts.server import parse_server
 
-_SQL = """
+_SQL = r"""
 SELECT json_build_object(
  'version', current_setting('server_version'),
  'version_number', current_setting('server_version_num')::int,
  'system_id', (SELECT system_identifier::text FROM pg_control_system()),
  'in_recovery', pg_is_in_recovery(),
  'checkpoint_timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
+ 'segment_bytes', pg_size_bytes(current_setting('wal_segment_size')),
+ 'recovery_timeline', (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+ 'histories', (SELECT coalesce(json_object_agg(('x' || left(name, 8))::bit(32)::int,
+   pg_read_file('pg_wal/' || name)), '{}') FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{8}\.history$'),
  'timeline', CASE WHEN NOT pg_is_in_recovery()
    THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
  'current', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END,

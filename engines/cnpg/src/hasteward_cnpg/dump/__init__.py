@@ -15,6 +15,7 @@ from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineCont
 from hasteward.ports.kubernetes import PodRef
 from hasteward_cnpg.analyse import analyse
 from hasteward_cnpg.collect import collect
+from hasteward_cnpg.collect.belongings import read_belongings, read_owners
 from hasteward_cnpg.collect.catalog import Globals, read_counts, read_globals
 from hasteward_cnpg.collect.psql import environment, one_line
 from hasteward_cnpg.collect.replica import sequence_positions, unlogged_tables
@@ -31,6 +32,7 @@ from hasteward_cnpg.dump.sql import (
     tablespaces_sql,
 )
 from hasteward_cnpg.evidence import Evidence
+from hasteward_cnpg.facts.belongings import rights_sql
 from hasteward_cnpg.facts.quoting import conninfo
 from hasteward_cnpg.plan import dump_plan
 from hasteward_cnpg.resources import NEW_PREFIX, OLD_PREFIX, SUPERUSER, pod_of
@@ -73,20 +75,16 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
     _write_globals(context, writer, found)
     shared = _pg_dump_options(context, pod)
     entries: dict[str, Any] = {}
-    extensions: dict[str, Any] = {}
     for row in databases:
         name = str(row["datname"])
-        counts, extensions[name] = _write_database(
-            context, writer, pod, shared, name=name, memory=choice.memory_limit
-        )
+        before = read_owners(context, pod, name, choice.server.major)
+        counts = _write_database(context, writer, pod, shared, name=name, memory=choice.memory_limit)
         if choice.server.in_recovery:
             _write_sequences(context, writer, cluster, analysis.primary, name)
-        entries[name] = database_entry(row, counts)
-    catalog = _catalog(evidence, choice, found) | {
-        "databases": entries,
-        "extensions": extensions,
-        "excluded": excluded,
-    }
+        after = read_belongings(context, pod, name, choice.server.major)
+        writer.text("rights", name, rights_sql(before, after))
+        entries[name] = database_entry(row, counts, after)
+    catalog = _catalog(evidence, choice, found) | {"databases": entries, "excluded": excluded}
     return DumpProof(choice.member, choice.server.version, writer.sections, catalog)
 
 
@@ -138,8 +136,8 @@ def _pg_dump_options(context: EngineContext, pod: PodRef) -> list[str]:
 
 def _write_database(
     context: EngineContext, writer: SectionWriter, pod: PodRef, options: list[str], *, name: str, memory: int
-) -> tuple[dict[str, int] | None, dict[str, str]]:
-    before, _ = read_counts(context, pod, name)
+) -> dict[str, int] | None:
+    before = read_counts(context, pod, name)
     producer = [*environment(context), "pg_dump"]
     try:
         if name in _EVERYWHERE:
@@ -150,7 +148,8 @@ def _write_database(
             argv = [*producer, *only, "-d", conninfo(name), *options]
             writer.stream("create", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
             writer.text("session", name, SESSION)
-        argv = [*producer, "-d", conninfo(name), *options]
+        # owners and rights are a section of their own: the content is then nothing a superuser is needed for
+        argv = [*producer, "--no-owner", "--no-privileges", "-d", conninfo(name), *options]
         writer.stream("database", name, pod, argv, end_marker=_END_MARKER, memory_limit=memory)
     except RunFailed as error:
         if "conflict with recovery" not in error.message:
@@ -161,11 +160,11 @@ def _write_database(
             " hot_standby_feedback or max_standby_streaming_delay in spec.postgresql.parameters",
             code="dump.recovery_conflict",
         ) from error
-    after, extensions = read_counts(context, pod, name)
+    after = read_counts(context, pod, name)
     if before != after:
         text = f"objects of database {name} came or went during its dump, so their numbers are not recorded"
         context.reporter.emit(Warned("dump.counts", text))
-    return (after if before == after else None), extensions
+    return after if before == after else None
 
 
 def _unlogged(

@@ -7,11 +7,13 @@ JSON::
                           "acl": [text, ...] | null, "grants": [{"grantor", "grantee" (null: PUBLIC),
                           "privilege", "grantable"}, ...] | null, "comment",
                           "settings": [{"role" (null: all), "config": ["name=value", ...]}, ...],
-                          "bytes": size on disk, "counts": {KIND: number} | null}},
+                          "bytes": size on disk, "counts": {KIND: number} | null,
+                          "superuser": [what only a superuser can create, ...],
+                          "extensions": [{"name", "version", "schema", "config": has tables whose rows are
+                          dumped, "outside": its schema is there before the content is}, ...]}},
      "roles": [{"name", "superuser", "inherit", "createrole", "createdb", "login", "replication",
                 "bypassrls", "connection_limit", "valid_until", "comment", "settings"}, ...],
      "memberships": [{"role", "member", "grantor", "admin", "inherit", "set"}, ...],
-     "extensions": {NAME: {EXTENSION: VERSION}},
      "excluded": [NAME, ...], "tablespaces": [{"name", "owner", "location", "options"}, ...],
      "primary": NAME, "timeline": number, "lsn": text}
 
@@ -23,10 +25,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hasteward_cnpg.facts.belongings import Belongings
+
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin", "d": "libc"}
 
 
-def database_entry(row: Mapping[str, Any], counts: dict[str, int] | None) -> dict[str, Any]:
+def database_entry(
+    row: Mapping[str, Any], counts: dict[str, int] | None, belongings: Belongings
+) -> dict[str, Any]:
     """One database; columns that a version does not have are null."""
     return {
         "encoding": row["encoding_name"],
@@ -45,6 +51,8 @@ def database_entry(row: Mapping[str, Any], counts: dict[str, int] | None) -> dic
         "settings": row["settings"],
         "bytes": row["bytes"],
         "counts": counts,
+        "superuser": list(belongings.superuser),
+        "extensions": [dict(extension) for extension in belongings.extensions],
     }
 
 

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from hasteward_cnpg.evidence import ClusterFacts, ContainerState, PodFacts
-from hasteward_cnpg.resources import CONTAINER, FENCED_INSTANCES, HIBERNATION, LABEL_INSTANCE, VOLUME_STATUS
+from hasteward_cnpg.evidence import ClaimState, ClusterFacts, ContainerState, PodFacts
+from hasteward_cnpg.resources import (
+    CONTAINER,
+    FENCED_INSTANCES,
+    HIBERNATION,
+    LABEL_INSTANCE,
+    RECONCILIATION,
+    VOLUME_STATUS,
+    WAL_MOUNT,
+)
+
+#: the operator's own, unless postgresUID and postgresGID say otherwise
+_USER = 26
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -29,6 +41,7 @@ def parse_cluster(body: Mapping[str, Any]) -> ClusterFacts:
         fenced=fenced,
         fence_note=note,
         hibernated=str(annotations.get(HIBERNATION, "")).lower() == "on",
+        reconciliation_off=str(annotations.get(RECONCILIATION, "")).lower() == "disabled",
     )
 
 
@@ -68,15 +81,78 @@ def name_of(body: Mapping[str, Any]) -> str:
     return str(mapping(body.get("metadata")).get("name") or "")
 
 
-def parse_volumes(bodies: list[dict[str, Any]]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Members that own a data volume, and volumes that were taken out of the cluster on purpose."""
-    owners: set[str] = set()
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """The claims of data volumes by member, and those that were taken out of the cluster on purpose."""
+
+    claims: Mapping[str, ClaimState]
+    detached: tuple[str, ...]
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Members that own a data volume which is not on its way out."""
+        return frozenset(name for name, state in self.claims.items() if state is not ClaimState.TERMINATING)
+
+
+def parse_volumes(bodies: list[dict[str, Any]]) -> Volumes:
+    """Sort the claims of data volumes."""
+    claims: dict[str, ClaimState] = {}
     detached: list[str] = []
     for body in bodies:
         metadata = mapping(body.get("metadata"))
         name = name_of(body)
         if mapping(metadata.get("annotations")).get(VOLUME_STATUS) == "detached":
             detached.append(name)
-        elif "deletionTimestamp" not in metadata:
-            owners.add(str(mapping(metadata.get("labels")).get(LABEL_INSTANCE) or name))
-    return frozenset(owners), tuple(sorted(detached))
+        else:
+            owner = str(mapping(metadata.get("labels")).get(LABEL_INSTANCE) or name)
+            claims[owner] = _claim_state(body, metadata)
+    return Volumes(claims, tuple(sorted(detached)))
+
+
+def _claim_state(body: Mapping[str, Any], metadata: Mapping[str, Any]) -> ClaimState:
+    if "deletionTimestamp" in metadata:
+        return ClaimState.TERMINATING
+    phase = str(mapping(body.get("status")).get("phase") or "")
+    return {"Bound": ClaimState.BOUND, "Lost": ClaimState.LOST}.get(phase, ClaimState.PENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class HelperFacts:
+    """What a helper pod must share with a member to be able to read its volume."""
+
+    image: str
+    node: str
+    user: int
+    group: int
+    account: str
+    wal_volume: bool
+    wal_mount: str
+    pull_secrets: tuple[str, ...]
+    tolerations: tuple[Mapping[str, Any], ...]
+
+
+def helper_facts(
+    cluster: Mapping[str, Any], pod: Mapping[str, Any] | None, others: Mapping[str, Mapping[str, Any]]
+) -> HelperFacts:
+    """From the member's pod, else from another member's, and the Cluster; ValueError without any image.
+
+    The image is the running one: `spec.imageName` is empty when an image catalogue is used (W25).
+    """
+    spec, status = mapping(cluster.get("spec")), mapping(cluster.get("status"))
+    model = mapping(mapping(pod or next(iter(others.values()), None)).get("spec"))
+    containers = [mapping(one) for one in model.get("containers") or ()]
+    image = next((str(one.get("image")) for one in containers if one.get("name") == CONTAINER), "")
+    image = image or str(status.get("image") or spec.get("imageName") or "")
+    if not image:
+        raise ValueError("no image is known that a helper pod could run")
+    return HelperFacts(
+        image=image,
+        node=str(mapping(mapping(pod).get("spec")).get("nodeName") or ""),
+        user=int(spec.get("postgresUID") or _USER),
+        group=int(spec.get("postgresGID") or _USER),
+        account=str(model.get("serviceAccountName") or ""),
+        wal_volume=bool(spec.get("walStorage")),
+        wal_mount=WAL_MOUNT,
+        pull_secrets=tuple(str(mapping(one).get("name")) for one in model.get("imagePullSecrets") or ()),
+        tolerations=tuple(mapping(one) for one in model.get("tolerations") or ()),
+    )

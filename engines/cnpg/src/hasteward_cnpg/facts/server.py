@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hasteward_cnpg.evidence import DatabaseSize, Lsn, Receiver, ServerFacts, Slot, Standby
+from hasteward_cnpg.evidence import DatabaseSize, Fork, Lsn, Receiver, ServerFacts, Slot, Standby
+from hasteward_cnpg.facts.lineage import parse_history
 
 
 def _object(value: Any, what: str) -> Mapping[str, Any]:
@@ -60,7 +61,8 @@ def _parse(body: Mapping[str, Any]) -> ServerFacts:
     elif receiver is not None and receiver.timeline:
         timeline = max(receiver.timeline, checkpoint)
     else:
-        timeline = checkpoint
+        # without a receiver, what it replayed last; pg_control knows it from the last restart point on
+        timeline = max(checkpoint, _integer(body["recovery_timeline"], "recovery_timeline"))
     current = _lsn(body["current"])
     if not in_recovery and current is None:
         raise ValueError("a primary did not say its position")
@@ -78,11 +80,21 @@ def _parse(body: Mapping[str, Any]) -> ServerFacts:
         receiver=receiver,
         standbys=tuple(_standby(row) for row in _rows(body, "standbys")),
         slots=tuple(_slot(row) for row in _rows(body, "slots")),
+        ancestors=_ancestors(timeline, body["histories"]),
+        segment_bytes=_integer(body["segment_bytes"], "segment_bytes"),
         databases=tuple(
             DatabaseSize(str(row["name"]), row["size"], _boolean(row["connectable"], "connectable"))
             for row in _rows(body, "databases")
         ),
     )
+
+
+def _ancestors(timeline: int, histories: Any) -> tuple[Fork, ...] | None:
+    """The history of `timeline` from its own file and no other (L2); the first one has none."""
+    if timeline == 1:
+        return ()
+    text = _object(histories, "histories").get(str(timeline))
+    return None if text is None else parse_history(str(text))
 
 
 def _receiver(row: Mapping[str, Any]) -> Receiver:
@@ -117,3 +129,17 @@ def _slot(row: Mapping[str, Any]) -> Slot:
         database=_text(row["database"]),
         wal_status=_text(row["wal_status"]),
     )
+
+
+def not_following(server: ServerFacts, primary: ServerFacts) -> str:
+    """Why a running standby is not streaming from the primary's timeline; empty when it is."""
+    receiver = server.receiver
+    if receiver is None:
+        return "it has no WAL receiver"
+    if receiver.status != "streaming":
+        return f"its WAL receiver is {receiver.status or 'in no known state'}"
+    if receiver.timeline is None:
+        return "its WAL receiver names no timeline"
+    if receiver.timeline != primary.timeline:
+        return f"it receives timeline {receiver.timeline}, the primary writes timeline {primary.timeline}"
+    return ""

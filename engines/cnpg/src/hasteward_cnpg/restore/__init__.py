@@ -22,13 +22,15 @@ from hasteward_cnpg.restore.gates import (
     EVERYWHERE,
     check_cluster,
     check_live,
+    check_needs,
     check_source,
     check_space,
     check_version,
 )
 from hasteward_cnpg.restore.load import Loader
 from hasteward_cnpg.restore.sql import drop_database
-from hasteward_cnpg.restore.survey import leftovers, survey
+from hasteward_cnpg.restore.surroundings import check_surroundings
+from hasteward_cnpg.restore.survey import dead_roles, leftovers, survey
 from hasteward_cnpg.restore.swap import (
     SwapUnknown,
     drop_old,
@@ -51,6 +53,9 @@ def restore(
         return RestoreOutcome(planned_only=True)
     loader = Loader(context, target)
     context.reporter.emit(PhaseStarted("restore", "loading beside the live databases"))
+    if options.as_superuser:
+        text = "the dump is replayed as superuser: its functions may do everything"
+        context.reporter.emit(Warned("restore.as_superuser", text))
     swapping = False
     try:
         loader.drop_leftovers()
@@ -114,36 +119,29 @@ def prepare(
     manifest = source.manifest
     wanted = check_source(manifest, options)
     evidence = collect(context, cluster)
+    said = check_surroundings(context, cluster, wanted)
     member, server, notes = check_cluster(cluster, evidence, analyse(evidence), options)
     check_version(manifest, server)
+    notes += said
     pod = pod_of(cluster, member)
     found = survey(context, pod)
     items = tuple(_item(context, manifest, found, number, name) for number, name in enumerate(wanted, 1))
     snapshot_roles = [str(role["name"]) for role in manifest.catalog.get("roles", [])]
     new_roles = tuple(name for name in snapshot_roles if name not in found.roles)
     check_live(cluster, member, items, found, found.roles | set(snapshot_roles))
-    notes += check_space(context, cluster, evidence, items)
+    notes += check_needs(server, found, items, options)
+    notes += check_space(context, cluster, evidence, items, found.log_growth)
     dead, foreign = leftovers(found, context.run.id)
-    missing = [
-        row
-        for row in manifest.catalog.get("memberships", [])
-        if (row["role"], row["member"]) not in found.memberships
-    ]
-    grants, left = _of_new_roles(missing, new_roles)
-    notes += _notes(manifest, found, wanted, foreign)
-    notes += [f"role {row['member']} becomes a member of {row['role']}" for row in grants]
-    notes += [
-        f"role {row['member']} was a member of {row['role']} and stays without: both roles exist, so somebody"
-        " took that away"
-        for row in left
-    ]
+    ghosts = dead_roles(found, context.run.id)
+    grants, of_grants = _grants(manifest, found, new_roles)
+    notes += [*_notes(manifest, found, wanted, foreign), *of_grants]
     words = RestoreWords(
         snapshot=source.snapshot_id,
         member=manifest.member,
         finished=manifest.finished,
         primary=member,
         new_roles=new_roles,
-        leftovers=tuple(dead),
+        leftovers=(*dead, *ghosts),
         keep_old=options.keep_old,
         notes=tuple(notes),
     )
@@ -160,9 +158,31 @@ def prepare(
         role_keys=tuple(key for key in keys if manifest.section(key) is not None),
         grants=tuple(grants),
         leftovers=tuple(dead),
+        dead_roles=ghosts,
+        tablespaces=tuple(space for space in found.tablespaces if not space.startswith("pg_")),
         keep_old=options.keep_old,
+        as_superuser=options.as_superuser,
         plan=restore_plan(cluster, [_replacement(item) for item in items], words),
     )
+
+
+def _grants(
+    manifest: Manifest, found: Survey, new_roles: Sequence[str]
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Memberships to give back, and what the plan says of them and of the others."""
+    missing = [
+        row
+        for row in manifest.catalog.get("memberships", [])
+        if (row["role"], row["member"]) not in found.memberships
+    ]
+    grants, left = _of_new_roles(missing, new_roles)
+    notes = [f"role {row['member']} becomes a member of {row['role']}" for row in grants]
+    notes += [
+        f"role {row['member']} was a member of {row['role']} and stays without: both roles exist, so somebody"
+        " took that away"
+        for row in left
+    ]
+    return grants, notes
 
 
 def _of_new_roles(

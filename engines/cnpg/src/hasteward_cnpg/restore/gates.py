@@ -13,8 +13,9 @@ from hasteward_cnpg.analyse import Analysis, Doubt
 from hasteward_cnpg.collect import short
 from hasteward_cnpg.collect.room import volumes
 from hasteward_cnpg.evidence import ClusterFacts, Evidence, ServerFacts
-from hasteward_cnpg.facts.room import MIB, human
+from hasteward_cnpg.facts.room import MIB, Volume, human
 from hasteward_cnpg.resources import DUMP_FORMAT, pod_of
+from hasteward_cnpg.restore.replay import restricts
 from hasteward_cnpg.restore.target import Item, Survey
 
 #: every server has these and the operator uses them: restored only when they are asked for by name
@@ -176,31 +177,97 @@ def _check_bound(item: Item, kubectl: str) -> None:
             )
 
 
-def check_space(
-    context: EngineContext, cluster: ClusterRef, evidence: Evidence, items: tuple[Item, ...]
+def check_needs(
+    server: ServerFacts, found: Survey, items: tuple[Item, ...], options: RestoreOptions
 ) -> list[str]:
-    """Both copies must fit on every member that runs: a full volume stops the server. Returns notes."""
+    """Whether the image has the extensions, and whether a role without rights can load the rest."""
+    for item in items:
+        missing = [row["name"] for row in item.entry["extensions"] if row["name"] not in found.extensions]
+        if missing:
+            raise Refused(
+                f"database {item.name} uses extensions that the cluster's image does not have:"
+                f" {', '.join(missing)}",
+                hint="change spec.imageName of the Cluster (or spec.postgresql.extensions) to have them",
+                code="restore.extension",
+            )
+    if options.as_superuser:
+        return ["AS SUPERUSER: everything in the dump runs with all rights, in the database and beside it"]
+    _check_role(server, found, items)
+    return []
+
+
+def _check_role(server: ServerFacts, found: Survey, items: tuple[Item, ...]) -> None:
+    hint = "--as-superuser runs all that is in the dump as superuser: only if you trust who could write to it"
+    if not restricts(server.version_number):
+        raise Refused(
+            f"psql of PostgreSQL {server.version} cannot be told to run no commands of the dump",
+            hint=f"update the image to the newest minor version; or {hint}",
+            code="restore.unrestricted",
+        )
+    for item in items:
+        reasons = [*item.entry["superuser"], *_extensions(found, item)]
+        if reasons:
+            raise Refused(
+                f"database {item.name} holds what only a superuser can create: {'; '.join(reasons)}",
+                hint=hint,
+                code="restore.needs_superuser",
+            )
+
+
+def _extensions(found: Survey, item: Item) -> list[str]:
+    """Extensions that lie in a schema of the content, and so must be created by whoever loads it."""
+    return [
+        f"extension {row['name']} in schema {row['schema']}"
+        for row in item.entry["extensions"]
+        if not row["outside"] and (row["config"] or not found.extensions[row["name"]])
+    ]
+
+
+def check_space(
+    context: EngineContext,
+    cluster: ClusterRef,
+    evidence: Evidence,
+    items: tuple[Item, ...],
+    log_growth: int,
+) -> list[str]:
+    """Both copies must fit on every member that runs, and the log of the load: a full volume stops a server.
+
+    The log of a load is as large as what is loaded. It is recycled on the way at `log_growth`, unless an
+    archive or a slot holds it back; beyond that the plan only tells.
+    """
     size = sum(max(item.section.length * 12 // 10, int(item.entry.get("bytes") or 0)) for item in items)
-    need = size + 64 * MIB
+    data_need, log_need = size + 64 * MIB, min(size, log_growth) + 64 * MIB
     notes = []
     for member in evidence.members:
         if not isinstance(member.server, Known):
             continue
-        try:
-            data, log = volumes(short(context), pod_of(cluster, member.name))
-        except (HastewardError, ValueError) as error:
-            raise Refused(
-                f"the free space of {member.name} could not be read ({error})",
-                hint=f"kubectl describe pod {member.name} -n {cluster.namespace}",
-                code="restore.space_unread",
-            ) from error
-        if data.free < need:
-            raise Refused(
-                f"{member.name} has {human(data.free)} free on its data volume; the restore needs"
-                f" {human(need)} beside the live data",
-                hint="enlarge spec.storage.size of the Cluster, or restore fewer databases",
-                code="restore.space",
-            )
-        if log.device != data.device and log.free < need:
-            notes.append(f"the log volume of {member.name} has {human(log.free)} free; watch it")
+        data, log = _volumes(context, cluster, member.name)
+        shared = log.device == data.device
+        _enough(member.name, data.free, data_need + (log_need if shared else 0), "data")
+        if not shared:
+            _enough(member.name, log.free, log_need, "log")
+            if log.free < data_need:
+                notes.append(f"the log volume of {member.name} has {human(log.free)} free; watch it")
     return notes
+
+
+def _volumes(context: EngineContext, cluster: ClusterRef, member: str) -> tuple[Volume, Volume]:
+    try:
+        return volumes(short(context), pod_of(cluster, member))
+    except (HastewardError, ValueError) as error:
+        raise Refused(
+            f"the free space of {member} could not be read ({error})",
+            hint=f"kubectl describe pod {member} -n {cluster.namespace}",
+            code="restore.space_unread",
+        ) from error
+
+
+def _enough(member: str, free: int, need: int, what: str) -> None:
+    if free < need:
+        field = "storage" if what == "data" else "walStorage"
+        raise Refused(
+            f"{member} has {human(free)} free on its {what} volume; the restore needs {human(need)}"
+            " beside the live data",
+            hint=f"enlarge spec.{field}.size of the Cluster, or restore fewer databases",
+            code="restore.space",
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from hasteward.domain.errors import HastewardError, Unproven
+from hasteward.domain.errors import HastewardError, RunFailed, Unproven
 from hasteward.domain.events import StepDone, Warned
 from hasteward.domain.manifest import Section
 from hasteward.kit.orphans import end_orphans
@@ -16,6 +16,8 @@ from hasteward_cnpg.collect.psql import psql, run_script
 from hasteward_cnpg.facts.grants import grant_sql, in_order
 from hasteward_cnpg.facts.quoting import identifier
 from hasteward_cnpg.resources import SUPERUSER
+from hasteward_cnpg.restore.replay import Replayed, prelude, restricts
+from hasteward_cnpg.restore.role import LoadRole, drop_role
 from hasteward_cnpg.restore.sql import create_database, drop_database, properties
 from hasteward_cnpg.restore.target import Item, Target
 
@@ -26,87 +28,156 @@ class Loader:
     def __init__(self, context: EngineContext, target: Target) -> None:
         self._context = context
         self._target = target
+        self._role = None if target.as_superuser else LoadRole.of(context.run.job)
         self._roles: list[str] = []
         self._databases: list[str] = []
         self.checks: list[str] = []
 
-    def script(self, script: str, what: str, *, database: str = "postgres") -> None:
-        """Run a script on the primary."""
+    def script(
+        self, script: str, what: str, *, database: str = "postgres", role: LoadRole | None = None
+    ) -> None:
+        """Run a script on the primary; as superuser without triggers on events, which others may own."""
         target = self._target
         run_script(
-            self._context, target.pod, script, what=what, algorithm=target.algorithm, database=database
+            self._context,
+            target.pod,
+            script if role is None else role.connect(database) + script,
+            what=what,
+            algorithm=target.algorithm,
+            database=database,
+            options=("session_replication_role=replica",) if role is None else (),
         )
 
     def drop_leftovers(self) -> None:
-        """End the streams of dead runs and remove what they were loading."""
+        """End the streams of dead runs and remove what they were loading, and as whom."""
         end_orphans(self._context, self._target.pod)
         for name in self._target.leftovers:
             self._context.check_lease()
             self.script(drop_database(name), f"dropping {name}, left by a dead run,")
             self._context.reporter.emit(StepDone("restore", f"dropped {name}, which a dead run had left"))
+        for name in self._target.dead_roles:
+            self._context.check_lease()
+            self.script(drop_role(name), f"dropping role {name}, left by a dead run,")
+            self._context.reporter.emit(
+                StepDone("restore", f"dropped role {name}, which a dead run had left")
+            )
 
     def load(self, source: RestoreSource) -> None:
         """Every wanted section, in stored order: roles come before the databases that need them."""
-        items = {item.section.key: item for item in self._target.items}
-        sequences = {f"sequences:{item.name}": item for item in self._target.items}
+        items = {
+            f"{kind}:{item.name}": item
+            for item in self._target.items
+            for kind in ("database", "sequences", "rights")
+        }
         stored = {section.key for section in source.manifest.sections}
-        keys: Collection[str] = [*self._target.role_keys, *items, *(stored & sequences.keys())]
-        granted = False
+        keys: Collection[str] = [*self._target.role_keys, *(stored & items.keys())]
+        entered = False
         count = 0
         for section, chunks in source.read(keys):
-            if section.kind == "database":
-                if not granted:
-                    self._grant()
-                    granted = True
-                self._database(items[section.key], section, chunks)
-            elif section.kind == "sequences":
-                self._upload(sequences[section.key].new_name, section, chunks)
-            else:
-                self._role(section, chunks)
+            if not entered and section.key in items:
+                self._enter()
+                entered = True
+            match section.kind:
+                case "database":
+                    self._content(items[section.key], section, chunks)
+                case "sequences":
+                    self._feed(items[section.key].new_name, section, chunks, self._role)
+                case "rights":
+                    self._rights(items[section.key], section, chunks)
+                case _:
+                    self._one_role(section, chunks)
             count += 1
         if count != len(keys):
             raise Unproven(f"the snapshot delivered {count} of {len(keys)} sections")
         self.checks.append(f"the digests of {count} sections were compared in {self._target.member}")
+        self._leave()
 
-    def _role(self, section: Section, chunks: Iterable[memoryview]) -> None:
+    def _one_role(self, section: Section, chunks: Iterable[memoryview]) -> None:
         if section.kind == "role":
             self._roles.append(section.name)
-        self._upload("postgres", section, chunks)
+        self._feed("postgres", section, chunks, None)
 
-    def _grant(self) -> None:
+    def _enter(self) -> None:
+        """Grant what the roles need, then make the role to load as and see that it is let in."""
         rows = in_order(self._target.grants, SUPERUSER)
         if rows:
             script = "\n".join(["BEGIN;", *(grant_sql(row) for row in rows), "COMMIT;", ""])
             self.script(script, "granting memberships")
+        if self._role is None:
+            return
+        self.script(self._role.create(self._context.run.id), f"creating role {self._role.name}")
+        try:
+            self.script("", f"the log-in of {self._role.name}", role=self._role)
+        except RunFailed as error:
+            raise RunFailed(
+                "content is loaded by a role without rights, and the primary does not let it in:"
+                f" {error.message}",
+                hint="spec.postgresql.pg_hba must let it in by password from 127.0.0.1 (the default does);"
+                " or --as-superuser, which runs all that is in the dump as superuser",
+                code="restore.login",
+            ) from error
 
-    def _database(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+    def _content(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+        role = self._role
         self._databases.append(item.new_name)
-        create = create_database(item, self._context.run.id, self._target.server.major)
+        load_role = None if role is None else role.name
+        create = create_database(item, self._context.run.id, self._target.server.major, load_role)
         self.script(create, f"creating {item.new_name}")
-        self._upload(item.new_name, section, chunks, "synchronous_commit=off")
+        if role is not None:
+            prepare = role.prepare(item, self._target.tablespaces)
+            self.script(prepare, f"the extensions of {item.name}", database=item.new_name)
+        try:
+            self._feed(item.new_name, section, chunks, role, "synchronous_commit=off")
+        except RunFailed as error:
+            if role is None or error.hint:
+                raise
+            raise RunFailed(
+                error.message,
+                hint="it was loaded by a role without rights; --as-superuser runs all that is in the dump as"
+                " superuser: only if you trust everybody who could write to that database",
+                code=error.code,
+            ) from error
+
+    def _rights(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+        """The last section of a database. Its functions are run for the last time before it is given away."""
+        role, name = self._role, item.new_name
+        self.script("ANALYZE;\n", f"analysing {name}", database=name, role=role)
+        self._feed(name, section, chunks, None)
+        if role is not None:
+            self.script(role.hand_over(item), f"giving {item.name} to its owner", database=name)
         self._count(item)
-        self.script("ANALYZE;\n", f"analysing {item.new_name}", database=item.new_name)
         self.script(properties(item), f"the rights and settings of {item.name}")
         self._context.reporter.emit(StepDone("restore", f"database {item.name}: loaded, digest compared"))
 
-    def _upload(self, database: str, section: Section, chunks: Iterable[memoryview], *options: str) -> None:
+    def _leave(self) -> None:
+        if self._role is not None:
+            self.script(drop_role(self._role.name), f"dropping role {self._role.name}")
+
+    def _feed(
+        self,
+        database: str,
+        section: Section,
+        chunks: Iterable[memoryview],
+        role: LoadRole | None,
+        *options: str,
+    ) -> None:
+        """One section through psql; `source` compares its digest with the manifest's on the way."""
         what = f"the load of {section.kind} {section.name}"
+        connect = "" if role is None else role.connect(database)
+        before = prelude(connect, restricted=restricts(self._target.server.version_number))
+        content = Replayed(chunks, section.length)
         proof = upload(
             self._context,
             self._target.pod,
             psql(self._context, database, *options),
-            chunks,
+            _after(before, content),
             what=what,
             algorithm=Algorithm(section.algorithm),
         )
-        if (proof.algorithm, proof.digest, proof.length) != (
-            section.algorithm,
-            section.digest,
-            section.length,
-        ):
+        arrived = proof.length - len(before) + content.left_out
+        if arrived != section.length:
             raise Unproven(
-                f"{what}: {proof.length} bytes with digest {proof.digest[:12]} arrived in"
-                f" {self._target.pod}, the manifest has {section.length} and {section.digest[:12]}",
+                f"{what}: {arrived} bytes arrived in {self._target.pod}, the manifest has {section.length}",
                 code="proof.digest",
             )
 
@@ -115,7 +186,7 @@ class Loader:
         if expected is None:
             self.checks.append(f"{item.name}: objects were not counted when it was dumped")
             return
-        counts, _ = read_counts(self._context, self._target.pod, item.new_name)
+        counts = read_counts(self._context, self._target.pod, item.new_name)
         wrong = [
             f"{kind}: {counts.get(kind)} instead of {number}"
             for kind, number in expected.items()
@@ -133,20 +204,26 @@ class Loader:
 
     def undo(self) -> None:
         """Take back what was made, as far as it can be, and say what stayed."""
+        made = [(f"database {name}", drop_database(name)) for name in reversed(self._databases)]
+        if self._role is not None:
+            made.append((f"role {self._role.name}", drop_role(self._role.name)))
+        made += [
+            (f"role {name}", f"DROP ROLE IF EXISTS {identifier(name)};\n") for name in reversed(self._roles)
+        ]
         stayed = []
-        for name in reversed(self._databases):
+        for what, sql in made:
             try:
-                self.script(drop_database(name), f"dropping {name}")
+                self.script(sql, f"dropping {what}")
             except HastewardError as error:
-                stayed.append(f"database {name} ({error.message})")
-        for name in reversed(self._roles):
-            try:
-                self.script(f"DROP ROLE IF EXISTS {identifier(name)};\n", f"dropping role {name}")
-            except HastewardError as error:
-                stayed.append(f"role {name} ({error.message})")
+                stayed.append(f"{what} ({error.message})")
         reporter = self._context.reporter
         if stayed:
             text = f"the live databases are as they were, but this stayed: {'; '.join(stayed)}"
-            reporter.emit(Warned("restore.left", f"{text}; the next restore drops such databases"))
+            reporter.emit(Warned("restore.left", f"{text}; the next restore drops what it loaded"))
         else:
             reporter.emit(StepDone("restore", "taken back: the live databases are as they were"))
+
+
+def _after(before: bytes, content: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:
+    yield before
+    yield from content

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hasteward_cnpg.facts.belongings import in_order
 from hasteward_cnpg.facts.quoting import identifier, literal, set_clause
 from hasteward_cnpg.restore.target import Item
 
@@ -29,14 +30,14 @@ END LOOP; END
 """
 
 
-def create_database(item: Item, run: str, major: int) -> str:
-    """A fresh database that only superusers can enter, marked as ours in its comment."""
+def create_database(item: Item, run: str, major: int, load_role: str | None = None) -> str:
+    """A fresh database, marked as ours in its comment; superusers can enter it, and `load_role`."""
     entry = item.entry
     words = [
         f"CREATE DATABASE {identifier(item.new_name)} TEMPLATE template0",
         f"ENCODING {literal(entry['encoding'])}",
         f"LC_COLLATE {literal(entry['collate'])} LC_CTYPE {literal(entry['ctype'])}",
-        f"OWNER {identifier(entry['owner'])}",
+        f"OWNER {identifier(load_role or entry['owner'])}",
         f"TABLESPACE {identifier(entry['tablespace'])}",
         "CONNECTION LIMIT 0",
     ]
@@ -48,7 +49,14 @@ def create_database(item: Item, run: str, major: int) -> str:
         if entry["icu_rules"]:
             words.append(f"ICU_RULES {literal(entry['icu_rules'])}")
     mark = json.dumps({"run": run, "database": item.name, "role": "new"})
-    return " ".join(words) + f";\nCOMMENT ON DATABASE {identifier(item.new_name)} IS {literal(mark)};\n"
+    name = identifier(item.new_name)
+    lines = [" ".join(words) + ";", f"COMMENT ON DATABASE {name} IS {literal(mark)};"]
+    if load_role is not None:
+        lines += [
+            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;",
+            f"ALTER DATABASE {name} CONNECTION LIMIT -1;",
+        ]
+    return "\n".join([*lines, ""])
 
 
 def properties(item: Item) -> str:
@@ -59,8 +67,11 @@ def properties(item: Item) -> str:
     grants: Sequence[Mapping[str, Any]] | None = item.entry["grants"]
     if item.entry["acl"] is not None:
         lines.append(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC, {identifier(owner)};")
-        for grant in sorted(grants or (), key=lambda g: bool(g["grantor"] != owner)):
+        for grant in in_order(grants or (), owner):
             lines += _grant(name, owner, grant)
+    else:
+        # the rights of a fresh database again; granted one by one they would be the same, but written out
+        lines.append(f"UPDATE pg_database SET datacl = NULL WHERE datname = {literal(item.new_name)};")  # noqa: S608  quoted
     for setting in item.entry["settings"]:
         whose = f"DATABASE {name}"
         if setting["role"] is not None:

@@ -10,7 +10,7 @@ from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PodRef
 from hasteward_cnpg.collect.psql import ask, decode
 from hasteward_cnpg.facts.room import counted
-from hasteward_cnpg.resources import NEW_PREFIX
+from hasteward_cnpg.resources import LOAD_ROLE_PREFIX, NEW_PREFIX
 from hasteward_cnpg.restore.target import LiveDatabase, Survey
 
 _SQL = """
@@ -34,10 +34,15 @@ SELECT json_build_object(
     'subscriptions', (SELECT coalesce(json_agg(s.subname), '[]') FROM pg_subscription s
        WHERE s.subdbid = d.oid))
     ORDER BY d.datname) FROM pg_database d),
- 'roles', (SELECT json_agg(rolname) FROM pg_authid),
+ 'roles', (SELECT json_object_agg(rolname, shobj_description(oid, 'pg_authid')) FROM pg_authid),
+ 'extensions', (SELECT coalesce(json_object_agg(v.name, v.trusted OR NOT v.superuser), '{}')
+    FROM pg_available_extension_versions v JOIN pg_available_extensions e
+    ON e.name = v.name AND e.default_version = v.version),
  'memberships', (SELECT coalesce(json_agg(json_build_array(g.rolname, u.rolname)), '[]')
     FROM pg_auth_members m JOIN pg_authid g ON g.oid = m.roleid JOIN pg_authid u ON u.oid = m.member),
  'tablespaces', (SELECT json_agg(spcname) FROM pg_tablespace),
+ 'log_growth', (SELECT sum(pg_size_bytes(current_setting(name))) FROM pg_settings
+    WHERE name IN ('max_wal_size', 'wal_keep_size')),
  'committed', CASE WHEN current_setting('track_commit_timestamp') = 'on'
     THEN (SELECT timestamp FROM pg_last_committed_xact()) END)
 """
@@ -52,8 +57,11 @@ def survey(context: EngineContext, pod: PodRef) -> Survey:
     return Survey(
         databases={database.name: database for database in live},
         roles=frozenset(document["roles"]),
+        role_comments={str(name): comment for name, comment in document["roles"].items()},
+        extensions=document["extensions"],
         memberships=frozenset((str(role), str(member)) for role, member in document["memberships"]),
         tablespaces=frozenset(document["tablespaces"]),
+        log_growth=int(document["log_growth"]),
         algorithm=answer.algorithm,
     )
 
@@ -103,6 +111,16 @@ def leftovers(found: Survey, run: str) -> tuple[list[str], list[str]]:
         else:
             foreign.append(name)
     return dead, foreign
+
+
+def dead_roles(found: Survey, run: str) -> tuple[str, ...]:
+    """Roles that a dead run was loading as; their comment says that they are ours."""
+    names = []
+    for name, comment in found.role_comments.items():
+        mark = _mark(comment)
+        if name.startswith(LOAD_ROLE_PREFIX) and mark.get("role") == "load" and mark.get("run") != run:
+            names.append(name)
+    return tuple(sorted(names))
 
 
 def _mark(comment: str | None) -> Mapping[str, Any]:

@@ -34,12 +34,19 @@ class LiveDatabase:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is on the primary now."""
+    """What is on the primary now.
+
+    `log_growth` is how many bytes the log may grow by before it is recycled. `extensions` are those that
+    could be created: True if the owner of a database may, without a superuser.
+    """
 
     databases: Mapping[str, LiveDatabase]
     roles: frozenset[str]
+    role_comments: Mapping[str, str | None]
+    extensions: Mapping[str, bool]
     memberships: frozenset[tuple[str, str]]
     tablespaces: frozenset[str]
+    log_growth: int
     algorithm: Algorithm
 
 
@@ -70,5 +77,8 @@ class Target:
     role_keys: tuple[str, ...]
     grants: tuple[Mapping[str, Any], ...]
     leftovers: tuple[str, ...]
+    dead_roles: tuple[str, ...]
+    tablespaces: tuple[str, ...]
     keep_old: bool
+    as_superuser: bool
     plan: Plan

@@ -7,12 +7,13 @@ from typing import Any
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.reading import Known
 from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, TriageReport
-from hasteward_cnpg.analyse import LAG_BYTES, Analysis, Doubt, analyse
+from hasteward_cnpg.analyse import LAG_BYTES, Analysis, analyse
+from hasteward_cnpg.analyse.authority import accepting_writes
+from hasteward_cnpg.diagnose.cluster import findings
+from hasteward_cnpg.diagnose.member import logged, slotted
 from hasteward_cnpg.evidence import Evidence, Forbidden
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.resources import CONTAINER, NEW_PREFIX, OLD_PREFIX, SUPERUSER
-
-_TWO_PRIMARIES = (Doubt.TWO_PRIMARIES,)
 
 
 def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTES) -> TriageReport:
@@ -30,27 +31,31 @@ def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTE
         assessments=analysis.assessments,
         diagnoses=diagnose(cluster, evidence, analysis),
         details=_details(evidence, analysis),
+        newest=analysis.newest,
+        primaries=_primaries(evidence),
+        donors=tuple(one.member for one in analysis.assessments if one.health is Health.HEALTHY),
+        evidence=evidence,
     )
+
+
+def _primaries(evidence: Evidence) -> tuple[str, ...]:
+    """Who accepts writes, is named, or is about to be: nobody of them is ever treated."""
+    names = [member.name for member in accepting_writes(evidence)]
+    if isinstance(evidence.cluster, Known):
+        names += [evidence.cluster.value.current_primary, evidence.cluster.value.target_primary]
+    return tuple(sorted({name for name in names if name}))
 
 
 def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:
     """Every named finding, the cluster's first."""
-    found = [
-        Diagnosis(
-            "cnpg-two-primaries",
-            Severity.CRITICAL,
-            question.text,
-            tuple(
-                f"{a.member}: {word}"
-                for a in analysis.assessments
-                if a.role == "primary"
-                for word in a.evidence
-            ),
-            f"kubectl describe clusters.postgresql.cnpg.io {cluster.name} -n {cluster.namespace}",
-        )
-        for question in analysis.questions
-        if question.kind in _TWO_PRIMARIES
-    ]
+    found = list(findings(cluster, evidence, analysis))
+    primary = evidence.member(analysis.primary)
+    reference = primary.server.value if primary is not None and isinstance(primary.server, Known) else None
+    for member in evidence.members:
+        found += logged(cluster, member)
+        assessed = analysis.assessment(member.name)
+        if assessed is not None and assessed.health is not Health.HEALTHY:
+            found += slotted(cluster, member, reference)
     found += [
         finding
         for assessment in analysis.assessments

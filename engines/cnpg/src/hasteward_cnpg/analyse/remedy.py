@@ -1,0 +1,146 @@
+"""The least that would make a member well: none < restart < wait < rewind < reseed. Pure.
+
+A member that streams is never treated, whatever its files say (W2). A log line that every crash recovery
+writes is no damage (W4). A restart is enough only where what the member lacks can still be had (L13, L14).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hasteward.domain.reading import Absent, Known, Unread
+from hasteward.domain.report import Health, Remediation
+from hasteward_cnpg.analyse.authority import Standing
+from hasteward_cnpg.evidence import (
+    ClaimState,
+    ClusterFacts,
+    ContainerState,
+    Lsn,
+    MemberEvidence,
+    ServerFacts,
+    Slot,
+    Trouble,
+)
+from hasteward_cnpg.facts.names import slot_name
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do with a member, and why that and not less."""
+
+    remediation: Remediation
+    reason: str = ""
+
+
+_NOTHING = Remedy(Remediation.NONE)
+
+
+def remediation(
+    member: MemberEvidence,
+    health: Health,
+    standing: Standing,
+    cluster: ClusterFacts | None,
+    primary: ServerFacts | None,
+) -> Remedy:
+    """What `member` needs; `primary` is what the reference's running server said."""
+    if health is Health.HEALTHY or standing in {Standing.REFERENCE, Standing.UNKNOWN, Standing.AHEAD}:
+        return _NOTHING
+    if health is Health.LAGGING:
+        return Remedy(Remediation.WAIT, "it streams, and has log still to replay")
+    kept = _kept_away(member, cluster)
+    if kept:
+        return Remedy(Remediation.NONE, kept)
+    return _needed(member, health, standing, primary)
+
+
+def _needed(
+    member: MemberEvidence, health: Health, standing: Standing, primary: ServerFacts | None
+) -> Remedy:
+    """For a member that is not well, and that nobody keeps away."""
+    if isinstance(member.claim, Known) and member.claim.value in {ClaimState.PENDING, ClaimState.TERMINATING}:
+        return Remedy(Remediation.WAIT, f"its volume claim is {member.claim.value}")
+    if standing is Standing.NOTHING:
+        return Remedy(Remediation.RESEED, "it holds no data")
+    if standing in {Standing.STRAY, Standing.DIVERGED}:
+        return _off_the_way(member, standing)
+    return _on_the_way(member, health, primary)
+
+
+def _kept_away(member: MemberEvidence, cluster: ClusterFacts | None) -> str:
+    """Why somebody wants it to be down; empty when nobody does. What others decided is not ours to undo."""
+    if cluster is None:
+        return ""
+    if cluster.hibernated:
+        return "the cluster is hibernated"
+    if cluster.is_fenced(member.name):
+        return "it is fenced by somebody; lift the fence when its reason is gone"
+    return ""
+
+
+def _off_the_way(member: MemberEvidence, standing: Standing) -> Remedy:
+    """Its log has left the primary's: it must go back to where they part, or begin anew."""
+    what = "no commit" if standing is Standing.STRAY else "commits of its own, which are captured first"
+    readable = any(isinstance(comparison.mine, Known) for comparison in member.comparisons)
+    if readable and Trouble.NO_CHECKPOINT not in member.troubles:
+        return Remedy(Remediation.REWIND, f"its log parts from the primary's with {what}, and is readable")
+    return Remedy(Remediation.RESEED, f"its log parts from the primary's with {what}, and is not whole")
+
+
+def _on_the_way(member: MemberEvidence, health: Health, primary: ServerFacts | None) -> Remedy:
+    """All it holds is the primary's; can it go on from there?"""
+    if Trouble.NO_CHECKPOINT in member.troubles:
+        return Remedy(Remediation.RESEED, "its server finds no valid checkpoint and can never start")
+    if _starting(member):
+        return Remedy(Remediation.WAIT, "its server is starting")
+    lost = _unreachable(member, primary)
+    if lost:
+        return Remedy(Remediation.RESEED, lost)
+    if health is Health.DOWN:
+        return Remedy(Remediation.RESTART, "it is down, and the log it lacks can still be had")
+    return Remedy(Remediation.RESTART, "it does not stream, and the log it lacks can still be had")
+
+
+def _starting(member: MemberEvidence) -> bool:
+    """Running for the first time and not ready yet: patience, not a repair."""
+    if not isinstance(member.pod, Known):
+        return False
+    pod = member.pod.value
+    return (
+        pod.container is ContainerState.RUNNING
+        and not pod.ready
+        and pod.restarts == 0
+        and not member.troubles
+    )
+
+
+def _unreachable(member: MemberEvidence, primary: ServerFacts | None) -> str:
+    """Why the log after the member's end cannot be had any more; empty when it can, as far as is known."""
+    if Trouble.WAL_REMOVED in member.troubles:
+        return "the log it needs next has been removed from the primary"
+    end = member.position.value.end if isinstance(member.position, Known) else None
+    slot = _slot(member.name, primary)
+    if slot is not None and slot.wal_status == "lost":
+        return f"its slot {slot.name} has lost the log it needs"
+    if slot is not None and slot.restart is not None and end is not None:
+        return _from_slot(slot, slot.restart, end)
+    for comparison in member.comparisons:
+        match comparison.alike:
+            case Absent(why):
+                return f"the primary holds no log from {end} on any more ({why})"
+            case Known() | Unread():
+                pass
+    return ""
+
+
+def _from_slot(slot: Slot, restart: Lsn, end: Lsn) -> str:
+    """W24: a slot made anew after a failover can begin past the replica it is for."""
+    if restart <= end:
+        return ""
+    return f"its slot {slot.name} begins at {restart}, past its own end {end}"
+
+
+def _slot(member: str, primary: ServerFacts | None) -> Slot | None:
+    """The member's slot by its exact name (W24: a name can be contained in another)."""
+    if primary is None:
+        return None
+    return next((slot for slot in primary.slots if slot.name == slot_name(member)), None)

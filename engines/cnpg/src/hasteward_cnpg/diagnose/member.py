@@ -1,0 +1,73 @@
+"""Findings about one member, from its log, its slot and its health. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.report import Diagnosis, Severity
+from hasteward_cnpg.diagnose.cluster import flags
+from hasteward_cnpg.evidence import MemberEvidence, ServerFacts, Trouble
+from hasteward_cnpg.facts.names import slot_name
+from hasteward_cnpg.resources import CONTAINER
+
+_TROUBLES: dict[Trouble, tuple[str, Severity, str]] = {
+    Trouble.NO_CHECKPOINT: (
+        "cnpg-invalid-checkpoint",
+        Severity.CRITICAL,
+        "finds no valid checkpoint and can never start",
+    ),
+    Trouble.NOT_A_CHILD: (
+        "cnpg-not-a-child",
+        Severity.CRITICAL,
+        "is on a way that the primary's history does not know",
+    ),
+    Trouble.WAL_REMOVED: (
+        "cnpg-wal-removed",
+        Severity.CRITICAL,
+        "needs log that has been removed from the primary, and never streams again by itself",
+    ),
+    Trouble.DISK_FULL: ("cnpg-disk-full", Severity.CRITICAL, "has a full volume"),
+    Trouble.CERTIFICATE: (
+        "cnpg-certificate-rejected",
+        Severity.CRITICAL,
+        "is refused by the primary: a certificate between them is not accepted",
+    ),
+}
+
+
+def logged(cluster: ClusterRef, member: MemberEvidence) -> Iterator[Diagnosis]:
+    """What its own log names."""
+    logs = f"kubectl logs {member.name} -n {cluster.namespace} -c {CONTAINER} --tail=200"
+    for trouble in sorted(member.troubles):
+        identifier, severity, words = _TROUBLES[trouble]
+        remedy = logs
+        if trouble is Trouble.DISK_FULL:
+            remedy = f"kubectl describe pvc {member.name} -n {cluster.namespace}"
+            remedy += "   (then enlarge spec.storage.size)"
+        yield Diagnosis(
+            identifier,
+            severity,
+            f"{member.name} {words}",
+            (f"its log: {trouble.value}",),
+            remedy,
+            member.name,
+        )
+
+
+def slotted(cluster: ClusterRef, member: MemberEvidence, primary: ServerFacts | None) -> Iterator[Diagnosis]:
+    """What the primary's slot for it tells, found by its exact name (W24)."""
+    if primary is None:
+        return
+    slot = next((one for one in primary.slots if one.name == slot_name(member.name)), None)
+    if slot is None:
+        return
+    remedy = f"hasteward triage {flags(cluster)} --deep"
+    if slot.wal_status == "lost":
+        text = f"the slot of {member.name} has lost the log that it was to keep"
+        evidence = (f"slot {slot.name}: wal_status lost",)
+        yield Diagnosis("cnpg-slot-lost", Severity.WARNING, text, evidence, remedy, member.name)
+    elif not slot.active and slot.restart is not None and primary.current is not None:
+        text = f"nobody uses the slot of {member.name}, and it keeps log on the primary"
+        evidence = (f"slot {slot.name}: inactive, {primary.current - slot.restart} bytes kept",)
+        yield Diagnosis("cnpg-slot-inactive", Severity.INFO, text, evidence, remedy, member.name)

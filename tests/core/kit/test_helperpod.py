@@ -1,0 +1,158 @@
+"""A helper pod: it says why it cannot run, and it is gone afterwards, whatever happened."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from hasteward.domain.errors import DependencyError, RunFailed
+from hasteward.kit.helperpod import Helper, Mount, helper_pod
+from hasteward.ports.context import EngineContext, Run
+from hasteward.ports.kubernetes import PODS, PodRef
+from hasteward.testing.clock import VirtualClock
+from hasteward.testing.kubernetes import FakeKubernetes, Result
+from hasteward.testing.reporter import Approval, RecordingReporter
+
+HELPER = Helper(
+    name="hasteward-box-2-abc",
+    image="box:1",
+    mounts=(Mount("box-2", "/data"),),
+    node="node-2",
+    user=26,
+    group=26,
+    account="box",
+    pull_secrets=("registry",),
+    tolerations=({"key": "dedicated", "operator": "Exists"},),
+)
+
+
+class Kubelet(VirtualClock):
+    """Moves the pod on whenever somebody waits."""
+
+    def __init__(self, api: FakeKubernetes, *statuses: dict[str, Any]) -> None:
+        super().__init__()
+        self._api = api
+        self._statuses = list(statuses)
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        body = self._api.objects.get((PODS.title, "db", HELPER.name))
+        if body is not None and self._statuses:
+            body["status"] = self._statuses.pop(0)
+
+
+def world(*statuses: dict[str, Any]) -> tuple[FakeKubernetes, EngineContext]:
+    api = FakeKubernetes(lambda _pod, _argv, _stdin: Result())
+    context = EngineContext(
+        kubernetes=api,
+        clock=Kubelet(api, *statuses),
+        reporter=RecordingReporter(),
+        run=Run("0123", datetime(2026, 1, 2, tzinfo=UTC)),
+        approve=Approval(),
+    )
+    return api, context
+
+
+def test_it_runs_for_the_block_and_is_gone_afterwards() -> None:
+    api, context = world({"phase": "Pending"}, {"phase": "Running"})
+
+    with helper_pod(context, "db", HELPER) as pod:
+        assert pod == PodRef("db", "hasteward-box-2-abc", "helper")
+        body = api.get(PODS, "db", HELPER.name)
+
+    assert api.objects == {}
+    spec = body["spec"]
+    assert spec["volumes"][0]["persistentVolumeClaim"] == {"claimName": "box-2", "readOnly": True}
+    assert spec["containers"][0]["volumeMounts"] == [{"name": "v0", "mountPath": "/data", "readOnly": True}]
+    assert spec["activeDeadlineSeconds"] == 600
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["nodeSelector"] == {"kubernetes.io/hostname": "node-2"}
+    assert spec["serviceAccountName"] == "box"
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    assert spec["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]
+
+
+def test_l65_meshes_are_asked_to_leave_it_alone_and_it_carries_no_label_of_the_database() -> None:
+    api, context = world({"phase": "Running"})
+
+    with helper_pod(context, "db", HELPER):
+        metadata = api.get(PODS, "db", HELPER.name)["metadata"]
+
+    assert metadata["labels"] == {
+        "app.kubernetes.io/managed-by": "hasteward",
+        "sidecar.istio.io/inject": "false",
+    }
+    assert metadata["annotations"]["sidecar.istio.io/inject"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/3 nodes: too many pods"}
+                ],
+            },
+            "0/3 nodes: too many pods",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "containerStatuses": [
+                    {"state": {"waiting": {"reason": "ErrImagePull", "message": "denied"}}}
+                ],
+            },
+            "ErrImagePull: denied",
+        ),
+        ({"phase": "Failed", "message": "evicted"}, "evicted"),
+        ({"phase": "Succeeded"}, "it is Succeeded"),
+    ],
+)
+def test_l66_what_waiting_does_not_cure_is_said_at_once(status: dict[str, Any], words: str) -> None:
+    api, context = world({"phase": "Pending"}, status)
+
+    with pytest.raises(RunFailed) as error, helper_pod(context, "db", HELPER):
+        raise AssertionError("it does not run")
+
+    assert error.value.message.endswith(words)
+    assert context.clock.monotonic() < 5
+    assert api.objects == {}
+
+
+def test_one_that_stays_pending_is_given_up_after_the_time_that_the_user_set() -> None:
+    api, context = world()
+
+    with pytest.raises(RunFailed) as error, helper_pod(context, "db", HELPER):
+        raise AssertionError("it does not run")
+
+    assert error.value.code == "helper.slow"
+    assert 300 <= context.clock.monotonic() < 302
+    assert api.objects == {}
+
+
+def test_a_helper_that_cannot_be_deleted_ends_by_its_deadline_and_that_is_said() -> None:
+    api, context = world({"phase": "Running"})
+
+    def refuse(name: str) -> None:
+        if name == "delete pods":
+            raise DependencyError("the API is away")
+
+    with helper_pod(context, "db", HELPER):
+        api.on_call = refuse
+
+    assert isinstance(context.reporter, RecordingReporter)
+    assert context.reporter.warnings() == ["helper.left"]
+
+
+def test_one_that_somebody_else_deleted_is_gone() -> None:
+    api, context = world({"phase": "Running"})
+
+    with helper_pod(context, "db", HELPER):
+        api.objects.clear()
+
+    assert isinstance(context.reporter, RecordingReporter)
+    assert context.reporter.warnings() == []

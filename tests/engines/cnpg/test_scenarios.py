@@ -1,0 +1,70 @@
+"""Triage against every broken cluster of the lab: it may not know, and it may never say what is not so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from hasteward_lab.lab import Lab
+from hasteward_lab.scenarios import load, run
+from hasteward_lab.scenarios.model import Scenario
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+
+ALL = load.all_scenarios()
+#: where the truth cannot be read from what is left, and "undeterminable" is the right answer
+UNKNOWABLE = {
+    "exec-forbidden": "the tool may not exec",
+    "missing-history-file": "nothing tells any more where the timelines part",
+    "frozen-primary": "the primary answers nobody, and its files are in use",
+    "one-way-partition": "",
+}
+
+
+def triage(lab: Lab, *flags: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "hasteward.cli.main", "triage", "-e", "cnpg", "-c", lab.cluster),
+            *("-n", lab.namespace, "--output", "json", "--stall-timeout", "15", *flags),
+        ],
+        env=dict(os.environ) | {"KUBECONFIG": str(lab.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    envelope: dict[str, Any] = json.loads(done.stdout)
+    assert not envelope["errors"], envelope["errors"]
+    data: dict[str, Any] = envelope["data"]
+    return data
+
+
+def verify(scenario: Scenario) -> None:
+    with run.start(scenario, None, keep=False, say=lambda _message: None) as lab:
+        run.reach(lab, scenario)
+        plain, deep = triage(lab), triage(lab, "--deep")
+    truth = scenario.expect.authority
+    assert plain["authority"] in {truth, "undeterminable"}, plain["authorityReason"]
+    wanted = {truth, "undeterminable"} if scenario.name in UNKNOWABLE else {truth}
+    assert deep["authority"] in wanted, deep["authorityReason"]
+    if deep["authority"] != "undeterminable":
+        assert set(deep["newest"]) <= set(scenario.expect.newest)
+        assert deep["newest"] or not scenario.expect.newest
+    for member in deep["members"]:
+        # W2: what streams is never healed, and what alone holds the newest data never overwritten
+        streams = scenario.expect.members[member["member"]].streaming
+        if streams and deep["authority"] == "provable":
+            assert member["remediation"] in {"none", "wait"}, member
+        if [member["member"]] == scenario.expect.newest:
+            assert member["remediation"] not in {"rewind", "reseed"}, member
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario", ALL, ids=lambda each: each.name)
+def test_triage_says_what_is_so(scenario: Scenario) -> None:
+    verify(scenario)
