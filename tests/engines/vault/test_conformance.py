@@ -46,6 +46,7 @@ SICK = {
 }
 
 
+@pytest.mark.timeout(600)
 class TestVault(EngineConformance):
     engine = plugin
     states = tuple(SICK)
