@@ -102,7 +102,7 @@ def test_every_option_comes_from_the_table(command: str, cli: Any) -> None:
     ("command", "statuses"),
     [
         ("triage", [0, 1, 2, 3, 4, 20, 130]),
-        ("backup", [0, 1, 2, 3, 4, 10, 11, 12, 21, 22, 130]),
+        ("backup", [0, 1, 2, 3, 4, 5, 10, 11, 12, 21, 22, 130]),
         ("restore", [0, 1, 2, 3, 4, 10, 12, 21, 22, 130]),
         ("repair", [0, 1, 2, 3, 4, 10, 11, 12, 20, 21, 22, 130]),
         ("undo", [0, 1, 2, 3, 4, 21, 130]),
