@@ -10,6 +10,7 @@ from typing import Any
 
 from hasteward_lab import cli_break, cli_scenarios, launch
 from hasteward_lab.lab import Lab
+from hasteward_lab.parts import PARTS
 from hasteward_lab.programs import MissingError
 from hasteward_lab.state import LabError, all_labs, state_dir
 
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     scale = "factor on all waits of kubelet and operator; 1 is real time (default: %(default)s)"
     up.add_argument("--time-scale", type=float, default=0.1, help=scale)
     up.add_argument("--level", default="1.30", help="operator's minor version (default: %(default)s)")
+    up.add_argument("--part", default="postgres", choices=sorted(PARTS), help="the database: %(choices)s")
     up.add_argument("--scenario", metavar="NAME", help="bring it into a broken state: see `scenarios`")
     cli_scenarios.add_parser(command("scenarios", "list the broken states, or tell one", cli_scenarios.run))
     down = command("down", "end a lab and leave nothing", _down)
@@ -105,6 +107,7 @@ def _up(arguments: argparse.Namespace) -> int:
         fsync=arguments.fsync,
         time_scale=arguments.time_scale,
         level=arguments.level,
+        part=arguments.part,
         keep=True,
         say=say,
     )
@@ -125,11 +128,14 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     lab = Lab.attach(arguments.name)
-    status = lab.cluster_object()["status"]
     _print(f"lab         {lab.name}")
     _print(f"kubeconfig  {lab.kubeconfig}")
-    ready = f"{status['readyInstances']}/{status['instances']} ready"
-    _print(f"cluster     {lab.namespace}/{lab.cluster}: {status['phase']}, {ready}")
+    if lab.part == "postgres":
+        status = lab.cluster_object()["status"]
+        ready = f"{status['readyInstances']}/{status['instances']} ready"
+        _print(f"cluster     {lab.namespace}/{lab.cluster}: {status['phase']}, {ready}")
+    else:
+        _print(f"cluster     {lab.namespace}/{lab.cluster}: {lab.part}")
     for pod in lab.get("pods"):
         rows: list[dict[str, Any]] = pod.get("status", {}).get("containerStatuses", [])
         row: dict[str, Any] = rows[0] if rows else {**_NOT_YET}

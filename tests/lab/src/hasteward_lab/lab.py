@@ -15,6 +15,7 @@ from hasteward_lab import launch
 from hasteward_lab.chaos.client import Chaos
 from hasteward_lab.client import Client
 from hasteward_lab.faults import Fault
+from hasteward_lab.parts import kind
 from hasteward_lab.postgres import hand
 from hasteward_lab.state import LabError, StateDir, state_dir
 
@@ -28,6 +29,7 @@ class Lab:
         self.name = config.name
         self.namespace = config.namespace
         self.cluster = config.cluster
+        self.part = config.part
         self.kubeconfig: Path = state.kubeconfig
         self._lifeline = lifeline
         self.client = Client(state)
@@ -47,16 +49,18 @@ class Lab:
         time_scale: float = 0.1,
         level: str = "1.30",
         spec: dict[str, Any] | None = None,
+        part: str = "postgres",
         keep: bool = False,
         say: launch.Say = lambda _message: None,
     ) -> Self:
         """Start a lab; with `keep` it outlives this process.
 
-        `level` is the operator's minor version to behave as; `spec` is laid over the Cluster's spec.
+        `level` is the operator's minor version to behave as; `spec` is laid over the Cluster's spec; `part`
+        is the database (see `hasteward_lab.parts`).
         """
         state = state_dir(name or f"t{secrets.token_hex(4)}")
         wish = launch.Wish(
-            members, namespace, cluster, volume_size, postgres_bin, fsync, time_scale, level, spec or {}
+            members, namespace, cluster, volume_size, postgres_bin, fsync, time_scale, level, spec or {}, part
         )
         if keep:
             launch.up(state, wish, say)
@@ -155,12 +159,17 @@ class Lab:
         deadline = time.monotonic() + timeout
         while True:
             ready = {row["metadata"]["name"] for row in self.get("pods") if _is_ready(row)}
-            wanted = set(pods) or {f"{self.cluster}-{n + 1}" for n in range(self.state.load_config().members)}
+            wanted = set(pods) or self._members()
             if wanted <= ready:
                 return
             if time.monotonic() > deadline:
                 raise LabError(f"not ready after {timeout:g} s: {', '.join(sorted(wanted - ready))}")
             time.sleep(0.05)
+
+    def _members(self) -> set[str]:
+        config = self.state.load_config()
+        first = kind(config.part).first
+        return {f"{self.cluster}-{number}" for number in range(first, first + config.members)}
 
     def wait(self, condition: Callable[[], bool], timeout: float = 30.0) -> None:
         """Wait till a condition holds; LabError when it never does."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hasteward_lab import programs
+from hasteward_lab import parts, programs
 from hasteward_lab.kubeconfig import IDENTITIES, render
 from hasteward_lab.kubelet.network import GATEWAY
 from hasteward_lab.pki import Authority
@@ -40,11 +40,13 @@ class Wish:
     time_scale: float = 0.1
     level: str = "1.30"
     spec: dict[str, Any] = field(default_factory=dict)
+    part: str = "postgres"
 
 
 def up(state: StateDir, wish: Wish, say: Say, *, lifeline: int = -1) -> None:
     """Start a lab and return when all its members are ready; on failure nothing is left."""
     programs.check()
+    parts.kind(wish.part)
     binaries = programs.postgres_bin(wish.postgres_bin)
     if not 1 <= wish.members <= 9:
         raise LabError("a lab has 1 to 9 members")
@@ -77,6 +79,7 @@ def _write_files(state: StateDir, wish: Wish, binaries: str, port: int) -> None:
         time_scale=wish.time_scale,
         level=wish.level,
         spec=wish.spec,
+        part=wish.part,
         port=port,
         tokens=tokens,
         lab_token=secrets.token_urlsafe(24),

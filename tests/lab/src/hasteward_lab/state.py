@@ -34,6 +34,7 @@ class LabConfig:
     lab_token: str
     level: str = "1.30"
     spec: dict[str, Any] = field(default_factory=dict)
+    part: str = "postgres"
 
 
 @dataclass(frozen=True)

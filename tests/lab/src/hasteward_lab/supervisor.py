@@ -61,6 +61,7 @@ class _Progress:
 async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _Progress) -> None:
     from aiohttp import web
 
+    from hasteward_lab import parts
     from hasteward_lab.api import app
     from hasteward_lab.api.auth import bootstrap
     from hasteward_lab.api.context import ApiContext
@@ -72,7 +73,6 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     from hasteward_lab.kubelet.kubelet import Kubelet
     from hasteward_lab.kubelet.network import GATEWAY
     from hasteward_lab.kubelet.volumes import Volumes
-    from hasteward_lab.postgres.cluster import PostgresCluster
 
     store = Store()
     volumes = Volumes(state.world / "volumes")
@@ -99,7 +99,7 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     # As pods reach it, by the Service `kubernetes`.
     await web.TCPSite(runner, GATEWAY, 443, ssl_context=tls).start()
     progress.say("the API answers")
-    cluster = PostgresCluster(config, store, kubelet, volumes)
+    cluster = parts.make(config, store, kubelet, volumes)
     context.extra.update(cluster.endpoints())
     await cluster.create(progress.say)
     following = asyncio.create_task(cluster.follow())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hasteward_lab.api.resources import (
     ENDPOINTS,
     NAMESPACES,
     ROLE_BINDINGS,
+    ROLES,
     SERVICES,
     Resource,
 )
@@ -29,6 +30,7 @@ from hasteward_lab.state import LabError
 Object = dict[str, Any]
 
 ENV = "HASTEWARD_LAB_RBAC"
+_OURS = ("kustomization.yaml", "namespace/kustomization.yaml")
 _GROUP = "rbac.authorization.k8s.io"
 _DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*")
 _PUBLIC = ("/healthz", "/livez", "/readyz", "/version", "/version/")
@@ -66,9 +68,9 @@ def manifests() -> Path:
     raise LabError(f"the lab reads its roles from deploy/rbac of a checkout; {ENV} names another folder")
 
 
-def shipped(folder: Path, namespace: str) -> Iterator[Object]:
+def shipped(folder: Path, namespace: str, names: Iterable[str] = _OURS) -> Iterator[Object]:
     """Every object of the folder's kustomizations, bound in one namespace as kustomize would."""
-    for name in ("kustomization.yaml", "namespace/kustomization.yaml"):
+    for name in names:
         path = folder / name
         for row in yaml.safe_load(path.read_text(encoding="utf-8"))["resources"]:
             for item in yaml.safe_load_all((path.parent / row).read_text(encoding="utf-8")):
@@ -84,7 +86,8 @@ def _placed(item: Object, namespace: str) -> Object:
     return placed
 
 
-_KINDS: dict[str, Resource] = {
+KINDS: dict[str, Resource] = {
+    "Role": ROLES,
     "ClusterRole": CLUSTER_ROLES,
     "ServiceAccount": ACCOUNTS,
     "RoleBinding": ROLE_BINDINGS,
@@ -124,4 +127,4 @@ def install(store: Store, namespace: str, authority: str) -> None:
         reference = {"apiGroup": _GROUP, "kind": "ClusterRole", "name": name}
         store.create(CLUSTER_ROLE_BINDINGS, {**meta, "subjects": subjects, "roleRef": reference})
     for item in shipped(manifests(), namespace):
-        store.create(_KINDS[item["kind"]], item)
+        store.create(KINDS[item["kind"]], item)

@@ -1,0 +1,251 @@
+"""Does the acts of a repair. Each looks again before it destroys, and done twice it comes to the same end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Refused, RunFailed
+from hasteward.domain.events import Warned
+from hasteward.domain.repair import Act, Record
+from hasteward.kit.sections import SectionWriter
+from hasteward.kit.steps import Deed, Memo, walk
+from hasteward.kit.streaming import capture
+from hasteward.ports.context import Captures, DumpProof, DumpSink, EngineContext, Order
+from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound, Resource
+from hasteward.streams.proof import Algorithm
+from hasteward_vault.analyse import Analysis, analyse, status_of
+from hasteward_vault.collect import collect
+from hasteward_vault.collect.ask import script
+from hasteward_vault.collect.token import access
+from hasteward_vault.evidence import Evidence
+from hasteward_vault.facts.shell import CAPTURE, REMOVE_PEER
+from hasteward_vault.plan import Kind
+from hasteward_vault.resources import CAPTURE_FILE, CAPTURE_FORMAT, flags, pod_of
+
+_LOOK_SECONDS = 1.0
+_END_MARKER = bytes(512)
+
+
+def heal(context: EngineContext, cluster: ClusterRef, order: Order) -> None:
+    """Walk the acts of the order's journal."""
+    deeds: dict[Kind, Deed] = {
+        Kind.CAPTURE: _Capture(cluster, order.captures),
+        Kind.REMOVE_PEER: _RemovePeer(cluster),
+        Kind.WIPE: _Wipe(cluster),
+        Kind.RESTART: _Restart(cluster),
+        Kind.REJOIN: _Rejoin(cluster),
+    }
+    walk(context, order, {kind.value: deed for kind, deed in deeds.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """What all have in common: nothing to note down, nothing that could be taken back."""
+
+    cluster: ClusterRef
+
+    def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
+        """Nothing."""
+        del context, act, record
+        return {}
+
+    def undo(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
+        """Never called for what goes forward only; what only reads needs none."""
+
+    def led(self, context: EngineContext) -> tuple[Evidence, Analysis]:
+        """The cluster with a leader that is proven now; Refused when there is none any more."""
+        evidence = collect(context, self.cluster)
+        analysis = analyse(evidence)
+        if not analysis.leader:
+            raise Refused(
+                f"the cluster is not as the plan found it: {analysis.reason}",
+                hint=f"hasteward triage {flags(self.cluster)}",
+                code="heal.no_leader",
+            )
+        return evidence, analysis
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture(_Deed):
+    """Saves a member's own data as a proven snapshot, while its server writes nothing."""
+
+    captures: Captures
+
+    def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
+        """It must neither lead nor be a peer that is written to."""
+        self._idle(context, act)
+        del record
+        return {}
+
+    def _idle(self, context: EngineContext, act: Act) -> Evidence:
+        evidence, analysis = self.led(context)
+        status = status_of(evidence.member(act.member))
+        if status is None or status.active or act.member in analysis.reached:
+            raise Refused(
+                f"{act.member} leads, follows, or cannot be read: its data may change meanwhile",
+                hint=f"hasteward triage {flags(self.cluster)}",
+                code="heal.not_idle",
+            )
+        return evidence
+
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
+        """Read its files through its container, and look before and after that it is idle."""
+        evidence = self._idle(context, act)
+        pod = pod_of(self.cluster, act.member, evidence.stateful_set.container)
+        status = status_of(evidence.member(act.member))
+        version = status.version if status is not None else ""
+
+        def produce(sink: DumpSink) -> DumpProof:
+            writer = SectionWriter(context, sink, Algorithm.SHA256)
+            argv = script(CAPTURE, act.args["data"])
+            writer.stream("raft-data", "", pod, argv, end_marker=_END_MARKER)
+            self._idle(context, act)
+            return DumpProof(act.member, version, writer.sections, {"data": act.args["data"]})
+
+        self.captures.save(record.target.ordinal, CAPTURE_FILE, CAPTURE_FORMAT, produce)
+        del memo
+
+
+class _RemovePeer(_Deed):
+    """Takes a peer out of the Raft configuration, by the leader."""
+
+    def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
+        """A peer without a pod must still be dead."""
+        del record
+        _, analysis = self.led(context)
+        if self._alive(analysis, act.args["peer"]):
+            raise Refused(
+                f"peer {act.args['peer']} is heard of again, or what is heard of it could not be read",
+                hint=f"hasteward triage {flags(self.cluster)}",
+                code="heal.peer_alive",
+            )
+        return {}
+
+    @staticmethod
+    def _alive(analysis: Analysis, peer: str) -> bool:
+        found = next((match for match in analysis.peers if match.peer.id == peer), None)
+        return found is not None and not found.member and found not in analysis.dead
+
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
+        """Nothing when it is out already, or lives again since a dead run began this."""
+        del record, memo
+        evidence, analysis = self.led(context)
+        peer = act.args["peer"]
+        if peer not in {match.peer.id for match in analysis.peers} or self._alive(analysis, peer):
+            return
+        context.check_lease()
+        allowed = access(context, self.cluster)
+        pod = pod_of(self.cluster, analysis.leader, evidence.stateful_set.container)
+        answer = capture(context, pod, script(REMOVE_PEER, *allowed.words, peer), feed=allowed.feed)
+        if answer.exit_status != 0:
+            raise RunFailed(
+                f"peer {peer} was not taken out: {' '.join(answer.stderr.split())}",
+                hint="deploy/vault/repair.hcl is the policy that allows it",
+                code="heal.remove_peer",
+            )
+
+
+def _uid(context: EngineContext, resource: Resource, cluster: ClusterRef, name: str) -> str:
+    """An object's uid; empty when it is proven not to be there."""
+    try:
+        return str(context.kubernetes.get(resource, cluster.namespace, name)["metadata"].get("uid", ""))
+    except ApiNotFound:
+        return ""
+
+
+def _delete(context: EngineContext, resource: Resource, cluster: ClusterRef, name: str, uid: str) -> None:
+    """Delete the object if it is still that very one."""
+    if not uid or _uid(context, resource, cluster, name) != uid:
+        return
+    context.check_lease()
+    try:
+        context.kubernetes.delete(resource, cluster.namespace, name)
+    except ApiNotFound:
+        return
+
+
+class _Restart(_Deed):
+    """Deletes a pod; its StatefulSet makes it again on the same volume."""
+
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
+        """Only the pod that the plan was about."""
+        del memo
+        self.led(context)
+        _delete(context, PODS, self.cluster, act.member, record.preconditions["pod"])
+
+
+class _Wipe(_Deed):
+    """Deletes a member's claim and pod, so that its StatefulSet makes both again, empty."""
+
+    def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
+        """Note which claim it is, so that the new one is never taken for the old one."""
+        _, analysis = self.led(context)
+        if self._well(analysis, act.member):
+            raise Refused(
+                f"{act.member} leads or follows again; what it holds is not given up",
+                hint=f"hasteward triage {flags(self.cluster)}",
+                code="heal.member_well",
+            )
+        pod = _uid(context, PODS, self.cluster, act.member)
+        if pod != record.preconditions["pod"]:
+            raise Refused(
+                f"pod {act.member} is not the one that the plan was about",
+                hint=f"hasteward repair {flags(self.cluster)}",
+                code="heal.pod_changed",
+            )
+        return {"claim": _uid(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, act.args["claim"]), "pod": pod}
+
+    @staticmethod
+    def _well(analysis: Analysis, member: str) -> bool:
+        return member == analysis.leader or member in analysis.reached
+
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
+        """Claim first: it goes when its pod has gone, and the pod comes back to a new one."""
+        del record
+        _, analysis = self.led(context)
+        if self._well(analysis, act.member):
+            return  # it has come back since a dead run began this, or that run had done it
+        claim = act.args["claim"]
+        _delete(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, claim, memo["claim"])
+        _delete(context, PODS, self.cluster, act.member, memo["pod"])
+        deadline = context.clock.monotonic() + context.tuning.delete_seconds
+        while memo["claim"] and _uid(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, claim) == memo["claim"]:
+            if context.clock.monotonic() > deadline:
+                raise RunFailed(
+                    f"claim {claim} does not go",
+                    hint=f"kubectl describe pvc {claim} -n {self.cluster.namespace}",
+                    code="heal.claim",
+                )
+            context.clock.sleep(_LOOK_SECONDS)
+
+
+class _Rejoin(_Deed):
+    """Waits for a member."""
+
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
+        """Until it follows; one that only lacks its unseal keys is left to who has them, with a warning."""
+        del record, memo
+        deadline = context.clock.monotonic() + context.tuning.heal_seconds
+        while True:
+            evidence = collect(context, self.cluster)
+            analysis = analyse(evidence)
+            if act.member in analysis.reached:
+                return
+            status = status_of(evidence.member(act.member))
+            if context.clock.monotonic() > deadline:
+                if status is not None and status.sealed and analysis.leader:
+                    text = f"{act.member} is sealed and has to be unsealed with its keys"
+                    context.reporter.emit(Warned("heal.sealed", text))
+                    return
+                raise RunFailed(
+                    f"{act.member} has not joined: {_state(analysis, act.member)}",
+                    hint=f"hasteward triage {flags(self.cluster)}",
+                    code="heal.not_joined",
+                )
+            context.clock.sleep(_LOOK_SECONDS)
+
+
+def _state(analysis: Analysis, member: str) -> str:
+    found = analysis.assessment(member)
+    return "; ".join((*found.evidence, *found.missing)) if found is not None else "it is not there"
