@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from hasteward.testing.conformance import InfoConformance
 from hasteward_cnpg.plugin import plugin as cnpg
 from hasteward_galera.plugin import plugin as galera
@@ -19,6 +21,7 @@ class TestGalera(InfoConformance):
 
 class TestStandalone(InfoConformance):
     engine = standalone
+    options = MappingProxyType({"db_type": "mariadb"})
 
 
 class TestVault(InfoConformance):

@@ -16,7 +16,8 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from hasteward.cli.verb import BASIC, CLUSTER, GROUPS, OBSERVING, VERBS, Verb
-from hasteward.config.settings import BY_NAME, SETTINGS, Kind, Setting, engine_settings
+from hasteward.config.setting import engine_settings
+from hasteward.config.settings import BY_NAME, SETTINGS, Kind, Setting
 
 if TYPE_CHECKING:
     from hasteward.hookspecs import CommandSpec

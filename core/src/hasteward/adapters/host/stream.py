@@ -21,8 +21,8 @@ class ProcessStream:
 
     def __init__(self, child: subprocess.Popen[bytes], *, stall_seconds: float) -> None:
         assert child.stdin is not None  # noqa: S101 - started with three pipes
-        assert child.stdout is not None  # noqa: S101
-        assert child.stderr is not None  # noqa: S101
+        assert child.stdout is not None  # noqa: S101 - as above
+        assert child.stderr is not None  # noqa: S101 - as above
         self._child = child
         self._stall_seconds = stall_seconds
         self._input: int | None = child.stdin.fileno()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from hasteward import plugins
 from hasteward.domain.capability import Capability, Unsupported
 from hasteward.domain.errors import ExitCode, HastewardError
+from hasteward.domain.option import Value
 from hasteward.hookspecs import ENGINE_GROUP, EngineSpec
 from hasteward.plugins import Engine, Plugins
 from hasteward.testing.faults import FAILURES, FailNth, Killed, KillNth
@@ -68,6 +70,8 @@ class Conformance:
     engine: EngineSpec
     #: further states of a world, each with something wrong that triage must see
     states: tuple[str, ...] = ()
+    #: values of the engine's own options, where their defaults will not do
+    options: Mapping[str, Value] = MappingProxyType({})
 
     def world(self, state: str = HEALTHY) -> World:
         """A new world in `state`. Called many times: it shares nothing with those of other calls."""

@@ -81,7 +81,8 @@ class InfoConformance(Conformance):
 
     def test_what_it_stores_has_a_file_name_and_a_format(self) -> None:
         """They become the path and a tag of every snapshot."""
-        layout = self.addressed(Capability.DUMP).layout(self.world().options)
+        engine = self.addressed(Capability.DUMP)
+        layout = engine.layout({one.name: one.default for one in engine.options} | dict(self.options))
 
         assert layout.format
         assert layout.file
