@@ -3,11 +3,14 @@ SHELL := /bin/sh
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
+# Where it is set (containers often do), every process compiles every module again: twice the time of a command.
+unexport PYTHONDONTWRITEBYTECODE
 
-# Files, not single tests, are handed to the workers: a module's lab is then set up once. Much of a test on real
-# servers is waiting, so there are more workers than cores.
+# Groups, not single tests, are handed to the workers (tests/conftest.py): servers are then set up once. Much of a
+# test on real servers is waiting, so there are more workers than cores.
 WORKERS ?= 4
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 SOURCES := core/src $(wildcard engines/*/src) tests/lab/src $(wildcard tests/downstream/*/src)
 PYTHON := core engines tests tools $(wildcard bench)
 SCRIPTS := $(wildcard tools/*)
@@ -42,8 +45,8 @@ lint: setup  ## style, imports between the rooms, syntax of the scripts
 type: setup  ## mypy, strict
 	@mypy $(SOURCES)
 
-bench: setup  ## ratios against the raw tools; never part of the tests
-	@python bench/run.py
+bench: setup  ## ratios against the raw tools; never part of the tests (BENCH_ARGS=--write keeps the page)
+	@python bench/run.py $(BENCH_ARGS)
 
 fmt: setup  ## put every file into its one form, with the safe fixes
 	@ruff format $(PYTHON)

@@ -1,98 +1,184 @@
 """Ratios against the raw tools, in one run on one machine: `make bench`.
 
-Start-up: every `--help` against a bare Python. Backup: `hasteward backup` against
-`kubectl exec ... pg_dumpall | restic backup --stdin` through the same API server. Absolute times of a shared
-machine mean little; the ratio of medians, measured in turn, does.
+Both ways go through the same API server of one lab, in turn, each into a repository of its own; what counts
+is the ratio of the medians, because the absolute times are those of this machine.
+
+usage: run.py [--megabytes N] [--rounds N] [--write]       --write keeps docs/reference/performance.md
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import resource
+import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+
+from measure import Taken, hasteward, machine, median_of, pipe, run, versions
 
 from hasteward_lab.lab import Lab
 
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "performance.md"
 VERBS = ("", "init", "backup", "get", "restore", "export", "triage", "engines", "doctor", "config", "version")
-FILL = """CREATE TABLE big AS SELECT i, md5(i::text) a, repeat(md5((i % 997)::text), 8) b
+#: a row of some 420 bytes that compresses to a half, as business data does
+FILL = """CREATE TABLE big AS SELECT i, md5(i::text) a, md5((-i)::text) || repeat(md5((i % 997)::text), 10) b
 FROM generate_series(1, {rows}) i"""
+ROW_BYTES = 420
+RAW_DUMP = "kubectl exec -n {namespace} {member} -c postgres -- pg_dumpall -U postgres"
+RAW_LOAD = "kubectl exec -i -n {namespace} {member} -c postgres -- psql -X -q -U postgres -d postgres"
+Row = tuple[str, ...]
 
 
-def timed(command: Callable[[], object]) -> tuple[float, float]:
-    """Wall seconds and CPU seconds of the processes that a command started."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begun = time.perf_counter()
-    command()
-    wall = time.perf_counter() - begun
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+@dataclass
+class Bench:
+    """One lab with data, and a repository for each way."""
+
+    lab: Lab
+    folder: Path
+    rounds: int
+    environment: dict[str, str]
+    ours: list[Taken] = field(default_factory=list)
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The flags that name the cluster."""
+        return ("-e", "cnpg", "-n", self.lab.namespace, "-c", self.lab.cluster)
+
+    def fresh(self, name: str) -> dict[str, str]:
+        """The environment for a new repository."""
+        at = str(self.folder / name)
+        environment = self.environment | {"HASTEWARD_BACKUPS_PATH": at, "RESTIC_REPOSITORY": at}
+        run(["restic", "init", "-q"], **environment)
+        return environment
 
 
-def run(*argv: str, **environment: str) -> None:
-    """Run quietly; a failure is a traceback."""
-    subprocess.run(
-        argv, check=True, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+def row(what: str, raw: float, ours: float, unit: str = "s") -> Row:
+    """Raw against ours; the ratio is of speeds, so that 1 or more means not slower."""
+    return what, f"{raw:.2f} {unit}", f"{ours:.2f} {unit}", f"{raw / ours:.2f}"
+
+
+def backups(bench: Bench) -> Iterator[Row]:
+    """Into fresh repositories, in turn; then once more with nothing changed, and restic by itself."""
+    namespace, raw, alone = bench.lab.namespace, [], []
+    save = "restic backup -q --stdin --stdin-filename raw.sql"
+    for turn in range(bench.rounds):
+        bench.ours.append(hasteward("backup", *bench.where, **bench.fresh(f"ours{turn}")))
+        dump = RAW_DUMP.format(namespace=namespace, member=bench.ours[0].data["member"])
+        raw.append(pipe(f"{dump} | {save}", **bench.fresh(f"raw{turn}")))
+        if not turn:
+            pipe(f"{dump} >{bench.folder}/raw.sql", **bench.environment)
+        alone.append(pipe(f"cat {bench.folder}/raw.sql | {save}", **bench.fresh(f"alone{turn}")))
+    ours = statistics.median(taken.wall for taken in bench.ours)
+    size = bench.ours[0].data["size"]
+    yield row(
+        f"backup of {size / 1e6:.0f} MB, raw: kubectl exec pg_dumpall \\| restic",
+        statistics.median(raw),
+        ours,
+    )
+    yield row("the same, raw: cat FILE \\| restic, no cluster at all", statistics.median(alone), ours)
+    again = [
+        hasteward("backup", *bench.where, **store(bench, "ours0")).wall,
+        pipe(f"{dump} | {save}", **store(bench, "raw0")),
+    ]
+    yield row("second backup, nothing changed", again[1], again[0])
+
+
+def store(bench: Bench, name: str) -> dict[str, str]:
+    """The environment for a repository that is there."""
+    at = str(bench.folder / name)
+    return bench.environment | {"HASTEWARD_BACKUPS_PATH": at, "RESTIC_REPOSITORY": at}
+
+
+def restores(bench: Bench) -> Iterator[Row]:
+    """One database from the same snapshot, in turn. The raw way is given an empty place to write to."""
+    lab, saved, environment = bench.lab, bench.ours[0].data, store(bench, "ours0")
+    load = RAW_LOAD.format(namespace=lab.namespace, member=lab.primary)
+    raw, ours = [], []
+    for _ in range(bench.rounds):
+        flags = ("--snapshot", saved["snapshot"], "--database", "app", "--yes", "--no-keep-old")
+        ours.append(hasteward("restore", *bench.where, *flags, **environment).wall)
+        lab.psql(lab.primary, "DROP DATABASE app WITH (FORCE)")
+        raw.append(pipe(f"restic dump {saved['snapshot']} /{saved['path']} | {load}", **environment))
+        assert lab.psql(lab.primary, "SELECT count(*) > 0 FROM big", "app") == "t"
+    yield row(
+        "restore, raw: restic dump \\| kubectl exec -i psql", statistics.median(raw), statistics.median(ours)
     )
 
 
-def startup() -> None:
-    """`--help` of the root and of every command."""
-    bare = statistics.median(timed(lambda: run(sys.executable, "-c", "pass"))[0] for _ in range(9))
-    print(f"{'start-up':<28}{'ms':>8}{'x bare python':>16}")
-    print(f"{'python -c pass':<28}{bare * 1000:>8.0f}{1.0:>16.1f}")
+def ourselves(bench: Bench) -> Iterator[Row]:
+    """What hasteward's own process takes; restic and the servers are not in it."""
+    size = bench.ours[0].data["size"]
+    triage = [hasteward("triage", *bench.where, **bench.environment) for _ in range(bench.rounds * 3)]
+    idle = statistics.median(taken.cpu for taken in triage)
+    cpu = (statistics.median(taken.cpu for taken in bench.ours) - idle) / size * 1e9
+    yield "own processor time of a backup", f"{cpu:.2f} s/GB", "2.50 s/GB"
+    yield "memory of a backup, at most", f"{max(taken.mib for taken in bench.ours):.0f} MiB", "100 MB"
+    yield (
+        "triage of three members, wall",
+        f"{statistics.median(taken.wall for taken in triage):.2f} s",
+        "1.50 s",
+    )
+    yield "triage, own processor time", f"{idle:.2f} s", ""
+
+
+def startup() -> Iterator[Row]:
+    """`--help` of the root and of every command, against a bare Python."""
+    bare = median_of(9, lambda: run([sys.executable, "-c", "pass"]))
+    yield "python -c pass", f"{bare * 1000:.0f} ms", "1.0"
     for verb in VERBS:
         argv = ["hasteward", *([verb] if verb else []), "--help"]
-        wall = statistics.median(timed(lambda argv=argv: run(*argv))[0] for _ in range(7))
-        print(f"{' '.join(argv):<28}{wall * 1000:>8.0f}{wall / bare:>16.1f}")
+        wall = median_of(7, lambda argv=argv: run(argv))
+        yield " ".join(argv), f"{wall * 1000:.0f} ms", f"{wall / bare:.1f}"
 
 
-def backup(rows: int, rounds: int) -> None:
-    """Both ways to back up, in turn, into fresh repositories."""
-    with Lab.up(volume_size="2Gi") as lab, tempfile.TemporaryDirectory() as folder:
-        lab.psql(lab.primary, FILL.format(rows=rows), "app")
-        size = int(lab.psql(lab.primary, "SELECT pg_table_size('big')", "app"))
+def table(heads: Row, rows: Iterator[Row]) -> Iterator[str]:
+    """A table in Markdown; each row is shown as soon as it is known."""
+    yield ""
+    for cells in chain((heads, tuple("---" for _ in heads)), rows):
+        line = f"| {' | '.join(cells)} |"
+        print(line, flush=True)
+        yield line
+
+
+def measured(megabytes: int, rounds: int) -> Iterator[str]:
+    """Every line of the page."""
+    volume = f"{max(1024, megabytes * 6)}Mi"
+    with Lab.up(volume_size=volume) as lab, tempfile.TemporaryDirectory(prefix="hasteward-bench-") as scratch:
+        lab.psql(lab.primary, FILL.format(rows=megabytes * 1_000_000 // ROW_BYTES), "app")
         environment = {
             "KUBECONFIG": str(lab.kubeconfig),
-            "RESTIC_PASSWORD": "bench",
-            "XDG_STATE_HOME": folder,
-            "RESTIC_CACHE_DIR": f"{folder}/cache",
+            "RESTIC_PASSWORD": "correct horse",
+            "XDG_STATE_HOME": scratch,
+            "RESTIC_CACHE_DIR": f"{scratch}/cache",
         }
-        pipe = (
-            f"kubectl exec -n {lab.namespace} pg-2 -c postgres -- pg_dumpall -U postgres"
-            " | restic backup -q --stdin --stdin-filename raw.sql"
-        )
-        where = ("-e", "cnpg", "-n", lab.namespace, "-c", lab.cluster)
-        ours, raw = [], []
-        for turn in range(rounds):
-            for name, results in (("ours", ours), ("raw", raw)):
-                repository = f"{folder}/{name}{turn}"
-                extra = environment | {"HASTEWARD_BACKUPS_PATH": repository, "RESTIC_REPOSITORY": repository}
-                run("restic", "init", "-q", **extra)
-                argv = ("hasteward", "backup", *where) if name == "ours" else ("sh", "-c", pipe)
-                results.append(timed(lambda argv=argv, extra=extra: run(*argv, **extra)))
-        table(size, ours, raw)
-
-
-def table(size: int, ours: list[tuple[float, float]], raw: list[tuple[float, float]]) -> None:
-    """Medians and the ratio of speeds (above 1: faster than the raw pipe)."""
-    print(f"\n{f'backup of {size / 1e6:.0f} MB':<28}{'wall s':>8}{'CPU s':>8}{'speed against raw':>20}")
-    walls = [statistics.median(wall for wall, _ in results) for results in (raw, ours)]
-    cpus = [statistics.median(cpu for _, cpu in results) for results in (raw, ours)]
-    print(f"{'kubectl exec | restic':<28}{walls[0]:>8.1f}{cpus[0]:>8.1f}{1.0:>20.2f}")
-    print(f"{'hasteward backup':<28}{walls[1]:>8.1f}{cpus[1]:>8.1f}{walls[0] / walls[1]:>20.2f}")
+        bench = Bench(lab, Path(scratch), rounds, environment)
+        when = datetime.now(UTC).date()
+        yield "# Performance"
+        yield ""
+        yield "<!-- Made by `make bench`; do not edit. -->"
+        yield ""
+        yield f"Measured {when} on {machine()}; {versions(lab)}; hasteward against the tools it stands on."
+        yield f"Medians of {rounds} runs in turn, three members in the lab, one API server for both."
+        yield from table(("", "raw", "hasteward", "ratio"), chain(backups(bench), restores(bench)))
+        yield from table(("hasteward itself", "", "promised at most"), ourselves(bench))
+        yield from table(("start-up", "", "times bare Python"), startup())
 
 
 def main() -> None:
-    """Print every table."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    startup()
-    backup(rows=int(os.environ.get("BENCH_ROWS", "1000000")), rounds=3)
+    """Measure, show, and with ``--write`` keep."""
+    parser = argparse.ArgumentParser(description="hasteward against the raw tools")
+    parser.add_argument("--megabytes", type=int, default=1000, help="size of the database (default: 1000)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default: 3)")
+    parser.add_argument("--write", action="store_true", help=f"keep the tables as {PAGE.name}")
+    chosen = parser.parse_args()
+    lines = list(measured(chosen.megabytes, chosen.rounds))
+    if chosen.write:
+        PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"wrote {PAGE}", file=sys.stderr)
 
 
 if __name__ == "__main__":

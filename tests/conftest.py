@@ -1,12 +1,18 @@
-"""The order of the tests: what takes longest begins first, so that no worker is left with it at the end."""
+"""Which tests stay together and what begins first (`make test` hands groups to its workers, one at a time).
+
+The files of a folder that share servers are one group, so that its servers are made once and not once per
+worker; every other file is a group of its own. What takes longest begins first: no worker is left with it.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+#: folders whose tests share their servers, and the tutorial, which has a lab of its own
 FIRST = ("scenarios", "engines", "labtests", "docs")
-#: folders below labtests whose tests watch an emulated operator at work for minutes
-PATIENT = {"api", "cnpg", "chaos", "scenarios"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -15,8 +21,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parts = item.path.parts
         return next((place for place, name in enumerate(FIRST) if name in parts), len(FIRST))
 
-    for item in items:
-        parts = item.path.parts
-        if "labtests" in parts and PATIENT & set(parts[parts.index("labtests") :]):
-            item.add_marker(pytest.mark.long)
     items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Our groups. (Groups by mark, `--dist loadgroup`, do nothing with pytest 9.2 and xdist 3.8.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(config.rootpath, nodeid.partition("::")[0])
+
+    return Groups(config, log)
+
+
+def group_of(root: Path, file: str) -> str:
+    folder = Path(file).parent
+    shared = set(FIRST) & set(folder.parts) and "mark.servers" in (root / file).read_text(encoding="utf-8")
+    return str(folder) if shared else file

@@ -23,8 +23,8 @@ BLOCK = re.compile(r"^```(console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(hasteward -?[a-z][^`]*)`")
 #: programs of others that pages show: nothing here can say whether their arguments are right
 NOT_OURS = {
-    "[", "base64", "cat", "cd", "exit", "export", "grep", "head", "jq", "kubectl", "mail", "make", "mkdir",
-    "pip", "psql", "pytest", "read", "restic", "rm", "umask", "zcat",
+    "[", "base64", "cat", "cd", "exit", "export", "grep", "head", "jq", "kubectl", "logger", "mail", "make",
+    "mkdir", "pass", "pip", "psql", "pytest", "read", "restic", "rm", "umask", "zcat",
 }  # fmt: skip
 SHELL = {"if", "then", "else", "fi", "case", "in", "esac", "while", "do", "done", "!", "sudo"}
 #: inline: the name of a group, or a way of speaking of a command and not the command

@@ -27,7 +27,10 @@ class Bound(FakeKubernetes):
         self.namespace = role["metadata"]["namespace"]
         self.rules = role["rules"]
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
+    def may(
+        self, verb: str, resource: Resource, namespace: str, subresource: str = "", *, name: str = ""
+    ) -> bool:
+        assert not name, "the role grants no object by its name"
         wanted = f"{resource.plural}/{subresource}" if subresource else resource.plural
         return namespace == self.namespace and any(
             resource.group in rule["apiGroups"] and wanted in rule["resources"] and verb in rule["verbs"]

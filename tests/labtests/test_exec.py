@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from hasteward_lab.lab import Lab
+from hasteward_lab.state import LabError
 
 pytestmark = pytest.mark.servers
 
@@ -232,10 +233,10 @@ def test_many_at_once(lab: Lab) -> None:
 
 def test_a_slow_reader_holds_the_writer_back(lab: Lab) -> None:
     async def talk() -> Any:
-        async with lab.client.open_exec("pg-1", ["head", "-c", "400000000", "/dev/zero"]) as socket:
+        async with lab.client.open_exec("pg-1", ["head", "-c", "100000000", "/dev/zero"]) as socket:
             await socket.receive()
             await asyncio.sleep(1.0)
-            assert running(lab, "head -c 400000000")
+            assert running(lab, "head -c 100000000")
             assert memory(lab) < LITTLE
             length, status = 0, b""
             async for message in socket:
@@ -243,7 +244,7 @@ def test_a_slow_reader_holds_the_writer_back(lab: Lab) -> None:
                 status = message.data[1:]
             return length, json.loads(status)["status"]
 
-    assert asyncio.run(talk()) == (400_000_000, "Success")
+    assert asyncio.run(talk()) == (100_000_000, "Success")
 
 
 def test_a_slow_process_holds_the_client_back(lab: Lab) -> None:
@@ -270,6 +271,48 @@ def test_a_frame_of_32_mib_is_the_largest(lab: Lab) -> None:
     assert (out.strip(), status["status"]) == (b"33554431", "Success")
     _, _, status, code = run(lab, ["wc", "-c"], stdin=largest + b"x", close=False)
     assert (status, code) == (None, 1000)
+    _, _, status, code = run(lab, ["wc", "-c"], stdin=largest + b"x", close=False, protocols=V4)
+    assert (status, code) == (None, 1006)
+
+
+ROLES = "/apis/rbac.authorization.k8s.io/v1/namespaces/db"
+
+
+def test_a_right_alone_is_not_enough_and_the_refusals_differ(lab: Lab) -> None:
+    """With get alone the reason is empty; with create alone it names what is missing."""
+    lacking = 'User "system:serviceaccount:db:default" cannot get resource "pods/exec"'
+    lacking += ' in API group "" in the namespace "db"'
+    for verb, told in (("get", ""), ("create", lacking)):
+        rules = [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": [verb]}]
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "half"}
+        subject = {"kind": "ServiceAccount", "name": "default", "namespace": "db"}
+        lab.client.call("POST", f"{ROLES}/roles", {"metadata": {"name": "half"}, "rules": rules})
+        binding = {"metadata": {"name": "half"}, "roleRef": reference, "subjects": [subject]}
+        lab.client.call("POST", f"{ROLES}/rolebindings", binding)
+        account = "/api/v1/namespaces/db/serviceaccounts/default/token"
+        token = lab.client.call("POST", account, {"spec": {}})["status"]["token"]
+        try:
+            with pytest.raises(LabError) as caught:
+                lab.client.call("GET", "/api/v1/namespaces/db/pods/pg-1/exec?command=true", token=token)
+            assert str(caught.value) == f'pods "pg-1" is forbidden: {told}'
+        finally:
+            for kind in ("rolebindings", "roles"):
+                lab.client.call("DELETE", f"{ROLES}/{kind}/half")
+
+
+def test_a_deleted_pod_ends_the_exec_with_137(lab: Lab) -> None:
+    spec = {"containers": [{"name": "c", "image": "busybox", "command": ["sleep", "60"]}]}
+    pod = {"metadata": {"name": "brief"}, "spec": {**spec, "restartPolicy": "Never"}}
+    lab.client.call("POST", "/api/v1/namespaces/db/pods", pod)
+    eventually(lambda: lab.pod("brief")["status"]["phase"] == "Running")
+
+    async def talk() -> Any:
+        async with asyncio.timeout(20), lab.client.open_exec("brief", ["sleep", "60"]) as socket:
+            await asyncio.to_thread(lab.delete_pod, "brief", 1)
+            return await collect(socket)
+
+    *_, status, code = asyncio.run(talk())
+    assert (status["details"]["causes"], code) == ([{"reason": "ExitCode", "message": "137"}], 1000)
 
 
 def test_exec_needs_get_and_create(faults: Lab) -> None:

@@ -18,12 +18,18 @@ pytestmark = pytest.mark.servers
 ZEROS = ["head", "-c", "1000000", "/dev/zero"]
 
 
-def run(lab: Lab, argv: list[str], stdin: bytes | None = None, limit: float = 10.0) -> Any:
+def run(
+    lab: Lab,
+    argv: list[str],
+    stdin: bytes | None = None,
+    limit: float = 10.0,
+    protocols: tuple[str, ...] = ("v5.channel.k8s.io",),
+) -> Any:
     """Talk to the end; stdout, status, close code, and whether the connection broke."""
 
     async def talk() -> Any:
         parts = {1: b"", 2: b"", 3: b""}
-        async with lab.client.open_exec("pg-1", argv, stdin=stdin is not None) as socket:
+        async with lab.client.open_exec("pg-1", argv, stdin=stdin is not None, protocols=protocols) as socket:
             if stdin is not None:
                 await socket.send_bytes(b"\x00" + stdin)
                 await socket.send_bytes(b"\xff\x00")
@@ -73,6 +79,23 @@ def test_false_success_looks_like_success(faults: Lab) -> None:
     faults.add_fault("false-success", command="head", after=123_456)
     out, status, code = run(faults, ZEROS)
     assert (len(out), status["status"], code) == (123_456, "Success", 1000)
+
+
+def test_false_success_of_an_upload_leaves_its_process_waiting(faults: Lab) -> None:
+    """containerd killed under v5: Success, and what arrived is not all; nobody closes the input any more."""
+    faults.add_fault("false-success", command="cat >", after=50_000, stream="stdin")
+    script = "cat > /controller/tmp/half; echo done >> /controller/tmp/half"
+    _, status, code = run(faults, ["sh", "-c", script], stdin=b"x" * 100_000)
+    assert (status["status"], code) == ("Success", 1000)
+    time.sleep(0.3)
+    assert faults.exec("pg-1", ["wc", "-c", "/controller/tmp/half"]).stdout.split()[0] == b"50000"
+    faults.exec("pg-1", ["sh", "-c", "pkill -f '^cat$'; rm /controller/tmp/half"])
+
+
+def test_before_v5_the_same_fault_is_a_lost_connection(faults: Lab) -> None:
+    faults.add_fault("false-success", command="head", after=123_456)
+    out, status, code = run(faults, ZEROS, protocols=("v4.channel.k8s.io",))
+    assert (len(out), status, code) == (123_456, None, 1006)
 
 
 def test_false_success_hides_a_failure_that_wrote_less(faults: Lab) -> None:

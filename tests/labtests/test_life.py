@@ -83,6 +83,7 @@ def test_up_and_down_by_command(
     assert "there is no lab 'one'" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["outer", "inner"])
 def test_a_killed_supervisor_leaves_nothing_after_down(victim: str) -> None:
     lab = Lab.up(f"killed-{victim}-{os.getpid()}", members=1)

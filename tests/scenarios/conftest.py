@@ -74,6 +74,11 @@ class Hasteward:
         data: dict[str, Any] = envelope["data"]
         return data
 
+    def stored(self, folder: str = "") -> list[str]:
+        """Every file of the repository (or of one of its folders), a lock that was left too."""
+        root = Path(self.environment["HASTEWARD_BACKUPS_PATH"]) / folder
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
     def backups(self) -> list[dict[str, Any]]:
         """Every data snapshot as `get backups` lists it."""
         listed: list[dict[str, Any]] = self.json("get", "backups")["backups"]

@@ -138,6 +138,7 @@ def test_bad_input_is_one_clear_error(
     verb: str, name: str, lab: Any, tool: Any, where: tuple[str, ...], tmp_path: Path
 ) -> None:
     flags, environment, exit_code, words = scenario(name, lab, tool, tmp_path)
+    before = tool.stored()
     lab.clear_audit()
     for mode in ([], ["--dry-run"]):
         done = tool(verb, *where, *flags, *mode, **environment)
@@ -149,7 +150,7 @@ def test_bad_input_is_one_clear_error(
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
     assert_nothing_was_touched(lab)
-    assert tool.backups() == []
+    assert tool.stored() == before
 
 
 def test_a_forbidden_exec_names_the_rule_to_add(lab: Any, tool: Any, where: tuple[str, ...]) -> None:

@@ -30,7 +30,7 @@ def assert_no_backup_and_one_clear_error(
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert tool.backups() == []
+    assert tool.stored("snapshots") == []
     return errors[0]
 
 

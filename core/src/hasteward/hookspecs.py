@@ -5,7 +5,10 @@ its methods with `hookimpl`. It is found through the entry-point group ``hastewa
 equals `EngineInfo.name`. The pipelines address the ONE engine that owns a cluster; no hook here is ever
 broadcast and nothing wraps it. Arguments are named and only ever added.
 
-A plugin that is not an engine (group ``hasteward.plugins``) may contribute `commands`.
+A plugin that is not an engine (group ``hasteward.plugins``) subclasses `ObserverSpec`: it may contribute
+`commands`, and be told of runs. Observers are guarded: each is called in a thread of its own, one call at a
+time. One that raises or does not answer in time brings a warning, and changes neither what the run does nor
+how it ends.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ if TYPE_CHECKING:
 
     from hasteward.domain.capability import DumpLayout, EngineInfo
     from hasteward.domain.cluster import ClusterRef
+    from hasteward.domain.events import PhaseStarted
     from hasteward.domain.option import OptionSpec, Value
     from hasteward.domain.repair import RepairPlan, Target
     from hasteward.domain.report import TriageReport
+    from hasteward.domain.run import RunInfo, RunOutcome
     from hasteward.ports.context import (
         DumpOptions,
         DumpProof,
@@ -61,6 +66,35 @@ class PluginSpec:
     def commands(self) -> tuple[CommandSpec, ...]:
         """Commands to add to the CLI. MUST be cheap: it is called to print ``--help``."""
         return ()
+
+
+class ObserverSpec(PluginSpec):
+    """Hooks of a plugin that watches runs: audit, metrics, notices. It may leave out arguments."""
+
+    @hookspec
+    def before_run(self, run: RunInfo) -> None:
+        """Agree to a run, or raise `Refused` to veto it: nothing was touched yet, and no Lease is held.
+
+        The only hook that is waited for before the work, at most ten seconds. Silence agrees: any other
+        error, and no answer in time, bring a warning, and the run goes on. A dry run is told as one
+        (`run.dry_run`) and MUST NOT have effects.
+        """
+
+    @hookspec
+    def run_started(self, run: RunInfo) -> None:
+        """Every observer agreed; the work begins. Nobody waits for this hook."""
+
+    @hookspec
+    def phase(self, run: RunInfo, event: PhaseStarted) -> None:
+        """A named part of the run begins. Nobody waits for this hook."""
+
+    @hookspec
+    def run_finished(self, run: RunInfo, outcome: RunOutcome) -> None:
+        """The run has ended: well, with an error, by a veto, or interrupted.
+
+        Called once for every run that `before_run` was called for, unless the process was killed. What the
+        observer still has to do is waited for, ten seconds in all. MUST NOT try to change the outcome.
+        """
 
 
 class EngineSpec(PluginSpec):

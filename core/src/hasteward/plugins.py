@@ -15,7 +15,18 @@ import pluggy
 from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Unsupported
 from hasteward.domain.errors import InvalidInput
 from hasteward.domain.option import Kind, OptionSpec, Value
-from hasteward.hookspecs import ENGINE_GROUP, PLUGIN_GROUP, PROJECT, CommandSpec, EngineSpec, PluginSpec
+from hasteward.hookspecs import (
+    ENGINE_GROUP,
+    PLUGIN_GROUP,
+    PROJECT,
+    CommandSpec,
+    EngineSpec,
+    ObserverSpec,
+    PluginSpec,
+)
+
+#: how long an observer is waited for
+OBSERVER_SECONDS = 10.0
 
 
 class EntryPoint(Protocol):
@@ -84,6 +95,28 @@ class Engine:
                 return self._plugin
 
 
+class Observer:
+    """One plugin that watches runs. `seconds` is how long it is waited for."""
+
+    def __init__(self, name: str, manager: pluggy.PluginManager, seconds: float = OBSERVER_SECONDS) -> None:
+        self.name = name
+        self.seconds = seconds
+        self._manager = manager
+
+    def hears(self, hook: str) -> bool:
+        """Whether it implements the hook."""
+        return _implements(self._manager, hook)
+
+    def tell(self, hook: str, **said: Any) -> None:
+        """Call the hook; whatever it raises comes through."""
+        getattr(self._manager.hook, hook)(**said)
+
+
+def observer(name: str, plugin: ObserverSpec, seconds: float = OBSERVER_SECONDS) -> Observer:
+    """An observer that did not come from an entry point, held to the same contract."""
+    return Observer(name, _managed(name, plugin, ObserverSpec), seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Plugins:
     """Everything that was found."""
@@ -91,6 +124,7 @@ class Plugins:
     engines: Mapping[str, Engine]
     broken: tuple[Broken, ...]
     commands: tuple[CommandSpec, ...]
+    observers: tuple[Observer, ...] = ()
 
     @property
     def options(self) -> dict[str, tuple[OptionSpec, ...]]:
@@ -139,6 +173,7 @@ def load(entry_points: Iterable[EntryPoint], reserved: Collection[str] = ()) -> 
     engines: dict[str, Engine] = {}
     broken: list[Broken] = []
     commands: list[CommandSpec] = []
+    observers: list[Observer] = []
     names = [entry.name for entry in found if entry.group == ENGINE_GROUP]
     for entry in found:
         try:
@@ -150,23 +185,30 @@ def load(entry_points: Iterable[EntryPoint], reserved: Collection[str] = ()) -> 
                 engine = _engine(entry, plugin, manager)
                 _claim(engine, shapes)
                 engines[entry.name] = engine
+            else:
+                observers.append(Observer(entry.name, manager))
             commands.extend(added)
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a stranger's module raises is its own
             broken.append(Broken(entry.name, entry.value, f"{type(error).__name__}: {error}"))
-    return Plugins(engines, tuple(broken), tuple(commands))
+    return Plugins(engines, tuple(broken), tuple(commands), tuple(observers))
 
 
 def _register(entry: EntryPoint) -> tuple[PluginSpec, pluggy.PluginManager]:
     """A manager of its own per plugin: a misspelt hook or a wrong signature is that plugin's error alone."""
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(EngineSpec if entry.group == ENGINE_GROUP else PluginSpec)
     loaded = entry.load()
     plugin = loaded() if isinstance(loaded, type) else loaded
     if hasattr(plugin, "plugin"):  # a module that holds its instance under this name
         plugin = plugin.plugin
-    manager.register(plugin, name=entry.name)
-    manager.check_pending()
+    manager = _managed(entry.name, plugin, EngineSpec if entry.group == ENGINE_GROUP else ObserverSpec)
     return cast("PluginSpec", plugin), manager
+
+
+def _managed(name: str, plugin: object, contract: type[PluginSpec]) -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(contract)
+    manager.register(plugin, name=name)
+    manager.check_pending()
+    return manager
 
 
 def _implements(manager: pluggy.PluginManager, hook: str) -> bool:

@@ -8,18 +8,20 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 from hasteward.adapters.system import SystemClock
+from hasteward.config import password
 from hasteward.config.resolve import Origin, Settings
-from hasteward.config.settings import BY_NAME
+from hasteward.config.settings import BY_NAME, SETTINGS
 from hasteward.domain.errors import InvalidInput
 from hasteward.domain.events import Warned
-from hasteward.plugins import EntryPoint, Plugins, installed_entry_points, load
+from hasteward.hookspecs import PLUGIN_GROUP
+from hasteward.plugins import EntryPoint, Observer, Plugins, installed_entry_points, load, observer
 from hasteward.ports.context import Approve, Clock, EngineContext, Reporter, Run, Tuning
 from hasteward.ports.host import Host, HostRef
 from hasteward.ports.kubernetes import Kubernetes
@@ -103,7 +105,7 @@ def _access(settings: Settings) -> Any:
     return load_access(named, settings.text("context") or None)
 
 
-def restic(settings: Settings, password: Secret) -> Repository:
+def restic(settings: Settings, secret: Secret) -> Repository:
     """The repository that the settings name, with its id checked against the one that was there before."""
     from hasteward.adapters.restic.known import KnownRepositories, default_state_file
     from hasteward.adapters.restic.location import require_mount
@@ -116,7 +118,7 @@ def restic(settings: Settings, password: Secret) -> Repository:
         require_mount(location)
     repository = ResticRepository(
         location,
-        Password(lambda: password.value, password.source),
+        Password(lambda: secret.value, secret.source),
         find_program(),
         patience=settings.seconds("stall_timeout"),
     )
@@ -199,12 +201,21 @@ class Wiring:
     def repository(self) -> Repository:
         """The repository; nothing is opened yet, but path, password and program are there."""
         self.settings.required("backups_path")
-        secret = repository_password(self.settings)
+        secret = repository_password(self.settings, self.kubernetes, os.environ)
         self._hide(secret.value)
-        if self.settings.resolved("restic_password").origin is Origin.FLAG:
+        if self.settings.resolved(password.TEXT).origin is Origin.FLAG:
             text = "the password was given as a flag, which other users of this machine can read"
             self.reporter.emit(Warned("password.argv", f"{text}; use --restic-password-file"))
         return self.factories.repository(self.settings, secret)
+
+    def observers(self, detail: Callable[[str], None]) -> list[Observer]:
+        """Whoever is told of this run: the plugins, then what is configured. Raises InvalidInput."""
+        entries = [one for one in self.factories.entry_points() if one.group == PLUGIN_GROUP]
+        found = load(entries)
+        for broken in found.broken:
+            text = f"the plugin {broken.name} cannot be loaded and is not told: {broken.reason}"
+            self.reporter.emit(Warned("plugin.broken", text))
+        return [*found.observers, *configured_observers(self.settings, os.environ, self._hide, detail)]
 
     def context(self) -> EngineContext:
         """What hooks are given."""
@@ -236,35 +247,63 @@ class Wiring:
         )
 
 
-_STRENGTH = {Origin.FLAG: 3, Origin.ENVIRONMENT: 2, Origin.FILE: 1, Origin.DEFAULT: 0}
+def configured_observers(
+    settings: Settings,
+    environ: Mapping[str, str],
+    hide: Callable[[str], None],
+    detail: Callable[[str], None],
+) -> list[Observer]:
+    """The programs and the URLs of the settings; none in a run that such a program has started."""
+    moments = ("pre", "post", "error")
+    commands = {name: argv for name in moments if (argv := settings.items(f"{name}_hook"))}
+    urls = {name: text for name in ("ping_url", "notice_url") if (text := settings.text(name))}
+    if "HASTEWARD_HOOK" in environ or not (commands or urls):
+        return []
+    from hasteward.adapters.notices.programs import HookPrograms, Moment
+
+    verbs = settings.items("hook_verbs")
+    observers = []
+    if commands:
+        by_moment = {Moment(name): argv for name, argv in commands.items()}
+        programs = HookPrograms(by_moment, verbs, settings.seconds("hook_timeout"), environ, detail)
+        observers.append(observer("hooks", programs, programs.patience))
+    if urls:
+        # the urllib of these costs 30 ms
+        from hasteward.adapters.notices.http import Notice, Ping, checked_url
+
+        for name, url in urls.items():
+            hide(url)
+            checked_url(url, settings.resolved(name).place)
+        seconds = settings.seconds("notice_timeout")
+        if "ping_url" in urls:
+            observers.append(observer("ping", Ping(urls["ping_url"], seconds), 2 * seconds + 5))
+        if "notice_url" in urls:
+            always = settings.text("notice_when") == "always"
+            notice = Notice(urls["notice_url"], verbs, always, seconds)
+            observers.append(observer("notice", notice, seconds + 5))
+    return observers
 
 
-def repository_password(settings: Settings) -> Secret:
-    """The stronger of file and text; of two that are equally strong, the file, as restic does it."""
-    file, text = settings.resolved("restic_password_file"), settings.resolved("restic_password")
-    if not file.value and not text.value:
-        raise InvalidInput(
-            "the password of the repository is not given",
-            hint=f"give {BY_NAME['restic_password_file'].ways}, or set RESTIC_PASSWORD",
-            code="repository.no_password",
-        )
-    if file.value and text.value and file.origin is text.origin is Origin.FLAG:
-        raise InvalidInput(
-            "--restic-password and --restic-password-file exclude each other", code="setting.conflict"
-        )
-    if text.value and (not file.value or _STRENGTH[text.origin] > _STRENGTH[file.origin]):
-        return Secret(str(text.value), text.place)
-    return _from_file(str(file.value), file.place)
+def repository_password(settings: Settings, kubernetes: Kubernetes, environ: Mapping[str, str]) -> Secret:
+    """Fetch it from where it was said to be. Raises InvalidInput, RunFailed and the Api* errors."""
+    from hasteward.adapters.restic import password as ways
+
+    found = password.chosen(settings)
+    name = settings.text(found.setting.name)
+    match found.setting.name:
+        case password.FILE:
+            return Secret(ways.from_file(name, found.place), name)
+        case password.COMMAND:
+            argv = settings.items(password.COMMAND)
+            value = ways.from_command(argv, found.place, without_passwords(environ))
+            return Secret(value, f"the command of {found.place}")
+        case password.SECRET:
+            return Secret(ways.from_secret(kubernetes, name, found.place), f"the Secret {name}")
+        case _:
+            return Secret(name, found.place)
 
 
-def _from_file(name: str, place: str) -> Secret:
-    # read once: it may be a pipe
-    try:
-        value = Path(name).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        message = f"the password file {name} cannot be read: {why}"
-        raise InvalidInput(message, hint=f"see {place}", code="repository.no_password") from error
-    if not value:
-        raise InvalidInput(f"the password file {name} is empty", code="repository.no_password")
-    return Secret(value, name)
+def without_passwords(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a program of the user's: his own, without what only we are to know."""
+    taken = {variable for setting in SETTINGS if setting.secret for variable in setting.env}
+    return {name: value for name, value in environ.items() if name not in taken}

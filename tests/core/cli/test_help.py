@@ -8,7 +8,7 @@ import pytest
 
 from hasteward.cli.parser import load_verb, settings_of
 from hasteward.cli.verb import VERBS
-from hasteward.config.settings import BY_NAME
+from hasteward.config.settings import BY_NAME, OBSERVED
 
 #: the README's table of global flags: flag, short form, variable
 README = {
@@ -94,8 +94,12 @@ def test_every_option_comes_from_the_table(command: str, cli: Any) -> None:
     out = " ".join(cli(*command.split(), "--help").out.split())
 
     for setting in settings_of(load_verb(command)):
-        assert setting.flag in out
-        assert all(name in out for name in setting.env)
+        assert (setting.flag in out) or not setting.has_flag
+        assert all(name in out for name in setting.env) is setting.has_flag
+
+
+def test_observers_are_told_of_the_verbs_that_can_be_chosen_for_hooks() -> None:
+    assert {name for name in VERBS if load_verb(name).observed} == set(OBSERVED)
 
 
 @pytest.mark.parametrize(

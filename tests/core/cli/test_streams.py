@@ -113,7 +113,7 @@ def test_the_schema_describes_the_answer(
 
 
 @pytest.mark.parametrize("command", VERBS)
-def test_json_is_alone_on_standard_output(
+def test_l74_json_is_alone_on_standard_output(
     command: str, cli: Any, there: tuple[str, ...], tmp_path: Path
 ) -> None:
     cli("backup", *there)
@@ -209,14 +209,13 @@ print("answer")
 
 ASK = """
 import sys
-from hasteward.cli.render.console import Console, Mode
 from hasteward.cli.session import Session
 from hasteward.config.resolve import resolve
 from hasteward.adapters.system import SystemClock
 from hasteward.domain.errors import Refused
 from hasteward.domain.plan import Plan, Step
-settings = resolve(["yes", "output"], {}, {})
-session = Session("restore", settings, Console(Mode.HUMAN), clock=SystemClock(), arguments={}, factories=None)
+settings = resolve(["yes", "output", "log_format", "no_color", "verbose"], {}, {})
+session = Session("restore", settings, clock=SystemClock(), arguments={}, factories=None)
 try:
     print(session.approve(Plan("swap", (Step("swap"),), ("the old data",))))
 except Refused as error:

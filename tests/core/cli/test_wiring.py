@@ -9,6 +9,7 @@ import pytest
 from hasteward.config.resolve import resolve
 from hasteward.domain.errors import InvalidInput, Refused, WrongPassword
 from hasteward.ports.kubernetes import ApiForbidden, ApiUnavailable
+from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.repository import FakeRepository
 from hasteward.wiring import Lazy, Remembered, Secret, repository_password
 
@@ -16,7 +17,7 @@ NAMES = ("restic_password", "restic_password_file")
 
 
 def chosen(given: dict[str, str], environ: dict[str, str]) -> Secret:
-    return repository_password(resolve(NAMES, given, environ))
+    return repository_password(resolve(NAMES, given, environ), FakeKubernetes(lambda *_: Result()), {})
 
 
 @pytest.fixture

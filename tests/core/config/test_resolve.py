@@ -204,5 +204,44 @@ def test_the_table_is_consistent() -> None:
     assert len(BY_NAME) == len(SETTINGS)
     for setting in SETTINGS:
         assert setting.help.endswith(".")
-        assert bool(setting.choices) is (setting.kind is Kind.CHOICE)
+        assert bool(setting.choices) is (setting.kind is Kind.CHOICE or setting.name == "hook_verbs")
+        assert setting.has_flag or (setting.env and setting.in_file and not setting.common)
         assert setting.short != "-o" or setting.name == "file"
+
+
+@pytest.mark.parametrize("text", ["backup,triage", " backup , triage,"])
+def test_a_list_in_a_variable_is_separated_by_commas(text: str) -> None:
+    assert one("hook_verbs", env={"HASTEWARD_HOOK_VERBS": text}).items("hook_verbs") == ("backup", "triage")
+
+
+def test_a_list_and_a_command_in_the_file_are_lists_of_texts(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('hook_verbs = ["backup"]\npre_hook = ["/bin/a b", "c"]\npost_hook = "/bin/d \'e f\'"\n')
+
+    settings = resolve(["hook_verbs", "pre_hook", "post_hook"], {}, {"HASTEWARD_CONFIG": str(path)})
+
+    assert settings.items("hook_verbs") == ("backup",)
+    assert settings.items("pre_hook") == ("/bin/a b", "c")
+    assert settings.items("post_hook") == ("/bin/d", "e f")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('hook_verbs = ["backup", "repiar"]', "'repiar' is not one of triage, repair"),
+        ('hook_verbs = "backup"', "a list of texts in quotes"),
+        ("pre_hook = [1]", "a list of texts in quotes"),
+        ("pre_hook = true", "a list of texts in quotes"),
+    ],
+)
+def test_a_list_that_is_wrong_is_an_error(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+
+    with pytest.raises(InvalidInput, match=words):
+        read(str(path), {})
+
+
+def test_a_setting_without_a_flag_is_named_by_its_variable() -> None:
+    assert BY_NAME["ping_url"].flag == ""
+    assert BY_NAME["ping_url"].ways == "HASTEWARD_PING_URL"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from hasteward.domain.manifest import Section, covers
 from hasteward.domain.snapshot import (
     PROOF,
     Snapshot,
+    SnapshotEntry,
     SnapshotFilter,
     SnapshotTags,
     data_path,
@@ -75,10 +77,44 @@ def test_a_manifest_of_another_path_in_the_same_run_vouches_for_nothing() -> Non
     assert [entry.proven for entry in found] == [False]
 
 
+def test_a_verdict_names_the_manifest_it_rests_on_wherever_that_is_listed() -> None:
+    vouched, alone = snap(1, run="a"), snap(2, run="b")
+    manifest = snap(7, "manifest", run="a", path=manifest_path(PATH))
+
+    expected = [
+        SnapshotEntry(alone, proven=False),
+        SnapshotEntry(vouched, proven=True, manifest_id=manifest.id),
+    ]
+    assert entries([manifest, vouched, alone]) == expected
+    assert entries([vouched, alone, manifest]) == expected
+    assert entries([vouched, manifest, alone]) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "impostor"),
+    [
+        (snap(1, run="a"), snap(2, "backup", run="a", path=manifest_path(PATH))),
+        (snap(1, run=""), snap(2, "manifest", run="", path=manifest_path(PATH))),
+        (snap(1, run="a"), snap(2, "manifest", run="a", proof="", path=manifest_path(PATH))),
+        (snap(1, run="a", proof=""), snap(2, "manifest", run="a", path=manifest_path(PATH))),
+    ],
+    ids=["of another type", "of no run", "without proof", "for data without proof"],
+)
+def test_what_only_looks_like_a_manifest_vouches_for_nothing(data: Snapshot, impostor: Snapshot) -> None:
+    assert not any(entry.proven or entry.manifest_id for entry in entries([data, impostor]))
+
+
+def test_a_snapshot_of_no_engine_is_none_of_ours() -> None:
+    foreign = replace(snap(1), tags=SnapshotTags("", "pg", "ns", "backup"))
+
+    assert entries([foreign]) == []
+
+
 def test_tags_are_read_back_as_they_were_written() -> None:
-    tags = SnapshotTags("toy", "pg", "ns", "backup", "job", "run", "format", PROOF, "escrow")
+    tags = SnapshotTags("toy", "pg", "ns", "backup", "job", "run", "format", PROOF, "escrow=of=pg-2")
 
     assert SnapshotTags.parse([*tags.pairs(), "foreign", "other=1"]) == tags
+    assert SnapshotTags.parse(["foreign"]) == SnapshotTags("", "", "", "")
 
 
 def test_paths_are_those_of_the_readme() -> None:
@@ -86,6 +122,15 @@ def test_paths_are_those_of_the_readme() -> None:
 
     assert data_path(cluster, "d.sql") == "zeldas-lullaby/zitadel-postgres/d.sql"
     assert data_path(cluster, "d.sql", 2) == "zeldas-lullaby/zitadel-postgres/2-d.sql"
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [("engine", ("X", "b", "c")), ("namespace", ("a", "X", "c")), ("cluster", ("a", "b", "X"))],
+)
+def test_a_refused_name_says_whose_it_is(what: str, names: tuple[str, str, str]) -> None:
+    with pytest.raises(InvalidInput, match=f"^{what} 'X' is not a Kubernetes name$"):
+        ClusterRef(*names)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "A", "x" * 300, "a,b", "-a", "a\n"])
@@ -106,6 +151,16 @@ def sections(lengths: list[int]) -> tuple[Section, ...]:
 def test_contiguous_sections_cover_exactly_their_sum(lengths: list[int]) -> None:
     assert covers(sections(lengths), sum(lengths))
     assert not covers(sections(lengths), sum(lengths) + 1)
+
+
+def test_sections_that_overlap_or_run_backwards_cover_nothing() -> None:
+    def made(*places: tuple[int, int]) -> tuple[Section, ...]:
+        return tuple(Section("k", str(at), at, length, "sha256", "0") for at, length in places)
+
+    assert covers(made((0, 5), (5, 5)), 10)
+    assert not covers(made((1, 5)), 5)
+    assert not covers(made((0, 5), (4, 5)), 10)
+    assert not covers(made((0, 6), (6, -1), (5, 5)), 10)
 
 
 @given(st.lists(st.integers(1, 1000), min_size=2, max_size=8), st.data())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -157,3 +158,31 @@ def test_work_is_refused_after_our_process_stood_still_for_too_long() -> None:
             lease.check()
 
     assert caught.value.code == "lease.lost"
+
+
+@pytest.mark.parametrize("written", ["2027-06-01T00:00:00.000000Z", "yesterday", None])
+def test_a_lease_whose_date_says_nothing_is_watched_and_then_replaced(written: str | None) -> None:
+    context, api, clock = world()
+    body = plant(api, clock, "run=x host=elsewhere boot=b pid=1 start=1")
+    body["spec"]["renewTime"] = written
+    api.add(LEASES, body)
+
+    with held(context, CLUSTER):
+        assert "run=aaaa" in holder(api)
+    assert lease_module.RENEW_SECONDS < clock.monotonic() < lease_module.DURATION_SECONDS
+
+
+def test_a_holder_that_nobody_has_reaped_is_dead() -> None:
+    context, api, clock = world()
+    code = "import sys; from hasteward.kit.lease import _holder; sys.stdout.write(_holder('dead'))"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    plant(api, clock, child.stdout.read())
+    try:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie now, and until it is waited for
+        with held(context, CLUSTER):
+            assert "run=aaaa" in holder(api)
+        assert clock.monotonic() == 0
+    finally:
+        child.stdout.close()
+        child.wait()

@@ -1,10 +1,14 @@
 # ruff: noqa: ARG002 - a toy engine has no use for everything a hook is given
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+from fault_sweep import fakes, toy
 
 from hasteward import EngineSpec, hookimpl
 from hasteward.domain.capability import Capability, EngineInfo, Supported
@@ -137,3 +141,20 @@ def cluster() -> ClusterRef:
 @pytest.fixture
 def body() -> bytes:
     return BODY
+
+
+@pytest.fixture
+def sweep_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """A fresh world for one fault."""
+    for name in list(os.environ):
+        if name.startswith(("HASTEWARD", "RESTIC", "XDG_", "KUBE")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RESTIC_PASSWORD", fakes.PASSWORD)
+    return lambda: fakes.SweepWorld(tmp_path)
+
+
+@pytest.fixture
+def sweep_bytes() -> tuple[bytes, bytes]:
+    """What is dumped, and what is live before a restore."""
+    return toy.BODY, toy.OLD

@@ -88,7 +88,7 @@ def test_a_failing_producer_is_named_in_the_trailer_and_the_exit(
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
-def test_a_producer_dies_with_its_lifeline(shell: list[str]) -> None:
+def test_mode_11_a_producer_dies_with_its_lifeline(shell: list[str]) -> None:
     argv = download_argv(["sh", "-c", "echo on; while :; do sleep 1; done"], run="r", nonce=NONCE)
     process = start(shell, argv)
     assert process.stdout is not None

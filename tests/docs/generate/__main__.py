@@ -19,15 +19,15 @@ from hasteward.cli.render import schema, shapes
 
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
-#: written by hand; its list of scenarios is checked by the lab's own tests
-LAB = REFERENCE / "lab.md"
+#: one written by hand, whose list of scenarios is checked by the lab's own tests, and one by `make bench`
+OTHERS = {REFERENCE / "lab.md", REFERENCE / "performance.md"}
 MADE = "<!-- Made by tools/docs from the code; do not edit. -->\n"
 
 
 def main() -> int:
     """Write the pages, or with ``--check`` compare them."""
     pages = {REFERENCE / name: text for name, text in files()}
-    known = {path for pattern in ("*.md", "schema/*") for path in REFERENCE.glob(pattern)} - {LAB}
+    known = {path for pattern in ("*.md", "schema/*") for path in REFERENCE.glob(pattern)} - OTHERS
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
     surplus = sorted(known - set(pages))
     if sys.argv[1:] == ["--check"]:
@@ -59,6 +59,8 @@ def files() -> Iterator[tuple[str, str]]:
         yield name, "\n".join([title, "", MADE, *rest]).rstrip() + "\n"
     for command in shapes.DATA:
         yield schema_file(command), json.dumps(schema.schema(command), indent=2) + "\n"
+    yield "schema/events.json", json.dumps(schema.events_schema(), indent=2) + "\n"
+    yield "schema/report.json", json.dumps(schema.report_schema(), indent=2) + "\n"
 
 
 if __name__ == "__main__":

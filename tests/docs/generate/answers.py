@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from pieces import code, prose, table
 
-from hasteward.cli.render import shapes
+from hasteward.cli.render import lines, shapes
 from hasteward.cli.render.console import Console, Mode
 from hasteward.cli.render.document import Shape, camel
 from hasteward.cli.render.journal import Journal
@@ -46,6 +46,13 @@ def json_answers() -> Iterator[str]:
         yield from shape_section(said)
     yield "The categories of errors are in [exit codes](exit-codes.md#error-codes)."
     yield ""
+    yield "### Report"
+    yield ""
+    yield prose(shapes.Report.__doc__)
+    yield "`--report FILE` writes it when the run has ended, however it ended; so do"
+    yield "[hooks and notices](../how-to/be-told-when-a-run-fails.md) get it."
+    yield "JSON Schema: [`schema/report.json`](schema/report.json)."
+    yield ""
     yield "## The data of each command"
     yield ""
     yield "JSON Schema 2020-12 of the whole document, per command:"
@@ -62,7 +69,7 @@ def json_answers() -> Iterator[str]:
 
 def parts() -> list[type]:
     """Every shape that is not of the envelope, in the order of the module."""
-    skip = {shapes.Envelope, shapes.ErrorData, shapes.WarningData, Shape}
+    skip = {shapes.Report, shapes.Envelope, shapes.ErrorData, shapes.WarningData, Shape}
     return [
         one
         for one in vars(shapes).values()
@@ -124,11 +131,15 @@ def jsonl_events() -> Iterator[str]:
     yield ""
     yield "Every event has `type`, `ts` (RFC 3339, UTC), `command` and `run`."
     yield ""
-    for kind, event in EXAMPLES.items():
+    yield "JSON Schema 2020-12 of a line: [`schema/events.json`](schema/events.json)."
+    yield "`--log-format json` writes the same lines to standard error, each with a `level` (`debug`, `info`,"
+    yield "`warning`, `error`) in front; what is no event has `level`, `ts`, `command`, `run` and `message`."
+    yield "A [run report](json.md#report) has them in `events`."
+    yield ""
+    for (kind, event), line in zip(EXAMPLES.items(), typing.get_args(lines.Line), strict=True):
         yield f"## {kind}"
         yield ""
-        # the line calls a text `message`, and JSON has no None
-        yield prose(type(event).__doc__).replace("`text`", "`message`").replace("None", "null")
+        yield prose(line.__doc__)
         if kind == "progress":
             yield "At most one line a second, and always the last one of a phase whose size was known."
         yield ""

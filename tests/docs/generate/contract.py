@@ -23,7 +23,7 @@ def hooks() -> Iterator[str]:
     yield ""
     yield f"Entry points: engines in `{hookspecs.ENGINE_GROUP}`, other plugins in `{hookspecs.PLUGIN_GROUP}`."
     yield ""
-    for owner in (hookspecs.EngineSpec, hookspecs.PluginSpec):
+    for owner in (hookspecs.EngineSpec, hookspecs.ObserverSpec, hookspecs.PluginSpec):
         yield f"## {owner.__name__}"
         yield ""
         yield prose(owner.__doc__)

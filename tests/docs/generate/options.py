@@ -39,7 +39,7 @@ def commands() -> Iterator[str]:
 def command_section(name: str) -> Iterator[str]:
     """One command."""
     verb = load_verb(name)
-    own = [one for one in settings_of(verb) if one.name not in BASIC]
+    own = [one for one in settings_of(verb) if one.name not in BASIC and one.has_flag]
     words = f" {'|'.join(verb.argument.choices)}" if verb.argument else ""
     yield f"## hasteward {name}"
     yield ""
@@ -87,6 +87,8 @@ def default_cell(setting: Setting) -> str:
     match setting.default:
         case None | ():
             return ""
+        case tuple():
+            return ", ".join(map(code, setting.default))
         case bool():
             return "yes" if setting.default else "no"
         case float():
@@ -108,7 +110,7 @@ a secret is shown as `***`.
 
 ## The file
 
-TOML, one key per setting, no tables: the name of the long flag with `_` for `-`.
+TOML, one key per setting, no tables: its name in the table below, which is the long flag with `_` for `-`.
 The file is `--config FILE`, else `HASTEWARD_CONFIG`, else `hasteward/config.toml` below `XDG_CONFIG_HOME`,
 else `~/.config/hasteward/config.toml`.
 A file that was named must exist; the default one need not.
@@ -121,7 +123,7 @@ stall_timeout = 120
 ```
 
 An unknown key, a wrong type, or a setting that a file may not hold is an error (exit status 3).
-A file that holds `restic_password` and can be read by others brings a warning.
+A file that holds `restic_password`, `ping_url` or `notice_url` and can be read by others brings a warning.
 
 ## Options of engines
 
@@ -135,7 +137,9 @@ The engine that `--engine` chooses says how a value is read; a flag of another e
   An empty variable is a no. `NO_COLOR` is a yes whatever its value, unless it is empty.
 * **seconds**: a number above 0, a fraction too.
 * **integer**: a whole number, 0 or more.
-* **list**: give the flag several times. In the file, for an engine's option: `["one", "two"]`.
+* **list**: give the flag several times; separate by commas in a variable; in the file a list of texts.
+* **command**: a program and its arguments, split into words as a shell does, or in the file a list of texts.
+  No shell runs it: `|`, `$NAME` and `~` mean nothing.
 * An empty variable of any other kind counts as not set.
 
 ## Settings
@@ -149,7 +153,7 @@ def configuration() -> Iterator[str]:
     rows = [
         (
             code(one.name),
-            ", ".join(map(code, filter(None, (one.flag, one.short)))),
+            ", ".join(map(code, filter(None, (one.flag, one.short)))) or "none",
             env_cell(one),
             "yes" if one.in_file else "no",
             ", ".join(map(code, one.choices)) or one.kind.value,

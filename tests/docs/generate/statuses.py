@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pieces import code, prose, table
 
-from hasteward.cli import run as delivery
+from hasteward.cli import reporting
 from hasteward.cli.main import BadUsage
 from hasteward.cli.parser import load_verb
 from hasteward.cli.verb import VERBS
@@ -42,7 +42,7 @@ def exit_codes() -> Iterator[str]:
         (
             str(kind.exit_code.value),
             code(kind.code),
-            str(delivery.category(kind(""))),
+            str(reporting.category(kind(""))),
             "yes" if kind.retryable else "no",
             prose(kind.__doc__).rstrip("."),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -52,6 +53,14 @@ def pair(pristine: Path) -> Iterator[dict[str, Server]]:
     primary.remove()
 
 
+@pytest.fixture(scope="session")
+def alone(pristine: Path) -> Iterator[dict[str, Server]]:
+    """A primary that nobody follows: half the work for the tests that need no replica."""
+    server = kit.Server("pg-1", pristine).start()
+    yield {"pg-1": server}
+    server.remove()
+
+
 @pytest.fixture
 def fresh(pristine: Path) -> Iterator[Server]:
     """An empty server of the same version."""
@@ -77,9 +86,11 @@ def wipe(server: Server) -> None:
 
 
 @pytest.fixture
-def primary(pair: dict[str, Server]) -> Iterator[Server]:
-    yield pair["pg-1"]
-    wipe(pair["pg-1"])
+def primary(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The primary of the pair for a test of `api`, else the one that is alone; empty again afterwards."""
+    servers: dict[str, Server] = request.getfixturevalue("pair" if "api" in request.fixturenames else "alone")
+    yield servers["pg-1"]
+    wipe(servers["pg-1"])
 
 
 @pytest.fixture
@@ -90,9 +101,9 @@ def api(pair: dict[str, Server], primary: Server) -> LocalKubernetes:
 
 
 @pytest.fixture
-def single(pair: dict[str, Server], primary: Server) -> LocalKubernetes:
-    """The same primary as a cluster of one, so that a dump comes from it."""
-    return kit.LocalKubernetes({"pg-1": pair["pg-1"]}, kit.objects_for(["pg-1"], "pg-1"))
+def single(primary: Server) -> LocalKubernetes:
+    """The primary as a cluster of one, so that a dump comes from it."""
+    return kit.LocalKubernetes({"pg-1": primary}, kit.objects_for(["pg-1"], "pg-1"))
 
 
 @pytest.fixture
@@ -121,11 +132,25 @@ def full(
 def small(primary: Server) -> Server:
     """The primary with one small database."""
     primary.psql(
-        "CREATE ROLE app LOGIN PASSWORD 'x'; CREATE DATABASE app OWNER app;\n\\connect app\n"
+        "CREATE ROLE app LOGIN PASSWORD 'x'; CREATE DATABASE app OWNER app STRATEGY file_copy;\n"
+        "\\connect app\n"
         "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'), (2, 'two');"
         "ALTER TABLE t OWNER TO app"
     )
     return primary
+
+
+@pytest.fixture
+def small_dump(
+    request: pytest.FixtureRequest, small: Server, dump: Callable[..., Stored], cache: dict[str, Stored]
+) -> Stored:
+    """The dump of `small` from its primary, made once as well; a copy of its own for each test."""
+    where = "api" if "api" in request.fixturenames else "single"
+    api: LocalKubernetes = request.getfixturevalue(where)
+    if where not in cache:
+        cache[where] = dump(api, instance=1)
+        api.execs.clear()
+    return copy.deepcopy(cache[where])
 
 
 @pytest.fixture

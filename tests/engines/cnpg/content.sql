@@ -7,11 +7,12 @@ ALTER ROLE owner_a SET work_mem = '8MB';
 ALTER ROLE owner_a SET search_path = "$user", 'Odd, one', public;
 ALTER ROLE "o'reader" SET role = 'Owner B';
 COMMENT ON ROLE "o'reader" IS 'reads only, it''s said';
-CREATE DATABASE app OWNER owner_a CONNECTION LIMIT 55;
-CREATE DATABASE "My App" OWNER "Owner B" TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C';
-CREATE DATABASE "o'brien";
-CREATE DATABASE "a=b" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-DE';
-CREATE DATABASE "naïve ☃ \ ""q""  x" IS_TEMPLATE true;
+-- STRATEGY file_copy: the other one writes every page to the WAL, most of the time this file takes
+CREATE DATABASE app OWNER owner_a STRATEGY file_copy CONNECTION LIMIT 55;
+CREATE DATABASE "My App" OWNER "Owner B" STRATEGY file_copy TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C';
+CREATE DATABASE "o'brien" STRATEGY file_copy;
+CREATE DATABASE "a=b" STRATEGY file_copy TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-DE';
+CREATE DATABASE "naïve ☃ \ ""q""  x" STRATEGY file_copy IS_TEMPLATE true;
 ALTER DATABASE app SET search_path = shop, public;
 ALTER DATABASE app SET default_transaction_read_only = on;
 ALTER DATABASE app SET statement_timeout = '50ms';

@@ -121,15 +121,14 @@ def subscription(_: LocalKubernetes, server: Server) -> None:
     ],
 )
 def test_gates(
-    api: LocalKubernetes, small: Server, dump: Dump, prepare: Prepare, words: str, hint: str
+    api: LocalKubernetes, small: Server, small_dump: Stored, prepare: Prepare, words: str, hint: str
 ) -> None:
-    source = dump(api, instance=1)
     prepare(api, small)
     before = small.psql("SELECT array_agg(datname ORDER BY oid) FROM pg_database")
     context = context_for(api, run="run2")
     try:
         with pytest.raises(Refused) as caught:
-            plugin.restore(context, CLUSTER, source, RestoreOptions())
+            plugin.restore(context, CLUSTER, small_dump, RestoreOptions())
     finally:
         if small.psql("SELECT 1 FROM pg_prepared_xacts"):
             small.psql("ROLLBACK PREPARED 'two-phase'", "app")
@@ -142,8 +141,8 @@ def test_gates(
     assert context.approve.plans == []  # type: ignore[attr-defined]
 
 
-def test_gates_of_the_snapshot(single: LocalKubernetes, small: Server, dump: Dump) -> None:
-    source = dump(single)
+def test_gates_of_the_snapshot(single: LocalKubernetes, small: Server, small_dump: Stored) -> None:
+    source = small_dump
     databases = source.manifest.catalog["databases"]
     table = [
         (source.changed(format="pg_dumpall"), (), Refused, "only 'postgresql-sections-2'"),
@@ -172,26 +171,24 @@ def test_gates_of_the_snapshot(single: LocalKubernetes, small: Server, dump: Dum
 
 
 def test_force_goes_past_a_member_that_is_down_and_says_so(
-    api: LocalKubernetes, small: Server, dump: Dump
+    api: LocalKubernetes, small: Server, small_dump: Stored
 ) -> None:
-    source = dump(api, instance=1)
     down(api, small)
     context = context_for(api, run="run2", approve=False)
 
-    outcome = plugin.restore(context, CLUSTER, source, RestoreOptions(force=True))
+    outcome = plugin.restore(context, CLUSTER, small_dump, RestoreOptions(force=True))
 
     assert outcome.planned_only
     assert any(note.startswith("FORCED past: pg-2 could not be read") for note in plan_of(context).notes)
 
 
 def test_force_does_not_go_past_two_primaries(
-    api: LocalKubernetes, small: Server, fresh: Server, dump: Dump
+    api: LocalKubernetes, small_dump: Stored, fresh: Server, dump: Dump
 ) -> None:
-    source = dump(api, instance=1)
     api.servers["pg-2"] = fresh
 
     with pytest.raises(Refused, match="two members accept writes: pg-1, pg-2"):
-        plugin.restore(context_for(api, run="run2"), CLUSTER, source, RestoreOptions(force=True))
+        plugin.restore(context_for(api, run="run2"), CLUSTER, small_dump, RestoreOptions(force=True))
     with pytest.raises(Refused, match="two members accept writes"):
         dump(api)
 

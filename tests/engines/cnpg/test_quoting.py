@@ -52,7 +52,7 @@ def test_identifiers_name_what_they_should(primary: Server, values: list[str]) -
 @pytest.mark.servers
 def test_connection_strings_reach_the_database_they_name(primary: Server) -> None:
     for name in ("o'brien", "a=b", "back\\slash", 'q"q', "sp  ace", "ü", "x' host='nowhere"):
-        primary.psql(f"CREATE DATABASE {identifier(name)}")
+        primary.psql(f"CREATE DATABASE {identifier(name)} STRATEGY file_copy")
 
         found = primary.tool("psql", "-XAt", "-d", conninfo(name), "-c", "SELECT current_database()")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,6 @@ from hasteward_cnpg.plugin import plugin
 
 pytestmark = pytest.mark.servers
 
-Dump = Callable[..., Stored]
 OURS = "SELECT datname FROM pg_database WHERE datname LIKE 'hasteward%' ORDER BY 1"
 
 
@@ -30,11 +29,9 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def source(single: LocalKubernetes, small: Server, dump: Dump) -> Stored:
-    made = dump(single)
+def source(small: Server, small_dump: Stored) -> Stored:
     small.psql("DELETE FROM t WHERE id = 1", "app")
-    single.execs.clear()
-    return made
+    return small_dump
 
 
 def restore(api: LocalKubernetes, source: Stored, run: str = "run2", **options: Any) -> RestoreOutcome:

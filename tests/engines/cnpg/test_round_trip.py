@@ -158,7 +158,7 @@ def test_missing_roles_return_and_passwords_of_the_others_stay(
     assert hide.sub(r"\1", after) == hide.sub(r"\1", globals_before)
 
 
-def test_the_manifest_and_the_argv_hold_no_password(
+def test_w20_the_manifest_and_the_argv_hold_no_password(
     single: LocalKubernetes, primary: Server, dump: Dump
 ) -> None:
     primary.psql("CREATE ROLE a PASSWORD 'x'; CREATE ROLE b PASSWORD 'y'; CREATE DATABASE d OWNER a")

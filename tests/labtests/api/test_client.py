@@ -11,6 +11,7 @@ from kubernetes import client, config, dynamic, watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.leaderelection import electionconfig, leaderelection
 from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
+from kubernetes.stream import stream
 
 from hasteward_lab.lab import Lab
 
@@ -69,6 +70,29 @@ def test_the_dynamic_client_applies_on_the_server(api: Any, space: str) -> None:
     )
     assert forced.data.k == "2"
     assert [row.manager for row in forced.metadata.managedFields] == ["two"]
+
+
+@pytest.mark.parametrize("content", ["x" * 70_000, b"\xff" * 70_000], ids=["text", "bytes"])
+def test_exec_closes_its_input_with_v5(api: Any, lab: Lab, content: str | bytes) -> None:
+    """The client's own stream: its input has an end only since v5, and it may be text or bytes."""
+    open_stream = stream(
+        client.CoreV1Api(api).connect_get_namespaced_pod_exec,
+        "pg-2",
+        lab.namespace,
+        command=["wc", "-c"],
+        stdin=True,
+        stdout=True,
+        stderr=True,
+        _preload_content=False,
+    )
+    assert open_stream.subprotocol == "v5.channel.k8s.io"
+    open_stream.write_stdin(content)
+    open_stream.close_channel(0)
+    open_stream.run_forever(timeout=10)
+    assert open_stream.read_stdout().strip() == "70000"
+    assert open_stream.returncode == 0
+    # Its close() leaves the socket open once the server has closed the stream.
+    open_stream.sock.shutdown()
 
 
 def test_a_lease_has_one_leader(lab: Lab, space: str) -> None:

@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from hasteward_lab.api.auth import bootstrap
 from hasteward_lab.lab import Lab
-from hasteward_lab.rights import compare
+from hasteward_lab.rights import Difference, compare
 
 pytestmark = pytest.mark.servers
 
@@ -41,22 +42,67 @@ def tool(lab: Lab, tmp_path: Path) -> Tool:
             capture_output=True,
             text=True,
             check=False,
-            timeout=90,
+            timeout=120,
         )
 
     return run
 
 
-def test_a_backup_needs_the_backup_role_and_no_more(lab: Lab, tool: Tool) -> None:
-    about = ("-e", "cnpg", "-c", lab.cluster, "-n", lab.namespace)
+@dataclass(frozen=True)
+class Story:
+    """What people do in a role, till it has used all that it may."""
+
+    lab: Lab
+    tool: Tool
+
+    def asks_for(self, role: str, *argv: str, code: int = 0) -> None:
+        """Run the tool in a role and make sure that it ends as it should."""
+        done = self.tool(role, *argv, "-e", "cnpg", "-n", self.lab.namespace)
+        assert done.returncode == code, done.stderr
+
+    def difference(self, role: str) -> Difference:
+        """The rights granted against those used, in both directions."""
+        return compare(self.lab.audit(), bootstrap.manifests(), role)
+
+
+@pytest.fixture
+def story(lab: Lab, tool: Tool) -> Story:
     lab.clear_audit()
-    assert tool("backup", "init").returncode == 0
-    done = tool("backup", "backup", *about)
-    assert done.returncode == 0, done.stderr
-    found = compare(lab.audit(), bootstrap.manifests(), "backup")
-    assert not found.not_granted, str(found)
-    # The list of clusters is asked for only when one is not found.
-    assert {str(right) for right in found.not_used} <= {"list clusters.postgresql.cnpg.io"}
+    return Story(lab, tool)
+
+
+#: What a triage tries in every role, and lives without.
+TRIED = {"get pods/exec", "create pods/exec", "get pods/log"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
+    """Each story goes through all that its role is for, down to the name that is not there."""
+    here = ("-c", story.lab.cluster)
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/{story.lab.namespace}/leases"
+    # Without exec the servers cannot be asked: not known.
+    story.asks_for("view", "triage", *here, code=20)
+    assert story.tool("backup", "init").returncode == 0
+    for role, second in (("backup", ("backup",)), ("repair", ("restore", "--yes"))):
+        for item in story.lab.client.call("GET", lease)["items"]:
+            if item["metadata"]["name"].startswith("hasteward"):
+                story.lab.client.call("DELETE", f"{lease}/{item['metadata']['name']}")
+        # The first run makes the Lease, the second takes it over.
+        story.asks_for(role, "backup", *here)
+        story.asks_for(role, *second, *here)
+    # Why a server is down is in its pod's log.
+    story.lab.stop("pg-3")
+    for role in ("backup", "repair"):
+        story.asks_for(role, "triage", *here, code=20)
+    story.lab.start("pg-3")
+    story.lab.wait_ready("pg-3")
+    for role in ("view", "backup", "repair"):
+        # The list of clusters is asked for only when one is not found.
+        story.asks_for(role, "triage", "-c", "nobody", code=3)
+        found = story.difference(role)
+        assert {str(right) for right in found.not_granted} == (TRIED if role == "view" else set()), role
+        assert not found.not_used, f"{role}:\n{found}"
 
 
 def test_a_backup_with_the_view_role_names_the_rule_to_add(lab: Lab, tool: Tool) -> None:

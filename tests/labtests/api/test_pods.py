@@ -160,7 +160,7 @@ def test_what_nobody_owns_any_more_is_collected(lab: Lab, space: str) -> None:
 
     def left() -> list[str]:
         rows = lab.client.call("GET", path)["items"]
-        return [row["metadata"]["name"] for row in rows]
+        return [row["metadata"]["name"] for row in rows if row["metadata"]["name"] != "kube-root-ca.crt"]
 
     eventually(lambda: left() == ["kept", "owner"])
     lab.client.call("PATCH", f"{path}/kept", {"metadata": {"finalizers": None}})
@@ -216,3 +216,48 @@ def test_a_kubelet_that_dies_leaves_the_process_waiting_on_its_input(faults: Lab
     assert not any(line == "sleep 33" for line in lines)
     faults.exec("pg-1", ["pkill", "-x", "cat"])
     faults.exec("pg-1", ["pkill", "-f", "^sleep 33"])
+
+
+INSIDE = """
+import json, os, ssl, urllib.request
+folder = "/var/run/secrets/kubernetes.io/serviceaccount/"
+read = lambda name: open(folder + name).read()
+tls = ssl.create_default_context(cafile=folder + "ca.crt")
+for host in (os.environ["KUBERNETES_SERVICE_HOST"], "kubernetes.default.svc"):
+    where = (host, os.environ["KUBERNETES_SERVICE_PORT"], read("namespace"))
+    url = "https://%s:%s/api/v1/namespaces/%s/pods" % where
+    asked = urllib.request.Request(url, headers={"Authorization": "Bearer " + read("token")})
+    print(json.load(urllib.request.urlopen(asked, context=tls))["kind"])
+"""
+
+
+def test_a_pod_reaches_the_api_as_its_account(lab: Lab) -> None:
+    """In-cluster configuration, as every client library looks for it."""
+    body = helper("inside", "pg-1", node=lab.pod("pg-1")["spec"]["nodeName"])
+    body["spec"]["serviceAccountName"] = "hasteward-view"
+    body["spec"]["containers"][0]["command"] = ["/usr/bin/python3", "-c", INSIDE]
+    body["spec"]["containers"][0]["volumeMounts"] = []
+    pods = f"/api/v1/namespaces/{lab.namespace}/pods"
+    made = lab.client.call("POST", pods, body)
+    try:
+        assert "projected" in made["spec"]["volumes"][-1]
+        eventually(lambda: lab.pod("inside")["status"].get("phase") == "Succeeded")
+        assert raw_text(lab, f"{pods}/inside/log") == "PodList\nPodList\n"
+        who = {row["user"] for row in lab.audit() if row["resource"] == "pods" and row["verb"] == "list"}
+        assert f"system:serviceaccount:{lab.namespace}:hasteward-view" in who
+    finally:
+        lab.client.call("DELETE", f"{pods}/inside")
+
+
+def test_a_pod_of_an_account_that_is_not_there_is_refused(lab: Lab) -> None:
+    body = helper("nobodys", "pg-1")
+    body["spec"]["serviceAccountName"] = "nobody"
+    with pytest.raises(LabError, match='error looking up service account db/nobody: serviceaccount "nobody"'):
+        lab.client.call("POST", f"/api/v1/namespaces/{lab.namespace}/pods", body)
+
+
+def test_a_pod_that_wants_no_token_gets_none(lab: Lab) -> None:
+    body = helper("tokenless", "pg-1")
+    body["spec"]["automountServiceAccountToken"] = False
+    made = lab.client.call("POST", f"/api/v1/namespaces/{lab.namespace}/pods?dryRun=All", body)
+    assert [row["name"] for row in made["spec"]["volumes"]] == ["v"]

@@ -53,7 +53,7 @@ def test_a_rule_covers_what_the_real_one_covers(
 @pytest.fixture
 def store() -> Store:
     fresh = Store()
-    bootstrap.install(fresh, "db")
+    bootstrap.install(fresh, "db", "a certificate")
     return fresh
 
 

@@ -160,7 +160,7 @@ def test_a_job_runs_a_real_process_and_its_log_is_followed(kubectl: Any, space: 
     }
     here = ("-n", space)
     kubectl("apply", *here, "-f", "-", stdin=job)
-    kubectl("wait", *here, "job/j", "--for=jsonpath={.status.active}=1", "--timeout=20s")
+    kubectl("wait", *here, "job/j", "--for=jsonpath={.status.startTime}", "--timeout=20s")
     pod = kubectl("get", *here, "pods", "-l", "job-name=j", "-o", "name").strip()
     kubectl("wait", *here, pod, "--for=jsonpath={.status.startTime}", "--timeout=20s")
     assert kubectl("logs", "-f", *here, "job/j") == "line 1\nline 2\nline 3\n"

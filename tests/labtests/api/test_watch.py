@@ -20,9 +20,9 @@ pytestmark = pytest.mark.servers
 
 @pytest.fixture
 def maps(lab: Lab, space: str) -> str:
-    path = f"/api/v1/namespaces/{space}/configmaps"
+    path = f"/api/v1/namespaces/{space}/secrets"
     for number in range(5):
-        lab.client.call("POST", path, {"metadata": {"name": f"m{number}"}, "data": {"n": "0"}})
+        lab.client.call("POST", path, {"metadata": {"name": f"m{number}"}, "data": {"n": "MA=="}})
     return path
 
 
@@ -75,14 +75,14 @@ def test_initial_events_end_with_a_bookmark(lab: Lab, maps: str) -> None:
 
 
 def test_a_dropped_watch_loses_its_connection_and_can_be_resumed(faults: Lab, maps: str) -> None:
-    faults.add_fault("watch-drop", resource="configmaps", after=3)
+    faults.add_fault("watch-drop", resource="secrets", after=3)
     began = time.monotonic()
     seen = list(watch(faults, f"{maps}?watch=1", limit=30))
     assert time.monotonic() - began < 20
     assert len(seen) == 3
     faults.clear_faults()
     version = seen[-1]["object"]["metadata"]["resourceVersion"]
-    faults.client.call("PATCH", f"{maps}/m0", {"data": {"n": "1"}})
+    faults.client.call("PATCH", f"{maps}/m0", {"data": {"n": "MQ=="}})
     again = list(watch(faults, f"{maps}?watch=1&resourceVersion={version}&timeoutSeconds=1"))
     assert [event["type"] for event in again][-1] == "MODIFIED"
 
@@ -90,15 +90,15 @@ def test_a_dropped_watch_loses_its_connection_and_can_be_resumed(faults: Lab, ma
 def test_a_black_hole_swallows_the_events_of_a_watch_that_is_open(faults: Lab, maps: str) -> None:
     events = watch(faults, f"{maps}?watch=1", limit=1.0)
     assert [next(events)["type"] for _ in range(5)] == ["ADDED"] * 5
-    faults.add_fault("watch-blackhole", resource="configmaps")
+    faults.add_fault("watch-blackhole", resource="secrets")
 
     def change() -> None:
         time.sleep(0.2)
-        faults.client.call("PATCH", f"{maps}/m0", {"data": {"n": "1"}})
+        faults.client.call("PATCH", f"{maps}/m0", {"data": {"n": "MQ=="}})
 
     worker = threading.Thread(target=change)
     worker.start()
     with pytest.raises(TimeoutError):
         next(events)
     worker.join()
-    assert faults.client.call("GET", f"{maps}/m0")["data"] == {"n": "1"}
+    assert faults.client.call("GET", f"{maps}/m0")["data"] == {"n": "MQ=="}

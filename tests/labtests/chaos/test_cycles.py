@@ -41,11 +41,17 @@ def gone(root: Path, limit: float = 20.0) -> None:
         time.sleep(0.1)
 
 
-def cycle(number: int, members: int = 1) -> None:
-    with Lab.up(f"cycle-{os.getpid()}-{number}", members=members, volume_size="256Mi", time_scale=0.1) as lab:
+def cycle(number: int, members: int = 1) -> tuple[float, float]:
+    """Up and down again; the seconds each of them took."""
+    began = time.monotonic()
+    lab = Lab.up(f"cycle-{os.getpid()}-{number}", members=members, volume_size="256Mi", time_scale=0.1)
+    with lab:
+        up = time.monotonic() - began
         assert lab.psql("pg-1", "SELECT 1") == "1"
-        root = lab.state.root
-    assert traces(root) == []
+        began = time.monotonic()
+    down = time.monotonic() - began
+    assert traces(lab.state.root) == []
+    return up, down
 
 
 def kill(number: int) -> None:
@@ -55,6 +61,7 @@ def kill(number: int) -> None:
     gone(lab.state.root)
 
 
+@pytest.mark.long
 def test_three_cycles_leave_nothing() -> None:
     for number in range(3):
         cycle(number)
@@ -62,9 +69,16 @@ def test_three_cycles_leave_nothing() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_twenty_cycles_leave_nothing() -> None:
+def test_twenty_cycles_leave_nothing_and_are_quick() -> None:
+    times = []
     for number in range(20):
-        cycle(number, members=3)
+        quiet = os.getloadavg()[0] <= 2 * (os.cpu_count() or 1)
+        took = cycle(number, members=3)
+        if quiet:
+            times.append(took)
+    # A machine that others keep busy tells nothing about time; on a quiet one the quickest counts.
+    assert min((up for up, _ in times), default=0.0) < 8.0
+    assert min((down for _, down in times), default=0.0) < 2.0
 
 
 @pytest.mark.long
@@ -74,6 +88,7 @@ def test_ten_killed_labs_leave_nothing() -> None:
         kill(number)
 
 
+@pytest.mark.long
 def test_chaos_in_one_lab_is_not_felt_in_another(lab: Lab) -> None:
     """All labs have the same addresses inside; none sees another's."""
     names = [f"side-{os.getpid()}-{number}" for number in range(2)]
@@ -122,6 +137,7 @@ def interpreter() -> str:
     return str(real) if open_to_all else "/usr/bin/python3"
 
 
+@pytest.mark.long
 def test_an_ordinary_user_has_the_whole_lab(tmp_path: Path) -> None:
     home = Path(f"/tmp/hl-{os.getpid()}")
     home.mkdir(mode=0o700)

@@ -25,7 +25,7 @@ class Site:
     @property
     def status(self) -> dict[str, Any]:
         """The Cluster's status."""
-        found: dict[str, Any] = self.lab.cluster_object()["status"]
+        found: dict[str, Any] = self.lab.cluster_object().get("status", {})
         return found
 
     def condition(self, kind: str) -> str:

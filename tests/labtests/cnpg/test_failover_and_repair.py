@@ -22,7 +22,7 @@ def others(site: Any) -> list[str]:
     return [name for name in site.status["instanceNames"] if name != site.lab.primary]
 
 
-def test_07_the_most_advanced_replica_wins(site: Any) -> None:
+def test_row_07_the_most_advanced_replica_wins(site: Any) -> None:
     """IC/replicas.go, pkg/postgres/status.go: by received WAL, asked live; label, Lease and `pending`."""
     old = site.lab.primary
     behind, ahead = others(site)
@@ -54,7 +54,7 @@ def test_07_the_most_advanced_replica_wins(site: Any) -> None:
     assert site.status["timelineID"] == 2
 
 
-def test_06_an_old_primary_is_rewound_before_its_fence_is_seen(site: Any) -> None:
+def test_row_06_an_old_primary_is_rewound_before_its_fence_is_seen(site: Any) -> None:
     """IMC/instance_startup.go: coherence first, then the fence. No standby.signal: a primary's data."""
     old = site.lab.primary
     site.shell(old, "! test -e $PGDATA/standby.signal")
@@ -69,7 +69,8 @@ def test_06_an_old_primary_is_rewound_before_its_fence_is_seen(site: Any) -> Non
     site.lab.unfence(old)
 
 
-def test_06_a_rewind_that_fails_is_tried_again_and_nothing_else_is(site: Any) -> None:
+@pytest.mark.long
+def test_row_06_a_rewind_that_fails_is_tried_again_and_nothing_else_is(site: Any) -> None:
     """IMC/instance_startup.go: no base backup instead; Running and never ready, with no event: surprise 4.
 
     PostgreSQL's own part: a pg_rewind that failed half-way has damaged its target, so that no later try can
@@ -96,7 +97,7 @@ def test_06_a_rewind_that_fails_is_tried_again_and_nothing_else_is(site: Any) ->
     site.healthy()
 
 
-def test_09_a_promotion_does_not_look_at_any_lag(site: Any) -> None:
+def test_row_09_a_promotion_does_not_look_at_any_lag(site: Any) -> None:
     """PLG/promote, IMC/instance_controller.go: surprise 9. A stale replica is promoted, and data is lost."""
     old, (stale, _) = site.lab.primary, others(site)
     site.lab.psql(stale, "SELECT pg_wal_replay_pause()")
@@ -110,7 +111,7 @@ def test_09_a_promotion_does_not_look_at_any_lag(site: Any) -> None:
     assert site.container(old)["lastState"]["terminated"]["exitCode"] == 0
 
 
-def test_05_12_a_deleted_claim_waits_for_its_pod_and_the_name_is_used_again(site: Any) -> None:
+def test_row_05_and_row_12_a_deleted_claim_waits_for_its_pod_and_the_name_is_used_again(site: Any) -> None:
     """pkg/reconciler/persistentvolumeclaim, pkg/specs/jobs.go: pvc-protection; pods that look alike."""
     victim = others(site)[-1]
     uid = site.claim(victim)["metadata"]["uid"]
@@ -147,7 +148,7 @@ def test_05_12_a_deleted_claim_waits_for_its_pod_and_the_name_is_used_again(site
     assert "CreatingInstance" in site.events()
 
 
-def test_10_files_are_rewritten_and_slots_are_kept(site: Any) -> None:
+def test_row_10_files_are_rewritten_and_slots_are_kept(site: Any) -> None:
     """PMP/configuration.go, IMC/slots: surprise 10."""
     replica, other = others(site)
     for pod in (replica, site.lab.primary):
@@ -169,7 +170,8 @@ def test_10_files_are_rewritten_and_slots_are_kept(site: Any) -> None:
     site.until(lambda: site.lab.psql(replica, slots) == name[other])
 
 
-def test_09_one_full_disk_stops_failover_for_all(site: Any) -> None:
+@pytest.mark.long
+def test_row_09_one_full_disk_stops_failover_for_all(site: Any) -> None:
     """CMD/instance/run/lifecycle/run.go, IC/cluster_status.go: surprise 7, on a replica, real ENOSPC."""
     primary, (victim, _) = site.lab.primary, others(site)
     site.lab.fill(victim, 20 << 20)
@@ -200,6 +202,7 @@ def test_09_one_full_disk_stops_failover_for_all(site: Any) -> None:
     assert site.lab.primary == primary
 
 
+@pytest.mark.long
 def test_the_operator_switched_off_by_annotation_or_down(site: Any) -> None:
     """IC/cluster_controller.go: reconciliationLoop=disabled; managers still follow fences."""
     _, victim = others(site)
@@ -225,6 +228,7 @@ def test_the_operator_switched_off_by_annotation_or_down(site: Any) -> None:
     site.lab.wait_ready(victim)
 
 
+@pytest.mark.long
 def test_hibernation_takes_the_pods_and_leaves_the_volumes(site: Any) -> None:
     """pkg/reconciler/hibernation: the primary first; back on, the same data."""
     site.lab.psql(site.lab.primary, "CREATE TABLE slept AS SELECT 42 AS n")

@@ -14,7 +14,8 @@ from hasteward_lab.state import LabError
 pytestmark = pytest.mark.servers
 
 
-def test_05_serials_count_up_before_1_30(site_of: Callable[[Lab], Any]) -> None:
+@pytest.mark.long
+def test_row_05_serials_count_up_before_1_30(site_of: Callable[[Lab], Any]) -> None:
     """IC/cluster_create.go of 1.27: surprise 8 the other way. No Lease, no unrecoverable annotation."""
     with Lab.up(members=2, volume_size="256Mi", time_scale=0.1, level="1.27") as lab:
         site = site_of(lab)
@@ -34,6 +35,7 @@ def test_05_serials_count_up_before_1_30(site_of: Callable[[Lab], Any]) -> None:
         assert lab.pod("pg-3")["metadata"]["annotations"]["cnpg.io/operatorVersion"] == "1.27.4"
 
 
+@pytest.mark.long
 def test_the_spec_may_ask_for_wal_storage_tablespaces_and_a_catalog(site_of: Callable[[Lab], Any]) -> None:
     """pkg/specs/volumes.go, pkg/reconciler/persistentvolumeclaim, API/cluster_types.go imageCatalogRef."""
     spec = {

@@ -1,6 +1,6 @@
 """What the Cluster's status tells and does not tell, and what a fence does.
 
-The numbers in the tests' names are the rows of the ranking in `reference/cnpg-operator.md`, section 8; the
+`row_NN` in the tests' names are the rows of the ranking in `reference/cnpg-operator.md`, section 8; the
 sources named are files of CloudNativePG 1.30 (IC = internal/controller, IMC = internal/management/controller,
 PMP = pkg/management/postgres).
 """
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.servers
 HEALTHY = "Cluster in healthy state"
 
 
-def test_01_phase_and_ready_are_sticky(site: Any) -> None:
+def test_row_01_phase_and_ready_are_sticky(site: Any) -> None:
     """IC/cluster_controller.go reconcilePods, pkg/resources/status/transactions.go: surprise 1."""
     site.lab.stop("pg-3")
     try:
@@ -32,7 +32,8 @@ def test_01_phase_and_ready_are_sticky(site: Any) -> None:
         site.lab.start("pg-3")
 
 
-def test_02_a_replica_that_lost_its_wal_looks_ready(site: Any) -> None:
+@pytest.mark.long
+def test_row_02_a_replica_that_lost_its_wal_looks_ready(site: Any) -> None:
     """PMP/webserver/probes: readiness is pg_isready. Surprises 2 and 4: nothing re-clones it by itself."""
     site.lab.fence("pg-3")
     site.until(lambda: not site.server_runs("pg-3"))
@@ -56,7 +57,7 @@ def test_02_a_replica_that_lost_its_wal_looks_ready(site: Any) -> None:
     assert "latestGeneratedNode" not in site.status
 
 
-def test_03_a_fence_stops_the_server_and_nothing_else(site: Any) -> None:
+def test_row_03_a_fence_stops_the_server_and_nothing_else(site: Any) -> None:
     """IMC/instance_controller.go, docs/src/fencing.md: surprise 5."""
     events = len(site.events())
     site.lab.fence("pg-2")
@@ -79,7 +80,7 @@ def test_03_a_fence_stops_the_server_and_nothing_else(site: Any) -> None:
     assert site.container("pg-2")["restartCount"] == 0
 
 
-def test_03_a_fenced_primary_freezes_the_loop(site: Any) -> None:
+def test_row_03_a_fenced_primary_freezes_the_loop(site: Any) -> None:
     """IC/cluster_controller.go, the readiness guard: surprise 6. No failover, and replicas are not healed."""
     lease = site.objects("coordination.k8s.io/v1", "leases")
     assert [row["spec"]["holderIdentity"] for row in lease if row["metadata"]["name"] == "pg"] == ["pg-1"]
@@ -94,7 +95,7 @@ def test_03_a_fenced_primary_freezes_the_loop(site: Any) -> None:
     site.until(lambda: "pg-3" in site.lab.pods)
 
 
-def test_03_all_fenced_and_annotations_that_cannot_be_read(site: Any) -> None:
+def test_row_03_all_fenced_and_annotations_that_cannot_be_read(site: Any) -> None:
     """pkg/utils/fencing.go: `*` is everyone, one name cannot leave it, and what is no JSON fences nobody."""
     site.lab.fence("*")
     site.until(lambda: not any(map(site.server_runs, ("pg-1", "pg-2", "pg-3"))))
@@ -108,7 +109,8 @@ def test_03_all_fenced_and_annotations_that_cannot_be_read(site: Any) -> None:
     site.lab.wait_ready()
 
 
-def test_04_08_a_crash_loop_blocks_the_others_and_sees_a_fence_late(site: Any) -> None:
+@pytest.mark.long
+def test_row_04_and_row_08_a_crash_loop_blocks_the_others_and_sees_a_fence_late(site: Any) -> None:
     """IC/cluster_create.go: all must report before one is made. CMD/instance/run: surprise 5, second half.
 
     In the pauses of the back-off there is no container to enter; the crash is in the log of the one before.
@@ -140,7 +142,7 @@ def test_04_08_a_crash_loop_blocks_the_others_and_sees_a_fence_late(site: Any) -
     site.until(lambda: "pg-2" in site.lab.pods)
 
 
-def test_11_who_writes_with_an_old_version_is_refused(site: Any) -> None:
+def test_row_11_who_writes_with_an_old_version_is_refused(site: Any) -> None:
     """pkg/utils/fencing.go sends no version: two writers overwrite each other; with one, one loses."""
     path = "/apis/postgresql.cnpg.io/v1/namespaces/db/clusters/pg"
     before = site.lab.cluster_object()
@@ -159,7 +161,7 @@ def test_11_who_writes_with_an_old_version_is_refused(site: Any) -> None:
     assert site.lab.cluster_object()["metadata"]["annotations"]["a"] == "b"
 
 
-def test_14_the_level_of_a_line_says_nothing(site: Any) -> None:
+def test_row_14_the_level_of_a_line_says_nothing(site: Any) -> None:
     """PMP/logpipe: PANIC and FATAL come as level info; what is written before the collector starts is raw."""
     with pytest.raises(LabError):
         site.lab.psql("pg-1", "SELECT 1", database="nowhere")
@@ -175,7 +177,7 @@ def test_14_the_level_of_a_line_says_nothing(site: Any) -> None:
     assert "fenc" not in " ".join(site.events()).lower()
 
 
-def test_15_the_image_is_a_poor_place_to_work(site: Any) -> None:
+def test_row_15_the_image_is_a_poor_place_to_work(site: Any) -> None:
     """pkg/specs/containers.go: uid 26, read-only root; the tools of a standard image and no others."""
     assert site.shell("pg-1", "id -u; id -g").split() == ["26", "26"]
     for folder in ("/", "/tmp", "/var/lib/postgresql", "/etc", "/usr"):
@@ -183,4 +185,8 @@ def test_15_the_image_is_a_poor_place_to_work(site: Any) -> None:
     site.shell("pg-1", "touch /controller/tmp/x $PGDATA/../x && rm /controller/tmp/x $PGDATA/../x")
     for tool in ("psql", "pg_dump", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_resetwal", "tar"):
         assert site.shell("pg-1", f"command -v {tool}")
+    for tool in ("rsync", "zstd", "jq"):
+        assert site.lab.exec("pg-1", ["sh", "-c", f"command -v {tool}"]).returncode == 127, tool
+        with pytest.raises(LabError, match="executable file not found"):
+            site.lab.exec("pg-1", [tool])
     assert site.shell("pg-1", "echo $PGDATA $PGHOST").split()[1] == "/controller/run"

@@ -74,4 +74,5 @@ VERB = Verb(
         "instance": "Capture this member, as a snapshot of type `diverged`.",
         "force": "Override safety checks; a backup has none that can be overridden.",
     },
+    observed=True,
 )

@@ -28,7 +28,18 @@ def _run(session: Session) -> Answer:
         for one in session.settings.all()
     )
     file = session.settings.file.path
-    return Answer(ConfigData(str(file) if file else "", rows), human.config)
+    return Answer(ConfigData(str(file) if file else "", rows, _password(session)), human.config)
+
+
+def _password(session: Session) -> str:
+    from hasteward.config.password import chosen
+    from hasteward.domain.errors import InvalidInput
+
+    try:
+        found = chosen(session.settings)
+    except InvalidInput as error:
+        return f"nowhere: {error.message}"
+    return f"{found.setting.name} ({found.place})"
 
 
 VERB = Verb(

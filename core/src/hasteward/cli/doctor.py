@@ -74,7 +74,33 @@ def _cluster(session: Session) -> Iterator[CheckData]:
         yield _check("kubernetes", "problem", f"the server is {version}; {wanted} or newer is needed")
     else:
         yield _check("kubernetes", "ok", f"the server is {version}")
+    yield from _secret(session)
     yield from _rights(session)
+
+
+def _secret(session: Session) -> Iterator[CheckData]:
+    """The right to read the one Secret that holds the repository's password, if one does."""
+    from hasteward.adapters.restic.password import secret_reference
+    from hasteward.config import password
+    from hasteward.ports.kubernetes import SECRETS
+
+    try:
+        found = password.chosen(session.settings)
+        if found.setting.name != password.SECRET:
+            return
+        namespace, name, _ = secret_reference(str(found.value), found.place)
+        allowed = session.wiring.kubernetes.may("get", SECRETS, namespace, name=name)
+    except HastewardError as error:
+        # without any password the check of the repository has said so
+        if error.code != "repository.no_password":
+            yield _problem("password", error)
+        return
+    if allowed:
+        yield _check("password", "ok", f"the Secret {namespace}/{name} may be read")
+    else:
+        rule = f'resources ["secrets"] resourceNames ["{name}"] verbs ["get"]'
+        text = f"not allowed in namespace {namespace}: get secrets {name}"
+        yield _check("password", "problem", text, f"grant: {rule}")
 
 
 def _rights(session: Session) -> Iterator[CheckData]:
@@ -133,6 +159,6 @@ VERB = Verb(
     _run,
     "Looks at this machine, the repository, the API server, the rights in --namespace and the engines."
     " Creates nothing.",
-    settings=(*REPOSITORY, "kubeconfig", "context", "namespace"),
+    settings=(*REPOSITORY, "namespace"),
     exit_codes={ExitCode.DEPENDENCY: "something that is needed is missing"},
 )

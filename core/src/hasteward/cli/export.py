@@ -98,4 +98,5 @@ VERB = Verb(
         "instance": "The diverged capture of this member.",
         "force": "Replace the file if it exists.",
     },
+    observed=True,
 )

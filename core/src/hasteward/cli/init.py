@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def _run(session: Session) -> Answer:
     from hasteward.cli.render import human
-    from hasteward.cli.render.journal import plan_data
+    from hasteward.cli.render.lines import plan_data
     from hasteward.cli.render.shapes import InitData
     from hasteward.domain.plan import Plan, Reversal, Step
 
@@ -50,4 +50,5 @@ VERB = Verb(
         **{code: text for code, text in STORE_CODES.items() if code is not ExitCode.NO_REPOSITORY},
         ExitCode.INVALID: "a value is wrong, or there is one already",
     },
+    observed=True,
 )

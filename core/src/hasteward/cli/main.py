@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, factories: Factories | None = None) 
 
     with handled():
         try:
-            return _main(arguments, factories)
+            return _main(arguments, factories, alone=argv is None)
         except SystemExit as error:
             return _status(error)
         except KeyboardInterrupt as error:
@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None, factories: Factories | None = None) 
             gc.enable()
 
 
-def _main(arguments: list[str], factories: Factories | None) -> int:
+def _main(arguments: list[str], factories: Factories | None, *, alone: bool) -> int:
+    """`alone`: the process is ours, and nobody minds what becomes of it."""
     _require_linux()
     from hasteward.cli import parser
 
@@ -75,6 +76,10 @@ def _main(arguments: list[str], factories: Factories | None) -> int:
     gc.enable()
     if isinstance(asked, parser.Contributed):
         return _run_contributed(asked)
+    if alone:
+        from hasteward.adapters.system import leave_no_core_dump
+
+        leave_no_core_dump()
     return _run(asked, factories)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from hasteward.cli.verb import BASIC, CLUSTER, GROUPS, VERBS, Verb
+from hasteward.cli.verb import BASIC, CLUSTER, GROUPS, OBSERVING, VERBS, Verb
 from hasteward.config.settings import BY_NAME, SETTINGS, Kind, Setting, engine_settings
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def load_verb(command: str) -> Verb:
 def settings_of(verb: Verb) -> list[Setting]:
     """Every setting that the verb takes, in the order of the table."""
     names = {*BASIC, *verb.settings}
+    if verb.observed:
+        names.update(OBSERVING)
     return [setting for setting in SETTINGS if setting.name in names]
 
 
@@ -156,7 +158,9 @@ class VerbCommand(TyperCommand):
         self.verb = verb
         self.engines = engine_options(command, verb, installed)
         self._installed = installed
-        parameters: list[Any] = [_option(one, verb.notes.get(one.name, "")) for one in settings_of(verb)]
+        parameters: list[Any] = [
+            _option(one, verb.notes.get(one.name, "")) for one in settings_of(verb) if one.has_flag
+        ]
         parameters += [_option(one) for one in _merged(self.engines)]
         if verb.argument is not None:
             choices = verb.argument.choices
@@ -282,7 +286,7 @@ class Group(TyperGroup):
 
 def root(installed: Installed) -> Group:
     """The whole command line."""
-    common = [setting for setting in SETTINGS if setting.common]
+    common = [setting for setting in SETTINGS if setting.common and setting.has_flag]
     return Group(
         installed=installed,
         name="hasteward",

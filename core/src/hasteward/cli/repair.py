@@ -73,4 +73,5 @@ VERB = Verb(
         "instance": "Treat only this member, which is then the one to be overwritten.",
         "force": "With -i: overwrite a member of a cluster that has diverged, or one that is healthy.",
     },
+    observed=True,
 )

@@ -59,4 +59,5 @@ VERB = Verb(
     settings=(*CLUSTER, *REPOSITORY, "method", "snapshot", "yes", "database", "keep_old", "as_superuser"),
     exit_codes={**WORK_CODES, ExitCode.UNPROVEN: "the stored bytes are not the proven ones"},
     notes={"instance": "Restore from the diverged capture of this member."},
+    observed=True,
 )

@@ -9,19 +9,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hasteward.domain.errors import (
-    DependencyError,
-    ExitCode,
-    HastewardError,
-    Interrupted,
-    InvalidInput,
-    PermissionDenied,
-    Refused,
-    RepositoryLocked,
-    RepositoryMissing,
-    Unproven,
-    WrongPassword,
-)
+from hasteward.domain.errors import ExitCode, HastewardError, Interrupted, WrongPassword
 
 if TYPE_CHECKING:
     from hasteward.cli.parser import Invocation
@@ -30,45 +18,23 @@ if TYPE_CHECKING:
     from hasteward.cli.verb import Answer
     from hasteward.wiring import Factories
 
-#: the first class that fits gives the category
-_CATEGORIES: tuple[tuple[type[HastewardError], str], ...] = (
-    (InvalidInput, "validation"),
-    (PermissionDenied, "permission"),
-    (DependencyError, "dependency"),
-    (RepositoryLocked, "transient"),
-    (RepositoryMissing, "environment"),
-    (WrongPassword, "environment"),
-    (Refused, "safety"),
-    (Unproven, "proof"),
-    (Interrupted, "interrupted"),
-)
-
 
 def run(asked: Invocation, factories: Factories | None, environ: Mapping[str, str]) -> int:
     """Run it. Errors before there is a session go up to `main`; later ones are delivered here."""
     from hasteward.adapters.system import SystemClock
+    from hasteward.cli import reporting
     from hasteward.cli.parser import settings_of
-    from hasteward.cli.render.console import Console, Mode
     from hasteward.cli.session import Session
     from hasteward.config.resolve import resolve
 
     names = (setting.name for setting in settings_of(asked.verb))
     settings = resolve(names, asked.given, environ, asked.engines, asked.known_options)
-    console = Console(
-        Mode(settings.text("output")),
-        color=not settings.flag("no_color"),
-        verbose=settings.flag("verbose"),
-    )
     clock = factories.clock() if factories else SystemClock()
-    session = Session(
-        asked.command,
-        settings,
-        console,
-        clock=clock,
-        arguments=asked.arguments,
-        factories=factories,
-    )
+    session = Session(asked.command, settings, clock=clock, arguments=asked.arguments, factories=factories)
     try:
+        reporting.check(session)
+        if asked.verb.observed:
+            session.observers.before_run()
         answer = asked.verb.run(session)
     except KeyboardInterrupt as error:
         return _fail(session, Interrupted(f"stopped by {getattr(error, 'signal_name', 'SIGINT')}"))
@@ -78,9 +44,11 @@ def run(asked: Invocation, factories: Factories | None, environ: Mapping[str, st
 
 
 def _deliver(session: Session, answer: Answer) -> int:
+    from hasteward.cli import reporting
     from hasteward.cli.render.console import Mode
 
     session.journal.close()
+    reporting.ended(session, answer.exit_code, answer.data, None)
     console = session.console
     try:
         if console.mode is Mode.HUMAN and answer.to_stderr:
@@ -88,7 +56,7 @@ def _deliver(session: Session, answer: Answer) -> int:
         elif console.mode is Mode.HUMAN:
             console.answer(answer.human(answer.data, console.paint))
         else:
-            _envelope(session, answer.exit_code, answer.data, ())
+            _print(session, answer.exit_code, answer.data, None)
     except BrokenPipeError:
         # whoever read us has stopped; the interpreter must not complain about it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,42 +65,58 @@ def _deliver(session: Session, answer: Answer) -> int:
 
 
 def _fail(session: Session, error: Exception) -> int:
+    from hasteward.cli import reporting
     from hasteward.cli.render.console import Mode
 
     session.journal.close()
     known = _known(error)
     if isinstance(known, WrongPassword) and session.password_source:
         known.hint = f"the password was taken from {session.password_source}; give this repository's own"
+    reporting.ended(session, known.exit_code, None, known)
     if session.console.mode is not Mode.HUMAN:
-        _envelope(session, known.exit_code, None, (known,))
+        _print(session, known.exit_code, None, known)
     _say(session.console, known, error)
     return known.exit_code
 
 
+def _print(session: Session, code: ExitCode, data: Any, error: HastewardError | None) -> None:
+    from hasteward.cli import reporting
+    from hasteward.cli.render.envelope import print_envelope
+
+    print_envelope(session.console, reporting.envelope_of(session, code, data, error))
+
+
 def failed(error: Exception, arguments: Sequence[str]) -> int:
     """Deliver a failure from before the settings were known, in the form that was probably asked for."""
-    from hasteward.cli.render.console import Console, Mode
+    from hasteward.cli.render.console import Console, Log, Mode
+    from hasteward.cli.session import hide_environment
 
     known = _known(error)
     mode = Mode.HUMAN
-    wanted = _peek(arguments)
+    wanted = _peek(arguments, "--output", "HASTEWARD_OUTPUT")
     if wanted in set(Mode):
         mode = Mode(wanted)
     verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
-    console = Console(mode, color=not os.environ.get("NO_COLOR"), verbose=verbose)
+    log = None
+    if _peek(arguments, "--log-format", "HASTEWARD_LOG_FORMAT") == "json":
+        from hasteward.adapters.system import SystemClock
+
+        log = Log({"command": _command(arguments), "run": ""}, SystemClock().now)
+    console = Console(mode, color=not os.environ.get("NO_COLOR"), verbose=verbose, log=log)
+    hide_environment(console)
     if mode is not Mode.HUMAN:
         _early_envelope(console, arguments, known)
     _say(console, known, error)
     return known.exit_code
 
 
-def _peek(arguments: Sequence[str]) -> str:
+def _peek(arguments: Sequence[str], flag: str, variable: str) -> str:
     for word, following in itertools.pairwise([*arguments, ""]):
-        if word == "--output":
+        if word == flag:
             return following
-        if word.startswith("--output="):
+        if word.startswith(f"{flag}="):
             return word.partition("=")[2]
-    return os.environ.get("HASTEWARD_OUTPUT", "")
+    return os.environ.get(variable, "")
 
 
 def _command(arguments: Sequence[str]) -> str:
@@ -163,37 +147,12 @@ def _say(console: Console, known: HastewardError, error: Exception) -> None:
     console.error(known.message, hint)
 
 
-def category(error: HastewardError) -> str:
-    """The stable word for the kind of an error."""
-    if error.code == "internal":
-        return "internal"
-    if error.exit_code == ExitCode.USAGE:
-        return "user"
-    return next((word for kind, word in _CATEGORIES if isinstance(error, kind)), "failed")
-
-
-def _envelope(session: Session, code: ExitCode, data: Any, errors: Sequence[HastewardError]) -> None:
-    from hasteward.cli.render.envelope import print_envelope
-
-    print_envelope(
-        session.console,
-        command=session.command,
-        run=session.run.id,
-        exit_code=code,
-        begun=session.begun,
-        duration_ms=round((session.clock.monotonic() - session.begun_monotonic) * 1000),
-        warnings=tuple(session.journal.warnings),
-        errors=tuple((error, category(error)) for error in errors),
-        data=data,
-    )
-
-
 def _early_envelope(console: Console, arguments: Sequence[str], error: HastewardError) -> None:
     from hasteward.adapters.system import SystemClock
-    from hasteward.cli.render.envelope import print_envelope
+    from hasteward.cli.render.envelope import envelope, print_envelope
+    from hasteward.cli.reporting import category
 
-    print_envelope(
-        console,
+    made = envelope(
         command=_command(arguments),
         run="",
         exit_code=error.exit_code,
@@ -203,3 +162,4 @@ def _early_envelope(console: Console, arguments: Sequence[str], error: Hasteward
         errors=((error, category(error)),),
         data=None,
     )
+    print_envelope(console, made)

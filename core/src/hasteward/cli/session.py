@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from hasteward.cli.render.console import Console
+from hasteward.cli.render.console import Console, Log, Mode
 from hasteward.cli.render.journal import Journal
 from hasteward.cli.render.shapes import ClusterData
 from hasteward.config.file import others_may_read
 from hasteward.config.resolve import Origin, Settings
+from hasteward.config.settings import SETTINGS
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import InvalidInput, Refused
 from hasteward.domain.events import Planned, Warned
@@ -22,9 +24,29 @@ from hasteward.ports.context import Clock, Run
 
 if TYPE_CHECKING:
     from hasteward.domain.capability import Capability
+    from hasteward.pipelines.observing import Observers
     from hasteward.plugins import Engine
+    from hasteward.ports.kubernetes import Kubernetes
     from hasteward.ports.repository import Repository
     from hasteward.wiring import Factories, Secret, Wiring
+
+
+def hide_environment(console: Console) -> None:
+    """Take the secrets of our environment out of everything that is said, whoever says it."""
+    for setting in SETTINGS:
+        for variable in setting.env if setting.secret else ():
+            console.hide(os.environ.get(variable, ""))
+
+
+def _console(settings: Settings, log: Log) -> Console:
+    console = Console(
+        Mode(settings.text("output")),
+        color=not settings.flag("no_color"),
+        verbose=settings.flag("verbose"),
+        log=log if settings.text("log_format") == "json" else None,
+    )
+    hide_environment(console)
+    return console
 
 
 class Session:
@@ -34,7 +56,6 @@ class Session:
         self,
         command: str,
         settings: Settings,
-        console: Console,
         *,
         clock: Clock,
         arguments: Mapping[str, str],
@@ -42,18 +63,21 @@ class Session:
     ) -> None:
         self.command = command
         self.settings = settings
-        self.console = console
         self.clock = clock
         self.begun = clock.now()
         self.begun_monotonic = clock.monotonic()
         self.run = Run(secrets.token_hex(8), self.begun.replace(microsecond=0))
+        self.console = _console(settings, Log({"command": command, "run": self.run.id}, clock.now))
         self.arguments = arguments
         self._factories = factories
         #: the one source the repository's password was taken from, once it was
         self.password_source = ""
+        #: where the run report goes, once it was checked that it can
+        self.report_file = ""
+        self.observed = False
         self.dry_run = "dry_run" in settings and settings.flag("dry_run")
         self.journal = Journal(
-            console,
+            self.console,
             command,
             self.run.id,
             now=clock.now,
@@ -77,17 +101,44 @@ class Session:
 
         def repository(settings: Settings, secret: Secret) -> Repository:
             self._note_password(secret.source)
-            return factories.repository(settings, secret)
+            return cast("Repository", self._traced("restic", factories.repository(settings, secret)))
+
+        def kubernetes(settings: Settings) -> Kubernetes:
+            return cast("Kubernetes", self._traced("kubernetes", factories.kubernetes(settings)))
 
         return Wiring(
             self.settings,
-            replace(factories, repository=repository),
+            replace(factories, repository=repository, kubernetes=kubernetes),
             run=self.run,
             clock=self.clock,
             reporter=self.journal,
             approve=self.approve,
             hide=self.console.hide,
         )
+
+    def _traced(self, name: str, port: object) -> object:
+        if not self.console.verbose:
+            return port
+        from hasteward.cli.trace import Traced
+
+        return Traced(name, port, self.journal.detail, self.clock)
+
+    @cached_property
+    def observers(self) -> Observers:
+        """Whoever is told of this run; they are told of its end once this was asked for."""
+        from hasteward.domain.run import RunInfo
+        from hasteward.pipelines.observing import Observers
+
+        given = {
+            name: self.settings.text(name) if name in self.settings else ""
+            for name in ("engine", "namespace", "cluster")
+        }
+        run = RunInfo(self.run.id, self.command, self.begun, dry_run=self.dry_run, **given)
+        found = self.wiring.observers(self.journal.detail)
+        observers = Observers(found, run, lambda code, text: self.journal.emit(Warned(code, text)))
+        self.journal.on_phase = observers.phase
+        self.observed = True
+        return observers
 
     def _note_password(self, source: str) -> None:
         self.password_source = source

@@ -98,4 +98,5 @@ VERB = Verb(
         "force": "Accepted; triage has nothing to override.",
         "dry_run": "Accepted; triage changes nothing anyway.",
     },
+    observed=True,
 )

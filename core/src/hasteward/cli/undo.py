@@ -49,4 +49,5 @@ VERB = Verb(
         "instance": "Accepted; the journal says which member it is about.",
         "force": "Accepted; nothing overrides a refusal of undo.",
     },
+    observed=True,
 )

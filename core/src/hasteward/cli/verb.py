@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     from hasteward.cli.session import Session
 
 #: settings that every verb has
-BASIC = ("output", "no_color", "verbose", "config")
+BASIC = ("output", "log_format", "report", "no_color", "verbose", "config")
+#: settings of verbs that observers are told of
+OBSERVING = (
+    "pre_hook",
+    "post_hook",
+    "error_hook",
+    "hook_timeout",
+    "hook_verbs",
+    "ping_url",
+    "notice_url",
+    "notice_when",
+    "notice_timeout",
+)
 #: settings of verbs that are about one cluster; all of them are taken, also where one has no effect
 CLUSTER = (
     "engine",
@@ -33,9 +45,14 @@ CLUSTER = (
 REPOSITORY = (
     "backups_path",
     "restic_password_file",
+    "restic_password_command",
+    "restic_password_secret",
     "restic_password",
     "require_mount",
     "stall_timeout",
+    # a Secret is read from there
+    "kubeconfig",
+    "context",
 )
 #: how every verb that opens the repository can end; nothing but `backup` takes a lock in it
 STORE_CODES: Mapping[ExitCode, str] = {
@@ -79,6 +96,7 @@ class Verb:
     """One command. `notes` replaces a setting's help where the verb gives it a narrower meaning.
 
     `every_option` takes the engines' options whatever verbs they are meant for.
+    Observers are told of the runs of a verb that is `observed`.
     """
 
     run: Callable[[Session], Answer]
@@ -88,6 +106,7 @@ class Verb:
     notes: Mapping[str, str] = field(default_factory=dict)
     argument: Argument | None = None
     every_option: bool = False
+    observed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class Settings:
         return float(value)
 
     def items(self, name: str) -> tuple[str, ...]:
-        """What was given several times."""
+        """What was given several times, or the words of a command."""
         value = self._resolved[name].value
         return value if isinstance(value, tuple) else ()
 

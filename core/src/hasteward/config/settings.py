@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hasteward.domain.option import Kind, OptionSpec, Value
 
-__all__ = ["BY_NAME", "SETTINGS", "Kind", "Setting", "Value", "engine_settings"]
+__all__ = ["BY_NAME", "OBSERVED", "SETTINGS", "Kind", "Setting", "Value", "engine_settings"]
+
+#: the commands that observers are told of
+OBSERVED = ("triage", "repair", "undo", "backup", "restore", "export", "init")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +23,9 @@ class Setting:
 
     `env` is tried in order. `common` settings may also stand before the verb. `in_file` is False for what
     must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `bare` is the value of a flag
-    that stands alone. `engine` names the engine whose option it is, and `verbs` the commands that take it
-    (empty: every one that is about a cluster).
+    that stands alone. `has_flag` is False for what belongs to the machine and not to a run, or must not be
+    seen in a list of processes. `engine` names the engine whose option it is, and `verbs` the commands that
+    take it (empty: every one that is about a cluster).
     """
 
     name: str
@@ -36,19 +41,26 @@ class Setting:
     in_file: bool = True
     negated: bool = False
     bare: str = ""
+    has_flag: bool = True
     engine: str = ""
     verbs: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
-        """``--long-name``."""
-        return "--" + self.name.replace("_", "-")
+        """``--long-name``, "" if there is none."""
+        return "--" + self.name.replace("_", "-") if self.has_flag else ""
 
     @property
     def ways(self) -> str:
         """For messages: every way to give it, ``--engine (-e) or HASTEWARD_ENGINE``."""
         flag = f"{self.flag} ({self.short})" if self.short else self.flag
-        return " or ".join([flag, *self.env])
+        return " or ".join(way for way in (flag, *self.env) if way)
+
+
+def _machine(name: str, kind: Kind, text: str, metavar: str = "", **more: Any) -> Setting:
+    """What belongs to the machine and not to a run: no flag, a variable of the setting's own name."""
+    env = (f"HASTEWARD_{name.upper()}",)
+    return Setting(name, kind, text, env=env, metavar=metavar, common=False, has_flag=False, **more)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -96,8 +108,22 @@ SETTINGS: tuple[Setting, ...] = (
         "restic_password_file",
         Kind.TEXT,
         "File that holds the repository's password (recommended).",
-        env=("RESTIC_PASSWORD_FILE",),
+        env=("RESTIC_PASSWORD_FILE", "HASTEWARD_RESTIC_PASSWORD_FILE"),
         metavar="FILE",
+    ),
+    Setting(
+        "restic_password_command",
+        Kind.COMMAND,
+        "Program that prints the repository's password; the first line counts.",
+        env=("RESTIC_PASSWORD_COMMAND", "HASTEWARD_RESTIC_PASSWORD_COMMAND"),
+        metavar="COMMAND",
+    ),
+    Setting(
+        "restic_password_secret",
+        Kind.TEXT,
+        "Kubernetes Secret that holds the repository's password, and its key.",
+        env=("HASTEWARD_RESTIC_PASSWORD_SECRET",),
+        metavar="NAMESPACE/NAME/KEY",
     ),
     Setting(
         "restic_password",
@@ -295,6 +321,47 @@ SETTINGS: tuple[Setting, ...] = (
         env=("HASTEWARD_OUTPUT",),
         default="human",
         choices=("human", "json", "jsonl"),
+    ),
+    Setting(
+        "log_format",
+        Kind.CHOICE,
+        "Form of what is said on standard error.",
+        env=("HASTEWARD_LOG_FORMAT",),
+        default="text",
+        choices=("text", "json"),
+    ),
+    Setting(
+        "report",
+        Kind.TEXT,
+        "File to write the run report to: the JSON answer and every event, also when the run fails.",
+        env=("HASTEWARD_REPORT",),
+        metavar="FILE",
+        in_file=False,
+    ),
+    _machine(
+        "pre_hook", Kind.COMMAND, "Program to run before a run; unless it ends with 0, the run is refused."
+    ),
+    _machine("post_hook", Kind.COMMAND, "Program to run at the end of a run, however it ended."),
+    _machine("error_hook", Kind.COMMAND, "Program to run at the end of a run whose status is not 0."),
+    _machine("hook_timeout", Kind.SECONDS, "Seconds after which such a program is ended.", default=60.0),
+    _machine(
+        "hook_verbs",
+        Kind.LIST,
+        "Commands for which programs are run and notices are sent.",
+        default=("backup", "restore", "repair", "undo"),
+        choices=OBSERVED,
+    ),
+    _machine("ping_url", Kind.TEXT, "URL to ask when a backup starts, is done or fails.", secret=True),
+    _machine("notice_url", Kind.TEXT, "URL to send the run report to when a run has ended.", secret=True),
+    _machine(
+        "notice_when",
+        Kind.CHOICE,
+        "Which runs a notice is sent of.",
+        default="failure",
+        choices=("failure", "always"),
+    ),
+    _machine(
+        "notice_timeout", Kind.SECONDS, "Seconds to wait for the receiver of a ping or notice.", default=10.0
     ),
     Setting(
         "no_color",

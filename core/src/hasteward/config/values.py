@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 
 from hasteward.config.settings import Kind, Setting, Value
 from hasteward.domain.errors import InvalidInput
@@ -41,7 +42,9 @@ def from_text(setting: Setting, text: str, place: str) -> Value:
             if text not in setting.choices:
                 raise _invalid(setting, place, f"one of {', '.join(setting.choices)}", text)
         case Kind.LIST:
-            return (text,)
+            return _words(setting, [word.strip() for word in text.split(",") if word.strip()], place)
+        case Kind.COMMAND:
+            return _command(setting, text, place)
         case Kind.TEXT:
             pass
     return text
@@ -52,6 +55,21 @@ def _boolean(setting: Setting, text: str, place: str) -> bool:
     if value is None:
         raise _invalid(setting, place, "a yes or no (1, true, yes, on, 0, false, no, off)", text)
     return value
+
+
+def _words(setting: Setting, words: list[str], place: str) -> tuple[str, ...]:
+    """One value in a variable: separated by commas. Flags are given several times and do not come here."""
+    for word in words:
+        if setting.choices and word not in setting.choices:
+            raise _invalid(setting, place, f"one of {', '.join(setting.choices)}", word)
+    return tuple(words)
+
+
+def _command(setting: Setting, text: str, place: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        raise _invalid(setting, place, "a command whose quotes are closed", text) from None
 
 
 def _seconds(setting: Setting, given: str | float, place: str) -> float:
@@ -79,11 +97,11 @@ def from_toml(setting: Setting, raw: object, place: str) -> Value:
             return _seconds(setting, raw, place)
         case Kind.SECONDS, _:
             raise _invalid(setting, place, "a number of seconds", raw)
-        case ((Kind.TEXT | Kind.CHOICE), str()):
+        case ((Kind.TEXT | Kind.CHOICE | Kind.COMMAND), str()):
             return from_text(setting, raw, place)
-        case Kind.LIST, list() if all(isinstance(item, str) for item in raw):
-            return tuple(raw)
-        case Kind.LIST, _:
+        case ((Kind.LIST | Kind.COMMAND), list()) if all(isinstance(word, str) for word in raw):
+            return tuple(raw) if setting.kind is Kind.COMMAND else _words(setting, raw, place)
+        case ((Kind.LIST | Kind.COMMAND), _):
             raise _invalid(setting, place, "a list of texts in quotes", raw)
         case _:
             raise _invalid(setting, place, "text in quotes", raw)

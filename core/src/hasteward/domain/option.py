@@ -18,6 +18,8 @@ class Kind(StrEnum):
     SECONDS = "seconds"
     BOOLEAN = "boolean"
     LIST = "list"
+    #: a program and its arguments: words as a shell would split them, or in the file a list; no shell runs it
+    COMMAND = "command"
 
 
 Value = str | int | float | bool | tuple[str, ...] | None

@@ -135,9 +135,9 @@ def entries(snapshots: Sequence[Snapshot]) -> list[SnapshotEntry]:
     for snapshot in snapshots:
         if snapshot.tags.type == SnapshotType.MANIFEST or not snapshot.tags.engine:
             continue
-        manifest = manifests.get((snapshot.tags.run, manifest_path(snapshot.path)), "")
-        proven = bool(manifest) and snapshot.tags.proof == PROOF
-        found.append(SnapshotEntry(snapshot, proven, manifest if proven else ""))
+        key = (snapshot.tags.run, manifest_path(snapshot.path))
+        manifest = manifests.get(key, "") if snapshot.tags.proof == PROOF else ""
+        found.append(SnapshotEntry(snapshot, bool(manifest), manifest))
     return sorted(found, key=lambda entry: (entry.snapshot.time, entry.snapshot.id), reverse=True)
 
 

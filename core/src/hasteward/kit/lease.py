@@ -38,11 +38,12 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """The process's start time in clock ticks, "" when there is no such process."""
+    """The process's start time in clock ticks, "" when there is none, or only one that waits to be reaped."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
         return ""
+    return "" if fields[0] in {"Z", "X"} else fields[19]
 
 
 def _holder(run: str) -> str:
@@ -57,6 +58,15 @@ def _is_dead_here(holder: str) -> bool:
         return False
     pid = facts.get("pid", "")
     return pid.isdigit() and _started(int(pid)) != facts.get("start")
+
+
+def _moment(text: object) -> datetime | None:
+    """The time that was written; None for what is none."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _stamp(moment: datetime) -> str:
@@ -109,9 +119,10 @@ def _abandoned(context: EngineContext, cluster: ClusterRef, found: Json) -> bool
     holder = str(spec.get("holderIdentity") or "")
     if not holder or _is_dead_here(holder):
         return True
-    renewed = datetime.fromisoformat(str(spec.get("renewTime")))
+    renewed = _moment(spec.get("renewTime"))
     lasts = timedelta(seconds=int(spec.get("leaseDurationSeconds") or DURATION_SECONDS))
-    if renewed + lasts > context.clock.now():
+    # one that is dated far ahead was written by another clock, or before ours was set back: it says nothing
+    if renewed is not None and abs(context.clock.now() - renewed) < lasts:
         return False
     context.reporter.emit(
         Warned("lease.expired", f"the Lease of a silent run ({holder}) has expired; watching for a renewal")

@@ -14,12 +14,16 @@ from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
 
 # $0 of our wrappers is "<mark>:<run>:<nonce>"; field 5 of stat is the process group, which the runtime made
-# one per exec. POSIX sh and /proc only: ps and pkill are not in every image.
+# one per exec. POSIX sh and /proc only: ps and pkill are not in every image. What is in another PID namespace
+# is only seen from a host: it is a stream in another container, and none of ours.
 _END = r"""
+n=$(readlink /proc/self/ns/pid 2>/dev/null)
 for f in $(grep -ls "$1:" /proc/[0-9]*/cmdline); do
+  p=${f%/*}
   m=$(tr '\0' '\n' <"$f" 2>/dev/null | grep "^$1:" | head -n 1)
   case $m in ''|"$1:$2:"*) continue ;; esac
-  s=$(cat "${f%/*}/stat" 2>/dev/null) || continue
+  [ "$(readlink "$p/ns/pid" 2>/dev/null)" = "$n" ] || continue
+  s=$(cat "$p/stat" 2>/dev/null) || continue
   set -- "$1" "$2" ${s##*)}
   g=$5
   kill -KILL "-$g" 2>/dev/null && echo "$m"

@@ -130,16 +130,21 @@ class _Receiver:
         self.length = 0
 
     def take(self, chunk: memoryview) -> None:
-        for part in self._hold.feed(chunk):
-            if len(part):
-                if self._digest is not None:
-                    self._digest.update(part)
-                self.length += len(part)
-                self._write(part)
+        for piece in self._hold.feed(chunk):
+            self._pass_on(piece)
 
-    @property
-    def tail(self) -> bytes:
-        return self._hold.tail
+    def end(self) -> bytes:
+        """Pass on what is left; the bytes that may be a trailer."""
+        piece, tail = self._hold.end()
+        if len(piece):
+            self._pass_on(piece)
+        return tail
+
+    def _pass_on(self, piece: memoryview) -> None:
+        if self._digest is not None:
+            self._digest.update(piece)
+        self.length += len(piece)
+        self._write(piece)
 
 
 def _conclude(what: str, where: Place, *, length: int, tail: bytes, nonce: str, ending: _Ending) -> Trailer:
@@ -200,7 +205,8 @@ def download(
         if feed:
             _feed(stream, feed)
         _drain(stream, ending, receiver.take)
-    trailer = _conclude(what, pod, length=receiver.length, tail=receiver.tail, nonce=nonce, ending=ending)
+    tail = receiver.end()
+    trailer = _conclude(what, pod, length=receiver.length, tail=tail, nonce=nonce, ending=ending)
     if trailer.exit_status != 0:
         raise RunFailed(
             f"{what} in {pod} exited with {trailer.exit_status}{ending.words()}", code="dump.failed"
@@ -242,7 +248,8 @@ def capture(
         if feed:
             _feed(stream, feed)
         _drain(stream, ending, receiver.take)
-    trailer = _conclude(argv[0], pod, length=receiver.length, tail=receiver.tail, nonce=nonce, ending=ending)
+    tail = receiver.end()
+    trailer = _conclude(argv[0], pod, length=receiver.length, tail=tail, nonce=nonce, ending=ending)
     digest = new_digest(trailer.algorithm)
     digest.update(bytes(parts))
     _compare(argv[0], pod, trailer, digest.hexdigest())

@@ -164,16 +164,19 @@ def _save_first(job: _Job, targets: tuple[Target, ...], *, wanted: bool) -> None
 
 def _treat_all(job: _Job, plan: RepairPlan) -> TriageReport:
     """One treatment after the other; the last journal goes only after the final triage."""
-    last: StoredJournal | None = None
-    for treatment in plan.treatments:
-        if last is not None:
-            last.remove()
-        last = start(job.context, job.cluster, _record(job, treatment))
-        _treat(job, last)
+    *earlier, final = plan.treatments
+    for treatment in earlier:
+        _one(job, treatment).remove()
+    journal = _one(job, final)
     after = _triage(job)
-    if last is not None:
-        last.remove()
+    journal.remove()
     return after
+
+
+def _one(job: _Job, treatment: Treatment) -> StoredJournal:
+    journal = start(job.context, job.cluster, _record(job, treatment))
+    _treat(job, journal)
+    return journal
 
 
 def _record(job: _Job, treatment: Treatment) -> Record:

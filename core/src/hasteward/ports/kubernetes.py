@@ -164,8 +164,10 @@ class Kubernetes(Protocol):
     def log(self, pod: PodRef, *, previous: bool = False, lines: int = 500) -> str:
         """The last lines of a container's log, or of the one before it; ApiNotFound if there is no pod."""
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
-        """Ask SelfSubjectAccessReview whether we are allowed to."""
+    def may(
+        self, verb: str, resource: Resource, namespace: str, subresource: str = "", *, name: str = ""
+    ) -> bool:
+        """Ask SelfSubjectAccessReview whether we are allowed to; `name` asks about one object alone."""
 
     def exec(
         self, pod: PodRef, argv: Sequence[str], *, stdin: bool, stall_seconds: float

@@ -158,11 +158,19 @@ class FakeKubernetes:
         said = self.logs.get((pod.name, pod.container, previous), "")
         return "".join(said.splitlines(keepends=True)[-lines:])
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:  # noqa: ARG002  one answer for all namespaces
+    def may(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str,  # noqa: ARG002  one answer for all namespaces
+        subresource: str = "",
+        *,
+        name: str = "",
+    ) -> bool:
         """Whether it is not in `denied`."""
-        self.on_call(f"may {verb} {resource.plural}")
-        name = f"{resource.plural}/{subresource}" if subresource else resource.plural
-        return (verb, name) not in self.denied
+        self.on_call(f"may {verb} {resource.plural} {name}".rstrip())
+        kind = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        return (verb, kind) not in self.denied
 
     @contextlib.contextmanager
     def exec(

@@ -86,7 +86,7 @@ def test_the_command_container_and_streams_are_in_the_request(api: Connect) -> N
 
 
 @pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", None])
-def test_a_server_without_v5_gets_one_clear_refusal(api: Connect, protocol: str | None) -> None:
+def test_mode_10_a_server_without_v5_gets_one_clear_refusal(api: Connect, protocol: str | None) -> None:
     with (
         pytest.raises(DependencyError, match=r"needs Kubernetes 1\.30 or newer") as caught,
         run(api(lambda peer: peer.upgrade(protocol))),
@@ -255,7 +255,7 @@ def test_output_that_trickles_has_not_stalled(api: Connect) -> None:
         assert drain(stream) == (b"......", b"", [DONE])
 
 
-def test_the_time_the_caller_takes_is_not_the_servers(api: Connect) -> None:
+def test_mode_07_the_time_the_caller_takes_is_not_the_servers(api: Connect) -> None:
     def play(peer: Peer) -> None:
         peer.upgrade()
         peer.out(b"a")
@@ -270,7 +270,7 @@ def test_the_time_the_caller_takes_is_not_the_servers(api: Connect) -> None:
         assert drain(stream) == (b"b", b"", [DONE])
 
 
-def test_a_ping_is_answered_with_its_own_payload(api: Connect) -> None:
+def test_mode_06_a_ping_is_answered_with_its_own_payload(api: Connect) -> None:
     pongs: list[tuple[int, bytes]] = []
 
     def play(peer: Peer) -> None:

@@ -136,6 +136,6 @@ def test_an_empty_message_and_a_pong_mean_nothing() -> None:
         "too big",
     ],
 )
-def test_what_no_server_may_send_is_refused(stream: bytes) -> None:
+def test_l82_what_no_server_may_send_is_refused(stream: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode(stream)

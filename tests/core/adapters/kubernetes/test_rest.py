@@ -192,6 +192,15 @@ def test_a_missing_right_names_the_rule_that_would_grant_it(server: Api, client:
     assert c.value.hint == 'grant: apiGroups ["postgresql.cnpg.io"] resources ["clusters"] verbs ["patch"]'
 
 
+def test_a_secret_is_to_be_granted_by_its_name(server: Api, client: KubernetesApi) -> None:
+    server.answers = [status(403, "Forbidden", 'secrets "s" is forbidden: User "u" cannot get resource')]
+    with pytest.raises(ApiForbidden, match="not allowed to get secrets s in namespace db") as caught:
+        client.get(SECRETS, "db", "s")
+    assert (
+        caught.value.hint == 'grant: apiGroups [""] resources ["secrets"] resourceNames ["s"] verbs ["get"]'
+    )
+
+
 def test_a_refusal_by_policy_is_not_called_a_missing_right(server: Api, client: KubernetesApi) -> None:
     server.answers = [status(403, "Forbidden", 'pods "x" is forbidden: exceeded quota: pods=1')]
     with pytest.raises(ApiForbidden, match=r"policy.*exceeded quota") as caught:
@@ -273,6 +282,19 @@ def test_may_asks_the_server_and_believes_only_a_yes(server: Api, client: Kubern
         "namespace": "db",
     }
     assert "namespace" not in asked[1]
+
+
+def test_may_asks_about_one_object(server: Api, client: KubernetesApi) -> None:
+    server.answers = [ok({"status": {"allowed": True}})]
+    assert client.may("get", SECRETS, "db", name="s")
+    ((*_, sent),) = server.requests
+    assert sent["spec"]["resourceAttributes"] == {
+        "verb": "get",
+        "group": "",
+        "resource": "secrets",
+        "namespace": "db",
+        "name": "s",
+    }
 
 
 def stream(*chunks: bytes, cut: bool = False) -> Callable[[Any], None]:

@@ -48,3 +48,15 @@ def test_a_missing_restic_says_what_to_install() -> None:
         find_program("no-such-restic")
     assert told.value.code == "restic.missing"
     assert "install restic" in told.value.hint
+
+
+def test_a_restic_that_is_asked_its_version_is_told_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "restic"
+    place.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho restic 0.18.1\n")
+    place.chmod(0o755)
+    monkeypatch.setenv("RESTIC_PASSWORD", "open sesame")
+
+    assert find_program(str(place)).version == "0.18.1"
+    assert "sesame" not in (tmp_path / "seen").read_text()

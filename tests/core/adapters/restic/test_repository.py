@@ -72,7 +72,7 @@ def test_an_unreachable_store_ends_after_the_deadline_and_hides_the_credentials(
     assert processes.groups(NOWHERE) == set()
 
 
-def test_an_image_without_home_and_tmp_can_save_and_read(
+def test_l71_an_image_without_home_and_tmp_can_save_and_read(
     open_at: Callable[..., ResticRepository],
     location: Path,
     tags: SnapshotTags,

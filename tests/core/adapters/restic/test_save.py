@@ -118,7 +118,7 @@ def test_the_helper_works_on_descriptors_above_two_hundred(
             assert stream.commit().size == 4
 
 
-def test_the_time_is_right_whatever_the_local_zone_and_the_given_one(
+def test_w17_the_time_is_right_whatever_the_local_zone_and_the_given_one(
     repository: ResticRepository, tags: SnapshotTags, new_york: None
 ) -> None:
     given = datetime(2026, 7, 1, 1, 30, tzinfo=timezone(timedelta(hours=5, minutes=45)))
@@ -139,7 +139,7 @@ def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def test_a_killed_restic_is_noticed_at_once_and_named(
+def test_w14_a_restic_killed_first_is_noticed_at_once_and_named(
     repository: ResticRepository, tags: SnapshotTags, location: Path, processes: Any
 ) -> None:
     with repository.save(PATH, tags, NOW, stall_seconds=60) as stream:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from hasteward_lab.damage import DAMAGES, PLACES
+
 Kind = Literal[
     "cut",
     "stall",
@@ -13,6 +15,8 @@ Kind = Literal[
     "no-status",
     "flip",
     "orphan",
+    "frames",
+    "exit",
     "http",
     "delay",
     "forbid",
@@ -20,7 +24,17 @@ Kind = Literal[
     "watch-blackhole",
     "unschedulable",
 ]
-STREAM_KINDS: tuple[Kind, ...] = ("cut", "stall", "false-success", "no-status", "flip", "orphan")
+Stream = Literal["stdout", "stdin", "stderr", "status", "close"]
+STREAM_KINDS: tuple[Kind, ...] = (
+    "cut",
+    "stall",
+    "false-success",
+    "no-status",
+    "flip",
+    "orphan",
+    "frames",
+    "exit",
+)
 WATCH_KINDS: tuple[Kind, ...] = ("watch-drop", "watch-blackhole")
 
 
@@ -46,10 +60,17 @@ class Fault:
 
     - `cut`: the TCP connection is reset after `after` bytes of `stream` of an exec.
     - `stall`: no byte of `stream` moves any more after `after` bytes; the connection stays.
-    - `false-success`: after `after` bytes of stdout the server says Success and closes with 1000.
+    - `false-success`: after `after` bytes of `stream` the server says Success and closes with 1000, and the
+      process stays, waiting on its open stdin (containerd killed); below v5 as `cut`.
     - `no-status`: all data comes, then `seconds` of silence and close 1000 without a status.
     - `flip`: one bit of the byte at offset `after` of `stream` is wrong.
     - `orphan`: as `cut`, and the process stays for ever, waiting on its open stdin (kubelet killed).
+    - `frames`: the `place` frame of `stream` (or its close) meets with `damage`: see `hasteward_lab.damage`;
+      all output is kept until the process has ended, then told. Of stdin it is the byte at `after` that is
+      sent twice (`duplicate`), is lost (`missing`), or after which the connection ends (`cut`) or the
+      server says Success (`false`).
+    - `exit`: instead of the program that begins with `command` one runs that writes `after` bytes and
+      ends with `code`; with the `damage` false the server calls that a Success.
     - `http`: the call is answered with `code` (an exec: instead of the upgrade).
     - `delay`: the call waits `seconds` first.
     - `forbid`: the user has no right to it: 403, and access reviews say so too.
@@ -68,15 +89,21 @@ class Fault:
     name: str = ""
     nth: int = 0
     after: int = 0
-    stream: Literal["stdout", "stdin"] = "stdout"
+    stream: Stream = "stdout"
     code: int = 500
     seconds: float = 0.0
+    damage: str = ""
+    place: str = "middle"
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"unknown kind of fault: {self.kind!r}")
-        if self.stream not in {"stdout", "stdin"}:
+        if self.stream not in get_args(Stream):
             raise ValueError(f"unknown stream: {self.stream!r}")
+        if self.damage and self.damage not in DAMAGES:
+            raise ValueError(f"unknown damage: {self.damage!r}")
+        if self.place not in PLACES:
+            raise ValueError(f"unknown place: {self.place!r}")
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Fault:

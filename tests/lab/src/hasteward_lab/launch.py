@@ -18,6 +18,7 @@ from typing import Any
 
 from hasteward_lab import programs
 from hasteward_lab.kubeconfig import IDENTITIES, render
+from hasteward_lab.kubelet.network import GATEWAY
 from hasteward_lab.pki import Authority
 from hasteward_lab.state import LabConfig, LabError, Process, StateDir, start_time
 
@@ -59,7 +60,8 @@ def up(state: StateDir, wish: Wish, say: Say, *, lifeline: int = -1) -> None:
 
 def _write_files(state: StateDir, wish: Wish, binaries: str, port: int) -> None:
     authority = Authority(f"hasteward-lab-{state.name}")
-    server = authority.issue("kube-apiserver", ("127.0.0.1", "localhost", "kubernetes", "10.88.0.1"))
+    inside = [f"kubernetes{end}" for end in ("", ".default", ".default.svc", ".default.svc.cluster.local")]
+    server = authority.issue("kube-apiserver", ("127.0.0.1", "localhost", GATEWAY, *inside))
     state.write("ca.crt", authority.pair.certificate)
     state.write("api.crt", server.certificate)
     state.write("api.key", server.key)

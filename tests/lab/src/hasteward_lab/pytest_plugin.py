@@ -19,9 +19,9 @@ class Kubectl(Protocol):
         """Run kubectl to its end."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
-    """One lab for the whole session, waits shortened; tests leave it as they found it."""
+    """One lab for the package that imports this, else for the session; tests leave it as they found it."""
     with Lab.up(volume_size="512Mi", time_scale=0.1) as running:
         yield running
 

@@ -19,6 +19,9 @@ from typing import Any
 
 from hasteward_lab.state import LabConfig, StateDir
 
+# A real server promises a pod's token for an hour and takes it for a year.
+_YEAR = 365 * 86400
+
 
 def _reap_for(child: int) -> None:
     """Be PID 1: bury every orphan, and end when the supervisor proper ends."""
@@ -67,6 +70,7 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     from hasteward_lab.controllers.plane import ControlPlane
     from hasteward_lab.kubeconfig import user
     from hasteward_lab.kubelet.kubelet import Kubelet
+    from hasteward_lab.kubelet.network import GATEWAY
     from hasteward_lab.kubelet.volumes import Volumes
     from hasteward_lab.postgres.cluster import PostgresCluster
 
@@ -74,10 +78,11 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     volumes = Volumes(state.world / "volumes")
     kubelet = Kubelet(store, volumes, state.world / "pods", config.time_scale)
     kubelet.set_up()
-    bootstrap.install(store, config.namespace)
+    bootstrap.install(store, config.namespace, state.ca.read_text(encoding="ascii"))
     install.install_named(store)
     users = {token: user(identity, config.namespace) for identity, token in config.tokens.items()}
     context = ApiContext(store, kubelet, users, config.lab_token)
+    kubelet.issue = lambda namespace, account: context.authenticator.issue(namespace, account, _YEAR, [])[0]
     chaos = ChaosServer(
         store, kubelet, volumes, folder=state.world / "chaos", programs=Path(config.postgres_bin)
     )
@@ -91,6 +96,8 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     runner = web.AppRunner(app.build(context, kubelet), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, socket.socket(fileno=listening), ssl_context=tls).start()
+    # As pods reach it, by the Service `kubernetes`.
+    await web.TCPSite(runner, GATEWAY, 443, ssl_context=tls).start()
     progress.say("the API answers")
     cluster = PostgresCluster(config, store, kubelet, volumes)
     context.extra.update(cluster.endpoints())

@@ -48,10 +48,11 @@ class Request:
 
     @property
     def rule(self) -> str:
-        """The RBAC rule that would allow it."""
+        """The RBAC rule that would allow it; a Secret is granted by its name and never all of them."""
+        named = f" resourceNames {json.dumps([self.name])}" if self.resource == SECRETS and self.name else ""
         return (
             f"grant: apiGroups {json.dumps([self.resource.group])}"
-            f" resources {json.dumps([self.resource.plural])} verbs {json.dumps(list(self.verbs))}"
+            f" resources {json.dumps([self.resource.plural])}{named} verbs {json.dumps(list(self.verbs))}"
         )
 
     def __str__(self) -> str:

@@ -184,11 +184,14 @@ class KubernetesApi:
             raise refusal(request, response.status, body)
         return body.decode("utf-8", "replace")
 
-    def may(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> bool:
+    def may(
+        self, verb: str, resource: Resource, namespace: str, subresource: str = "", *, name: str = ""
+    ) -> bool:
         """Ask SelfSubjectAccessReview whether we are allowed to."""
         attributes = {"verb": verb, "group": resource.group, "resource": resource.plural}
         attributes |= {"namespace": namespace} if namespace else {}
         attributes |= {"subresource": subresource} if subresource else {}
+        attributes |= {"name": name} if name else {}
         review = {
             "apiVersion": f"{_REVIEWS.group}/{_REVIEWS.version}",
             "kind": "SelfSubjectAccessReview",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -59,6 +60,8 @@ def _ask(path: str) -> str:
             [path, "version", "--json"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            # its version is no secret's business: our environment may hold the password
+            env={"PATH": os.environ.get("PATH", os.defpath)},
             timeout=_ANSWER_SECONDS,
             check=False,
         )

@@ -8,12 +8,12 @@ from typing import Any
 
 from hasteward.cli.render.console import Console, Mode
 from hasteward.cli.render.document import dumps
-from hasteward.cli.render.shapes import SCHEMA_VERSION, Envelope, ErrorData, WarningData
+from hasteward.cli.render.lines import Line
+from hasteward.cli.render.shapes import SCHEMA_VERSION, Envelope, ErrorData, Report, WarningData
 from hasteward.domain.errors import ExitCode, HastewardError
 
 
-def print_envelope(
-    console: Console,
+def envelope(
     *,
     command: str,
     run: str,
@@ -23,9 +23,9 @@ def print_envelope(
     warnings: tuple[WarningData, ...],
     errors: Sequence[tuple[HastewardError, str]],
     data: Any,
-) -> None:
-    """Print it: one document, or one line that says it is the result."""
-    envelope = Envelope(
+) -> Envelope:
+    """Make it."""
+    return Envelope(
         schema_version=SCHEMA_VERSION,
         command=command,
         run_id=run,
@@ -40,7 +40,17 @@ def print_envelope(
         ),
         data=data,
     )
+
+
+def print_envelope(console: Console, made: Envelope) -> None:
+    """Print it: one document, or one line that says it is the result."""
     if console.mode is Mode.JSONL:
-        console.answer([dumps(envelope, lead={"type": "result"})])
+        console.answer([dumps(made, lead={"type": "result"})])
     else:
-        console.answer([dumps(envelope, indent=2)])
+        console.answer([dumps(made, indent=2)])
+
+
+def report(made: Envelope, lines: Sequence[Line]) -> str:
+    """The run report as JSON text: the envelope, and every event."""
+    fields = {name: getattr(made, name) for name in Envelope.__slots__}
+    return dumps(Report(**fields, events=tuple(lines)), indent=2) + "\n"

@@ -272,6 +272,7 @@ def config(data: ConfigData, paint: Paint) -> Lines:
         value = paint.dim("-") if one.value in (None, "", ()) else _shown(one.value)
         rows.append((one.name, value, one.origin, one.place))
     yield from table(("SETTING", "VALUE", "FROM", "WHERE"), rows)
+    yield f"the repository's password is taken from {data.password}"
 
 
 def _shown(value: object) -> str:

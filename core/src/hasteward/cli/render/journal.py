@@ -6,23 +6,22 @@ import contextlib
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from hasteward.cli.render import human
 from hasteward.cli.render.console import Console, Mode
 from hasteward.cli.render.document import dumps
+from hasteward.cli.render.lines import Record, line_of, plan_data
 from hasteward.cli.render.progress import LineMeter, LiveMeter, Meter
-from hasteward.cli.render.shapes import PlanData, StepData, WarningData
+from hasteward.cli.render.shapes import PlanData, WarningData
 from hasteward.domain.events import Event, PhaseStarted, Planned, Progress, StepDone, Warned
-from hasteward.domain.plan import Plan
 
-_JSONL_PROGRESS_SECONDS = 1.0
+#: between two lines of progress of one phase
+_JSONL_SECONDS = 1.0
+_LOG_SECONDS = 10.0
 
 
-def plan_data(plan: Plan) -> PlanData:
-    """The plan as scripts read it."""
-    steps = tuple(StepData(step.text, step.reversal.value) for step in plan.steps)
-    return PlanData(plan.title, steps, plan.gives_up, plan.notes)
+def _nobody(_event: PhaseStarted) -> None:
+    """Nobody is told."""
 
 
 class Journal:
@@ -39,7 +38,8 @@ class Journal:
         dry_run: bool = False,
     ) -> None:
         self._console = console
-        self._head = {"command": command, "run": run}
+        self._command = command
+        self._run = run
         self._now = now
         self._monotonic = monotonic
         self._begun = monotonic()
@@ -50,6 +50,9 @@ class Journal:
         self._about: dict[str, int] = {}
         self.warnings: list[WarningData] = []
         self.plan: PlanData | None = None
+        self.record = Record()
+        #: is told of every phase; must not wait
+        self.on_phase: Callable[[PhaseStarted], None] = _nobody
 
     def emit(self, event: Event) -> None:
         """Take one event."""
@@ -61,8 +64,16 @@ class Journal:
                 self.warnings.append(WarningData(event.code, event.text))
             elif isinstance(event, Planned):
                 self.plan = plan_data(event.plan)
+            elif isinstance(event, PhaseStarted):
+                self.on_phase(event)
+            line = line_of(event, self._now(), self._command, self._run)
+            self.record.add(line)
             if self._console.mode is Mode.JSONL:
-                self._line(event)
+                if self._is_due(event, _JSONL_SECONDS):
+                    self._console.answer([dumps(line)])
+            elif self._console.structured:
+                if self._is_due(event, _LOG_SECONDS):
+                    self._console.log("warning" if isinstance(event, Warned) else "info", line)
             else:
                 self._text(event)
 
@@ -98,35 +109,21 @@ class Journal:
 
     def detail(self, text: str) -> None:
         """Something for those who asked for more."""
-        if self._console.verbose and self._console.mode is not Mode.JSONL:
+        if self._console.verbose and self._console.structured:
+            self._console.debug(text)
+        elif self._console.verbose and self._console.mode is not Mode.JSONL:
             self._console.note(f"{self._elapsed()}{text}")
 
     def _elapsed(self) -> str:
         return f"[{self._monotonic() - self._begun:8.3f}] " if self._console.verbose else ""
 
-    def _line(self, event: Event) -> None:
-        body: dict[str, Any]
-        match event:
-            case Progress():
-                if not self._is_due(event):
-                    return
-                body = {"type": "progress", "phase": event.phase, "done": event.done, "about": event.about}
-            case PhaseStarted():
-                body = {"type": "phase", "phase": event.phase, "message": event.text}
-            case StepDone():
-                body = {"type": "step", "phase": event.phase, "message": event.text}
-            case Warned():
-                body = {"type": "warning", "code": event.code, "message": event.text}
-            case Planned():
-                body = {"type": "plan", "plan": self.plan}
-        kind = body.pop("type")
-        self._console.answer([dumps({"type": kind, "ts": self._now(), **self._head, **body})])
-
-    def _is_due(self, event: Progress) -> bool:
-        """One line a second, and always the last one."""
+    def _is_due(self, event: Event, every: float) -> bool:
+        """Of progress one line every so many seconds, and always the last one; of the rest all."""
+        if not isinstance(event, Progress):
+            return True
         phase, shown = self._shown
         now = self._monotonic()
-        if event.phase == phase and now - shown < _JSONL_PROGRESS_SECONDS and event.done != event.about:
+        if event.phase == phase and now - shown < every and event.done != event.about:
             return False
         self._shown = (event.phase, now)
         return True

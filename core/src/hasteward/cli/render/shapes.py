@@ -54,6 +54,13 @@ class Envelope(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class Report(Envelope):
+    """The run report: the envelope, and the events in order; of progress the last line in a row."""
+
+    events: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepData(Shape):
     """One act; `reversal` is ``read-only``, ``reversible`` or ``forward-only``."""
 
@@ -335,10 +342,14 @@ class SettingData(Shape):
 
 @dataclass(frozen=True, slots=True)
 class ConfigData(Shape):
-    """Every setting. `file` is the configuration file that was read, "" if there is none."""
+    """Every setting. `file` is the configuration file that was read, "" if there is none.
+
+    `password` says where the repository's password would be taken from, or why from nowhere.
+    """
 
     file: str
     settings: tuple[SettingData, ...]
+    password: str
 
 
 @dataclass(frozen=True, slots=True)

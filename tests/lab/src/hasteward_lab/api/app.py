@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from hasteward_lab.api import admin, discovery, logs, openapi, proxy, rest, watch
+from hasteward_lab.api import admin, discovery, logs, openapi, openapi_v2, portforward, proxy, rest, watch
 from hasteward_lab.api import exec as exec_stream
 from hasteward_lab.api.auth.identity import User
 from hasteward_lab.api.auth.rbac import Attributes
@@ -71,6 +71,8 @@ def _path(request: web.Request, context: ApiContext) -> web.Response:
     }
     if path in fixed:
         return web.json_response(fixed[path]())
+    if path == "/openapi/v2":
+        return web.Response(body=openapi_v2.document(catalog), content_type=openapi_v2.CONTENT_TYPE)
     if path in {"/healthz", "/livez", "/readyz"}:
         return web.Response(text="ok")
     parts = path.strip("/").split("/")
@@ -123,6 +125,8 @@ async def _serve(request: web.Request, target: Target, context: ApiContext) -> w
         raise injected(fault.code, call.resource, call.name)
     if target.subresource == "exec":
         return await exec_stream.serve(request, target, context, call)
+    if target.subresource == "portforward":
+        return await portforward.serve(request, target, context)
     if target.subresource == "log":
         return await logs.serve(request, target, context)
     if target.subresource == "proxy":

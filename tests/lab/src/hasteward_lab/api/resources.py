@@ -106,8 +106,19 @@ SCHEDULED_BACKUPS = Resource(
     "postgresql.cnpg.io", "v1", "scheduledbackups", "ScheduledBackup", has_status=True
 )
 QUORUMS = Resource("postgresql.cnpg.io", "v1", "failoverquorums", "FailoverQuorum", has_status=True)
+# The operator's other kinds: they can be written and read, and nobody acts on them.
+_OTHERS = (
+    ("poolers", "Pooler"),
+    ("databases", "Database"),
+    ("publications", "Publication"),
+    ("subscriptions", "Subscription"),
+    ("imagecatalogs", "ImageCatalog"),
+)
 # The resources that come from a definition and yet have a name in the lab's own code.
-NAMED = (CLUSTERS, BACKUPS, SCHEDULED_BACKUPS, QUORUMS)
+NAMED = (
+    *(CLUSTERS, BACKUPS, SCHEDULED_BACKUPS, QUORUMS),
+    *(Resource("postgresql.cnpg.io", "v1", plural, kind, has_status=True) for plural, kind in _OTHERS),
+)
 
 
 def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> Resource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -25,6 +26,9 @@ class Runtime(Protocol):
         self, namespace: str, pod: str, argv: list[str], *, stdin: bool, tty: bool
     ) -> subprocess.Popen[bytes]:
         """Start a command in a pod with pipes for its streams."""
+
+    async def dial(self, namespace: str, pod: str, port: int) -> socket.socket:
+        """Connect to a port of a pod from inside its own network; OSError when nobody answers there."""
 
     def log_file(self, namespace: str, pod: str, *, previous: bool) -> Path | None:
         """The container's output so far; None when it never ran."""

@@ -23,6 +23,11 @@ _GRACEFUL = {"pods"}
 # These are only marked: a controller empties them and then lets them go.
 _MARKED = {"namespaces"}
 _PROPAGATION = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
+# What the server says of a new object before anybody has looked at it.
+_BORN = {
+    "pods": {"phase": "Pending", "qosClass": "BestEffort"},
+    "persistentvolumeclaims": {"phase": "Pending"},
+}
 _SERVERS = ("uid", "creationTimestamp", "resourceVersion", "generation", "deletionTimestamp")
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -121,6 +126,7 @@ class Store:
             meta["generation"] = 1
         if resource.has_status and not status:
             item.pop("status", None)
+            item |= {"status": dict(_BORN[resource.plural])} if resource.plural in _BORN else {}
         if resource.plural == "secrets" and "stringData" in item:
             item = _encode_secret(item)
         if not dry:

@@ -17,15 +17,27 @@ from typing import IO, TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
+from hasteward_lab.api.accident import accident, on_the_wire, stdin_damage
+from hasteward_lab.api.messages import (
+    CLOSE,
+    ERROR,
+    MAX_FRAME,
+    PAYLOAD,
+    STDERR,
+    STDIN,
+    STDOUT,
+    exit_status,
+    frames,
+)
+from hasteward_lab.damage import NORMAL_CLOSE, SUCCESS, Frame
+from hasteward_lab.waiting import ended, ready
+
 if TYPE_CHECKING:
     import subprocess
 
     from hasteward_lab.api.runtime import Runtime
     from hasteward_lab.faults import Fault
 
-STDIN, STDOUT, STDERR, ERROR, CLOSE = 0, 1, 2, 3, 255
-PAYLOAD = 32 << 10
-MAX_FRAME = 32 << 20
 _READ = 256 << 10
 _GONE_POLL = 0.2
 
@@ -49,24 +61,15 @@ class Codec:
         """Take a client's message apart; an undecodable one has channel -1."""
         if not data:
             return -1, b""
+        if isinstance(data, str) and not self.base64:
+            # The official Python client sends text; a real server takes its bytes.
+            data = data.encode()
         if isinstance(data, bytes):
             return data[0], data[1:]
         try:
             return int(data[0]), base64.b64decode(data[1:])
         except (ValueError, binascii.Error):
             return -1, b""
-
-
-def frames(channel: int, data: bytes) -> bytes:
-    """Data as binary WebSocket frames of at most 32 KiB payload, ready for the wire."""
-    parts: list[bytes | memoryview] = []
-    view = memoryview(data)
-    for start in range(0, len(data), PAYLOAD):
-        piece = view[start : start + PAYLOAD]
-        size = len(piece) + 1
-        head = struct.pack("!BB", 0x82, size) if size < 126 else struct.pack("!BBH", 0x82, 126, size)
-        parts += [head, bytes((channel,)), piece]
-    return b"".join(parts)
 
 
 class Session:
@@ -90,6 +93,8 @@ class Session:
         self._fault = fault
         self._moved = {"stdin": 0, "stdout": 0}
         self._gone = asyncio.Event()
+        # The runtime died in mid-stream: what the client is told next is no proof of anything.
+        self._early = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
@@ -99,24 +104,24 @@ class Session:
         receiving = self._loop.create_task(self._receive())
         watching = self._loop.create_task(self._watch_client())
         work = self._loop.create_task(self._output())
-        leaving = self._loop.create_task(self._gone.wait())
-        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        watching.cancel()
-        if not self._gone.is_set() and work.done() and work.exception() is None:
+        leaving = [self._loop.create_task(event.wait()) for event in (self._gone, self._early)]
+        await asyncio.wait({work, *leaving}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*leaving, watching):
+            task.cancel()
+        ended_well = work.done() and work.exception() is None
+        if not self._gone.is_set() and (ended_well or self._early.is_set()):
             # aiohttp's close would not wait for the client's answer while somebody else receives.
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
             with contextlib.suppress(ConnectionError, TimeoutError):
-                await self._finish(work.result())
-            _close(process.stdin)
+                await self._finish(ended_well and not self._early.is_set())
         work.cancel()
-        await asyncio.gather(work, leaving, watching, return_exceptions=True)
+        await asyncio.gather(work, *leaving, watching, return_exceptions=True)
         # What arrived before the client left still goes in; then comes a clean end of file.
         await asyncio.gather(receiving, return_exceptions=True)
         pipes = [process.stdout, process.stderr]
-        if self._fault and self._fault.kind == "orphan" and self._gone.is_set():
-            # The kubelet is gone: nobody closes the input, so the process waits on it for ever.
+        if self._early.is_set() or (self._fault and self._fault.kind == "orphan" and self._gone.is_set()):
+            # Kubelet or runtime are gone: nobody closes the input, so the process waits on it for ever.
             pipes.append(process.stdin)
         else:
             _close(process.stdin)
@@ -125,6 +130,12 @@ class Session:
 
     async def _output(self) -> bool:
         """Carry stdout and stderr to their end; True when the process is done too."""
+        fault = self._fault
+        if fault and fault.kind == "frames" and fault.stream != "stdin":
+            for frame in await accident(self._process, fault):
+                await self._tell(frame)
+            await self._gone.wait()
+            return False
         pumps = [self._loop.create_task(self._pump(pipe, channel)) for pipe, channel in self._outputs()]
         try:
             await asyncio.gather(*pumps)
@@ -133,8 +144,22 @@ class Session:
         finally:
             for pump in pumps:
                 pump.cancel()
-        await _exited(self._process)
+        await ended(self._process)
         return True
+
+    async def _tell(self, frame: Frame) -> None:
+        """Do with one frame what it says."""
+        transport = self._request.transport
+        if transport is None or frame.act == "stall":
+            await self._gone.wait()
+        elif frame.act == "abort":
+            await self._reset()
+        elif frame.act == "cut":
+            transport.close()
+            self._gone.set()
+        else:
+            wire = on_the_wire(frame)
+            transport.write(wire[: len(wire) // 2] if frame.act == "half" else wire)
 
     def _outputs(self) -> list[tuple[IO[bytes], int]]:
         pairs = ((self._process.stdout, STDOUT), (self._process.stderr, STDERR))
@@ -144,7 +169,8 @@ class Session:
         """Tell how it ended, and close."""
         kind = self._fault.kind if self._fault else ""
         if self._codec.has_status and not (complete and kind == "no-status"):
-            status = exit_status(self._process.returncode if complete else 0)
+            lie = not complete or (kind == "exit" and self._fault and self._fault.damage == "false")
+            status = exit_status(0 if lie else self._process.returncode)
             await self._codec.send(self._socket, ERROR, json.dumps(status).encode())
         elif self._fault:
             await asyncio.sleep(self._fault.seconds)
@@ -157,7 +183,7 @@ class Session:
             try:
                 data = os.read(descriptor, _READ)
             except BlockingIOError:
-                await _ready(descriptor, write=False)
+                await ready(descriptor, write=False)
                 continue
             if not data:
                 return
@@ -223,7 +249,7 @@ class Session:
             try:
                 view = view[os.write(descriptor, view) :]
             except BlockingIOError:
-                await _ready(descriptor, write=True)
+                await ready(descriptor, write=True)
             except BrokenPipeError:
                 return
 
@@ -248,6 +274,8 @@ class Session:
         if fault is None or fault.stream != stream or fault.after > before + len(data):
             return data
         keep = fault.after - before
+        if fault.kind == "frames" and 0 <= keep < len(data):
+            return stdin_damage(data, keep, fault.damage)
         if fault.kind == "flip" and 0 <= keep < len(data):
             return data[:keep] + bytes((data[keep] ^ 1,)) + data[keep + 1 :]
         if fault.kind in {"cut", "stall", "false-success", "orphan"}:
@@ -259,13 +287,27 @@ class Session:
         fault = self._fault
         if fault is None or fault.stream != stream or self._moved[stream] < fault.after:
             return
-        if fault.kind == "false-success":
+        if fault.kind == "false-success" and self._codec.has_close:
+            self._early.set()
             raise _EarlyEnd
         if fault.kind == "stall":
             await self._gone.wait()
             raise _EarlyEnd
-        if fault.kind in {"cut", "orphan"}:
+        if fault.kind == "frames":
+            await self._end_input(fault.damage)
+        if fault.kind in {"cut", "orphan", "false-success"}:
             await self._reset()
+            raise _EarlyEnd
+
+    async def _end_input(self, damage: str) -> None:
+        """An accident of the input: the connection is cut, or Success comes before its time."""
+        if damage == "false":
+            for frame in (Frame("status", SUCCESS), Frame("close", NORMAL_CLOSE)):
+                await self._tell(frame)
+        if damage in {"cut", "false"}:
+            if self._request.transport:
+                self._request.transport.close()
+            self._gone.set()
             raise _EarlyEnd
 
     async def _reset(self) -> None:
@@ -288,50 +330,7 @@ class _EarlyEnd(Exception):
     """The fault says: that was all."""
 
 
-def exit_status(code: int) -> dict[str, object]:
-    """The Status of an ended process; one killed by a signal counts as 128 + signal."""
-    if code == 0:
-        return {"metadata": {}, "status": "Success"}
-    shown = 128 - code if code < 0 else code
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": f"command terminated with non-zero exit code: exit status {shown}",
-        "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(shown)}]},
-    }
-
-
 def _close(pipe: IO[bytes] | None) -> None:
     if pipe and not pipe.closed:
         with contextlib.suppress(OSError):
             pipe.close()
-
-
-async def _ready(descriptor: int, *, write: bool) -> None:
-    """Wait till a pipe can be read or written."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def fire() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
-    add(descriptor, fire)
-    try:
-        await future
-    finally:
-        remove(descriptor)
-
-
-async def _exited(process: subprocess.Popen[bytes]) -> None:
-    """Wait till a process has ended, without a thread and without polling."""
-    if process.poll() is not None:
-        return
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        await _ready(descriptor, write=False)
-    finally:
-        os.close(descriptor)
-    process.wait()

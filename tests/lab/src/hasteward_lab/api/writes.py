@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from hasteward_lab.api import admission, events
+from hasteward_lab.api import admission, automount, events
 from hasteward_lab.api.context import ApiContext
 from hasteward_lab.api.crd import install, structural
 from hasteward_lab.api.errors import ApiError
@@ -18,7 +18,7 @@ from hasteward_lab.api.patches import apply, json_patch, managed, merge
 from hasteward_lab.api.patches.managed import Owner
 from hasteward_lab.api.patches.shape import Shapes
 from hasteward_lab.api.requests import Target
-from hasteward_lab.api.resources import DEFINITIONS, NAMESPACES
+from hasteward_lab.api.resources import DEFINITIONS, NAMESPACES, PODS
 from hasteward_lab.api.wire import body as bodies
 
 Object = dict[str, Any]
@@ -132,6 +132,8 @@ class Write:
             return structural.admit(resource, version, item, strict=self.strict)
         item = admission.defaulted(resource, item)
         admission.check(resource, item, old)
+        if resource == PODS and old is None:
+            return automount.mounted(self.context.store, item)
         return install.admit(item, old) if resource == DEFINITIONS else item
 
     def _namespace_takes_it(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_args
 
-from hasteward_lab.faults import Fault, Kind
+from hasteward_lab.faults import Fault, Kind, Stream
 
 if TYPE_CHECKING:
     from hasteward_lab.lab import Lab
@@ -58,6 +58,8 @@ _TEXTS = {
     "after": "let so many bytes of the stream pass first",
     "code": "the status code of the answer (401, 403, 409, 429, 500, 503 ...)",
     "seconds": "for how long",
+    "damage": "what becomes of the frame (cut, abort, stall, flip, duplicate, missing, early, late, false)",
+    "place": "which frame of the stream (first, middle, last; default: middle)",
 }
 
 
@@ -70,7 +72,7 @@ def _fault_argument(name: str) -> Argument:
 
 def _fault_arguments() -> tuple[Argument, ...]:
     rows = tuple(_fault_argument(name) for name in _FIELDS)
-    return (*rows, Argument("--stream", "which stream of an exec", choices=("stdout", "stdin")))
+    return (*rows, Argument("--stream", "which stream of an exec", choices=get_args(Stream)))
 
 
 def _add_fault(lab: Lab, given: dict[str, Any]) -> None:

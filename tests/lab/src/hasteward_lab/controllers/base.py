@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-_RESYNC = 1.0
-
 
 class Controller(ABC):
     """Level-triggered: `reconcile` looks at all there is and takes the next steps."""
 
     # What its rounds depend on; none means everything.
     watches: tuple[Resource, ...] = ()
+    # Seconds after which a round comes anyway; less where something other than an object decides.
+    resync = 10.0
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -50,7 +50,7 @@ class Controller(ABC):
                 # Somebody else was faster, or a test broke it: the next round sees what is left.
                 traceback.print_exc()
             try:
-                await asyncio.wait_for(self._wake.wait(), _RESYNC)
+                await asyncio.wait_for(self._wake.wait(), self.resync)
             except TimeoutError:
                 continue
             self._wake.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from hasteward_lab.api import events
+from hasteward_lab.api import automount, events
 from hasteward_lab.api.resources import JOBS, PODS
 from hasteward_lab.api.store import generated, now
 from hasteward_lab.controllers.base import Controller, owned_by, reference
@@ -22,6 +22,8 @@ class Jobs(Controller):
     """The job controller."""
 
     watches = (JOBS, PODS)
+    # The waits between two tries end by the clock.
+    resync = 1.0
 
     def __init__(self, store: Store, scale: float) -> None:
         super().__init__(store)
@@ -91,7 +93,8 @@ class Jobs(Controller):
         pod_meta: Object = {"name": name, "namespace": meta["namespace"], "labels": labels}
         pod_meta["annotations"] = dict(template.get("metadata", {}).get("annotations") or {})
         pod_meta["ownerReferences"] = reference(job)
-        self.store.create(PODS, {"metadata": pod_meta, "spec": template["spec"]})
+        pod = {"metadata": pod_meta, "spec": template["spec"]}
+        self.store.create(PODS, automount.mounted(self.store, pod))
         events.record(
             self.store, job, "Normal", "SuccessfulCreate", f"Created pod: {name}", component="job-controller"
         )

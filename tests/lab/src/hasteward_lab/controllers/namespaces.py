@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hasteward_lab.api.resources import ACCOUNTS, NAMESPACES
+from hasteward_lab.api.automount import AUTHORITY
+from hasteward_lab.api.resources import ACCOUNTS, CONFIG_MAPS, NAMESPACES
 from hasteward_lab.controllers.base import Controller
 
 Object = dict[str, Any]
@@ -30,6 +31,10 @@ class Namespaces(Controller):
         self.store.modify(NAMESPACES, "", name, change)
         if not self.store.find(ACCOUNTS, name, "default"):
             self.store.create(ACCOUNTS, {"metadata": {"name": "default", "namespace": name}})
+        trusted = self.store.find(CONFIG_MAPS, "kube-system", AUTHORITY)
+        if trusted and not self.store.find(CONFIG_MAPS, name, AUTHORITY):
+            meta = {"name": AUTHORITY, "namespace": name}
+            self.store.create(CONFIG_MAPS, {"metadata": meta, "data": trusted["data"]})
 
     def _empty(self, name: str) -> None:
         def change(item: Object) -> None:

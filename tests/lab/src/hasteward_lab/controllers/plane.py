@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from hasteward_lab.controllers.budgets import Budgets
 from hasteward_lab.controllers.claims import Claims
 from hasteward_lab.controllers.garbage import GarbageCollector
 from hasteward_lab.controllers.jobs import Jobs
@@ -32,6 +33,7 @@ class ControlPlane:
             Claims(store, volumes),
             Services(store, kubelet),
             Jobs(store, scale),
+            Budgets(store),
             StatefulSets(store),
             GarbageCollector(store),
             Namespaces(store),

@@ -21,6 +21,8 @@ class Scheduler(Controller):
     """The default scheduler: least pods first, node selectors and cordons honoured."""
 
     watches = (PODS, NODES, CLAIMS)
+    # A fault that kept a pod from its node ends without an event.
+    resync = 1.0
 
     def __init__(self, store: Store, faults: FaultTable) -> None:
         super().__init__(store)

@@ -36,8 +36,9 @@ class Services(Controller):
             present.add((meta["namespace"], meta["name"]))
             pods = self._behind(service) if spec.get("selector") else []
             ready = [pod for pod in pods if is_ready(pod) or spec.get("publishNotReadyAddresses")]
-            self._write(service, pods, ready)
-            # Nobody listens on the gateway: a service without endpoints refuses, as a real one does.
+            if spec.get("selector"):
+                self._write(service, pods, ready)
+            # Nobody but the API listens on the gateway: a service without endpoints refuses, as it should.
             first = ready[0]["status"]["podIP"] if ready else GATEWAY
             if spec.get("clusterIP") != "None" or ready:
                 hosts |= dict.fromkeys(names(meta["name"], meta["namespace"]), first)

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from hasteward_lab.api import admission
+from hasteward_lab.api import admission, automount
 from hasteward_lab.api.resources import CLAIMS, PODS, STATEFUL_SETS
 from hasteward_lab.controllers.base import Controller, owned_by, reference
 from hasteward_lab.kubelet.status import is_ready
@@ -103,7 +103,7 @@ class StatefulSets(Controller):
         pod_meta = {"name": name, "namespace": meta["namespace"], "labels": labels}
         annotations = spec["template"].get("metadata", {}).get("annotations") or {}
         pod_meta |= {"annotations": dict(annotations), "ownerReferences": reference(item)}
-        self.store.create(PODS, {"metadata": pod_meta, "spec": pod_spec})
+        self.store.create(PODS, automount.mounted(self.store, {"metadata": pod_meta, "spec": pod_spec}))
 
     def _claim(self, item: Object, template: Object, name: str) -> None:
         namespace = item["metadata"]["namespace"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hasteward_lab.kubelet.sandbox import Container, command, entering
+from hasteward_lab.waiting import ended
 
 if TYPE_CHECKING:
     from typing import IO
@@ -63,8 +64,7 @@ class RunningContainer:
 
     async def wait(self) -> int:
         """Wait for the end; minus the signal's number when it was killed."""
-        while self._process.poll() is None:  # noqa: ASYNC110 - several may wait for one end
-            await asyncio.sleep(0.02)
+        await ended(self._process)
         self._status.close()
         # bwrap tells a signal of its child as 128 + signal, as a container runtime does.
         return self._process.returncode

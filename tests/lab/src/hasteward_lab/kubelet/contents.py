@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hasteward_lab.api.resources import CONFIG_MAPS, SECRETS
+from hasteward_lab.kubelet.network import GATEWAY
 
 if TYPE_CHECKING:
     from hasteward_lab.api.store import Store
 
 Object = dict[str, Any]
+# Makes a token of an account: namespace and name.
+Issue = Callable[[str, str], str]
+
+_API = {"KUBERNETES_SERVICE_HOST": GATEWAY, "KUBERNETES_SERVICE_PORT": "443"}
+_API |= {"KUBERNETES_SERVICE_PORT_HTTPS": "443", "KUBERNETES_PORT": f"tcp://{GATEWAY}:443"}
 
 
 class MissingError(Exception):
@@ -21,7 +28,7 @@ class MissingError(Exception):
 def environment(store: Store, pod: Object, row: Object, address: str) -> dict[str, str]:
     """The environment of a container; MissingError when something it names is not there."""
     namespace = pod["metadata"]["namespace"]
-    found: dict[str, str] = {}
+    found = dict(_API)
     for source in row.get("envFrom", []):
         prefix = source.get("prefix", "")
         for key, content in _all(store, namespace, source).items():
@@ -57,10 +64,13 @@ def _one(store: Store, namespace: str, source: Object, pod: Object, address: str
                     f"couldn't find key {reference['key']} in {kind} {namespace}/{reference['name']}"
                 )
             return data[reference["key"]].decode(errors="replace")
-    path = source.get("fieldRef", {}).get("fieldPath", "")
+    return _field(pod, source.get("fieldRef", {}).get("fieldPath", ""), address)
+
+
+def _field(pod: Object, path: str, address: str) -> str:
     told = {
         "metadata.name": pod["metadata"]["name"],
-        "metadata.namespace": namespace,
+        "metadata.namespace": pod["metadata"]["namespace"],
         "metadata.uid": pod["metadata"].get("uid", ""),
         "spec.nodeName": pod["spec"].get("nodeName", ""),
         "spec.serviceAccountName": pod["spec"].get("serviceAccountName", ""),
@@ -82,13 +92,29 @@ def _data(store: Store, resource: Any, namespace: str, name: str, optional: bool
     return {**{key: value.encode() for key, value in texts.items()}, **binary}
 
 
-def fill(store: Store, namespace: str, volume: Object, folder: Path) -> None:
-    """Write a volume made of a Secret or ConfigMap; MissingError when that is not there."""
+def fill(store: Store, pod: Object, volume: Object, folder: Path, issue: Issue) -> None:
+    """Write a volume made of a Secret or ConfigMap, or projected; MissingError when one is not there."""
+    for source in volume.get("projected", {}).get("sources", [volume]):
+        _fill(store, pod["metadata"]["namespace"], source, folder)
+        token = source.get("serviceAccountToken")
+        if token:
+            account = pod["spec"].get("serviceAccountName") or "default"
+            folder.mkdir(parents=True, exist_ok=True)
+            text = issue(pod["metadata"]["namespace"], account)
+            (folder / token["path"]).write_text(text, encoding="ascii")
+        for row in source.get("downwardAPI", {}).get("items", []):
+            folder.mkdir(parents=True, exist_ok=True)
+            text = str(_field(pod, row["fieldRef"]["fieldPath"], ""))
+            (folder / row["path"]).write_text(text, encoding="utf-8")
+
+
+def _fill(store: Store, namespace: str, volume: Object, folder: Path) -> None:
     for field, resource, name in (("secret", SECRETS, "secretName"), ("configMap", CONFIG_MAPS, "name")):
         source = volume.get(field)
         if source is None:
             continue
-        data = _data(store, resource, namespace, source[name], bool(source.get("optional")))
+        named = source[name] if name in source else source["name"]
+        data = _data(store, resource, namespace, named, bool(source.get("optional")))
         wanted = source.get("items")
         files = {row["path"]: data.get(row["key"]) for row in wanted} if wanted else data
         folder.mkdir(parents=True, exist_ok=True)

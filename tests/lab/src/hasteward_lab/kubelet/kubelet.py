@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -15,8 +16,9 @@ from hasteward_lab.api.runtime import CommandNotFoundError, ContainerNotRunningE
 from hasteward_lab.kubelet import attach, contents, images
 from hasteward_lab.kubelet.container import RunningContainer
 from hasteward_lab.kubelet.logclock import LogClock
-from hasteward_lab.kubelet.network import Network
+from hasteward_lab.kubelet.network import Network, enter
 from hasteward_lab.kubelet.pod import PodWorker
+from hasteward_lab.kubelet.probes import WANDERERS
 from hasteward_lab.kubelet.sandbox import Image, has_program
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ Object = dict[str, Any]
 Key = tuple[str, str]
 
 _HANDOVER = 0.02
+_DIALLED = 5.0
 PROTECTION = "kubernetes.io/pvc-protection"
 _RETRY = 0.2
 
@@ -41,6 +44,8 @@ class Kubelet:
         self._volumes = volumes
         self._folder = folder
         self._scale = scale
+        # What a pod's account shows the API; the API server brings it.
+        self.issue: contents.Issue = lambda _namespace, _account: ""
         self._network = Network()
         self._images: dict[str, Image] = {}
         self._workers: dict[Key, PodWorker] = {}
@@ -98,9 +103,7 @@ class Kubelet:
         once = {**pod, "metadata": {**pod["metadata"], "name": name, "uid": ""}}
         folder = self._folder / f"{pod['metadata']['namespace']}_{name}"
         address = self._network.add(name)
-        worker = PodWorker(
-            once, image, address, folder, store=self._store, volumes=self._volumes, scale=self._scale
-        )
+        worker = self._worker(once, image, address, folder)
         worker.prepare()
         worker.set_hosts(self._hosts)
         log = folder / "logs/1.log"
@@ -127,6 +130,16 @@ class Kubelet:
         if not has_program(running.pid, argv[0], path):
             raise CommandNotFoundError(argv[0])
         return running.spawn(argv, stdin=stdin, merge=tty)
+
+    async def dial(self, namespace: str, pod: str, port: int) -> socket.socket:
+        """Connect to a port of a pod, as a kubelet does: in the pod's network, to its localhost."""
+        path = Network.path(self._running(namespace, pod).container.pod)
+
+        def connect() -> socket.socket:
+            enter(path)
+            return socket.create_connection(("127.0.0.1", port), timeout=_DIALLED)
+
+        return await asyncio.get_running_loop().run_in_executor(WANDERERS, connect)
 
     def log_file(self, namespace: str, pod: str, *, previous: bool) -> Path | None:
         """The container's output so far."""
@@ -247,9 +260,7 @@ class Kubelet:
             return
         address = self._network.add(meta["name"])
         folder = self._folder / f"{key[0]}_{key[1]}"
-        worker = PodWorker(
-            pod, image, address, folder, store=self._store, volumes=self._volumes, scale=self._scale
-        )
+        worker = self._worker(pod, image, address, folder)
         while key in self._begun:
             try:
                 worker.prepare()
@@ -263,6 +274,19 @@ class Kubelet:
         worker.set_hosts(self._hosts)
         self._workers[key] = worker
         await worker.run()
+
+    def _worker(self, pod: Object, image: Image, address: str, folder: Path) -> PodWorker:
+        store, volumes = self._store, self._volumes
+        return PodWorker(
+            pod,
+            image,
+            address,
+            folder,
+            store=store,
+            volumes=volumes,
+            scale=self._scale,
+            issue=self.issue,
+        )
 
     async def _pull(self, pod: Object, key: Key) -> Image | None:
         """The image of a pod; as long as nobody has it, the pod waits."""

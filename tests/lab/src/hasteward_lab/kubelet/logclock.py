@@ -7,7 +7,7 @@ import bisect
 import time
 from pathlib import Path
 
-_LOOK = 0.2
+_LOOK = 0.5
 _MOST = 20_000
 
 

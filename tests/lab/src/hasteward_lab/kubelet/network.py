@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +13,7 @@ BRIDGE = "br0"
 GATEWAY = "10.88.0.1"
 SUBNET = "10.88.0.0/24"
 _NAMESPACES = Path("/run/netns")
+_CLONE_NEWNET = 0x40000000
 _FIRST, _LAST = 11, 250
 
 
@@ -19,6 +22,16 @@ def run(*argv: str) -> None:
     done = subprocess.run([find(argv[0]), *argv[1:]], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")
+
+
+def enter(namespace: str) -> None:
+    """Put this thread into a network namespace; a thread that does this must do nothing else."""
+    descriptor = os.open(namespace, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "cannot enter the pod's network")
+    finally:
+        os.close(descriptor)
 
 
 class Network:

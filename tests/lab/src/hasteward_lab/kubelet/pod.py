@@ -45,6 +45,7 @@ class PodWorker:
         store: Store,
         volumes: Volumes,
         scale: float,
+        issue: contents.Issue,
     ) -> None:
         self.namespace: str = pod["metadata"]["namespace"]
         self.name: str = pod["metadata"]["name"]
@@ -61,6 +62,7 @@ class PodWorker:
         self._store = store
         self._volumes = volumes
         self._scale = scale
+        self._issue = issue
         row = self._spec["containers"][0]
         self._state = ContainerState(row["name"], row["image"])
         self._held = False
@@ -98,7 +100,7 @@ class PodWorker:
         (self.folder / "logs").mkdir(exist_ok=True)
         self._image.prepare(self.name, scratch)
         for volume in self._spec.get("volumes", []):
-            contents.fill(self._store, self.namespace, volume, scratch / volume["name"])
+            contents.fill(self._store, self._pod, volume, scratch / volume["name"], self._issue)
 
     def log_file(self, *, previous: bool) -> Path | None:
         """The log of the current container or of the one before it."""
@@ -239,7 +241,7 @@ class PodWorker:
 
     def _scratch(self, volume: Object, mount: Object) -> Path:
         """Where a volume of the pod's own is: one folder each, or one for all subPaths of an emptyDir."""
-        if "secret" in volume or "configMap" in volume:
+        if {"secret", "configMap", "projected"} & set(volume):
             return self.folder / "scratch" / str(volume["name"]) / str(mount.get("subPath", ""))
         source = self.folder / "scratch" / str(mount.get("subPath", mount["name"]))
         source.mkdir(parents=True, exist_ok=True)

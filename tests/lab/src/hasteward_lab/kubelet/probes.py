@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import os
+import functools
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+
+from hasteward_lab.kubelet.network import enter
 
 if TYPE_CHECKING:
     from hasteward_lab.kubelet.container import RunningContainer
@@ -21,8 +22,8 @@ Object = dict[str, Any]
 # Coming up is noticed at once, whatever the period: a lab is to be up in seconds. Going down takes its time.
 _STARTING, _LEAST, _LEAST_TIMEOUT = 0.1, 0.5, 2.0
 _RETURNING = 1.0
-_CLONE_NEWNET = 0x40000000
-_POOL = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
+#: threads that go from network to network and do nothing else
+WANDERERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
 
 
 class Prober:
@@ -101,13 +102,13 @@ class Prober:
                 if "exec" in probe:
                     return (await self._running.run(probe["exec"]["command"])).returncode == 0
                 loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(_POOL, self._asks, probe, timeout)
+                return await loop.run_in_executor(WANDERERS, self._asks, probe, timeout)
         except TimeoutError:
             return False
 
     def _asks(self, probe: Object, timeout: float) -> bool:
         """From the pod's own network, for a kubelet is on the pod's node: no partition is between them."""
-        _enter(self._namespace)
+        enter(self._namespace)
         what = probe.get("httpGet") or probe.get("tcpSocket") or {}
         port = what.get("port")
         if isinstance(port, str):
@@ -122,11 +123,7 @@ class Prober:
 def _gets(connection: socket.socket, what: Object) -> bool:
     stream = connection
     if what.get("scheme", "HTTP").upper() == "HTTPS":
-        # A kubelet does not verify either.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        stream = context.wrap_socket(connection)
+        stream = _tls().wrap_socket(connection)
     with stream:
         stream.sendall(f"GET {what.get('path', '/')} HTTP/1.0\r\nHost: pod\r\n\r\n".encode())
         words = stream.recv(64).split(b" ", 2)
@@ -137,11 +134,10 @@ def _gets(connection: socket.socket, what: Object) -> bool:
     return len(words) > 1 and words[1].isdigit() and 200 <= int(words[1]) < 400
 
 
-def _enter(namespace: str) -> None:
-    """Put this thread into a network namespace; the pool's threads do nothing else."""
-    descriptor = os.open(namespace, os.O_RDONLY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "cannot enter the pod's network")
-    finally:
-        os.close(descriptor)
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """A context that verifies nothing, as a kubelet's; made once, for making it costs more than using it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ class Image:
     prepare: Callable[[str, Path], None] = field(default=lambda _pod, _scratch: None)
     # A container of the operator has a read-only root; a client's usually may write to its own.
     writable: bool = False
+    # Programs of this machine that are not in the image.
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,9 @@ def _root(image: Image) -> list[str]:
         argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     for name in ("home", "root", "tmp", "opt", "srv", "var/tmp", "var/lib/postgresql"):
         argv += ["--dir", f"/{name}"]
+    for name in image.hidden:
+        if Path("/usr/bin", name).exists():
+            argv += ["--ro-bind", "/dev/null", f"/usr/bin/{name}"]
     for folder in image.binds:
         argv += ["--ro-bind", folder, folder]
     return argv
@@ -125,5 +131,10 @@ def has_program(pid: int, program: str, path: str) -> bool:
     """Say whether a container has such a program, looking through its own root."""
     root = Path(f"/proc/{pid}/root")
     if "/" in program:
-        return os.path.lexists(root / program.lstrip("/"))
-    return any(os.path.lexists(root / folder.lstrip("/") / program) for folder in path.split(":"))
+        return _is_there(root / program.lstrip("/"))
+    return any(_is_there(root / folder.lstrip("/") / program) for folder in path.split(":"))
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether there is a file, and not a hidden one; links would lead out of the container."""
+    return os.path.lexists(path) and not stat.S_ISCHR(path.lstat().st_mode)

@@ -18,7 +18,6 @@ from hasteward_lab.api.resources import (
     NODES,
     PODS,
     SECRETS,
-    SERVICES,
 )
 from hasteward_lab.kubelet.network import GATEWAY
 from hasteward_lab.kubelet.sandbox import Image
@@ -27,12 +26,14 @@ from hasteward_lab.postgres import config, level, objects, package
 from hasteward_lab.postgres.door import Door
 from hasteward_lab.postgres.instance.settings import REPLICATION_USER
 from hasteward_lab.postgres.operator.backups import Backups
+from hasteward_lab.postgres.operator.belongings import Belongings
 from hasteward_lab.postgres.operator.desk import Desk
 from hasteward_lab.postgres.operator.failover import Failover, role_of, set_role
 from hasteward_lab.postgres.operator.instances import Instances
 from hasteward_lab.postgres.operator.loop import Loop
 from hasteward_lab.postgres.operator.poll import Poller
 from hasteward_lab.postgres.operator.reconcile import Parts, Pass
+from hasteward_lab.postgres.operator.schedule import Scheduler
 from hasteward_lab.postgres.operator.status import HEALTHY, micro, set_phase
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 Say = Callable[[str], None]
 
+#: what this machine may have and a database image has not
+_NOT_IN_IMAGE = ("jq", "rsync", "zstd")
 #: seconds for one step of standing up, at a tenth of real time and less; slower clocks get longer
 _READY_WITHIN = 30.0
 
@@ -73,8 +76,10 @@ class PostgresCluster:
         self._desk = Desk(store, lab.namespace, lab.cluster)
         self._instances = Instances(self._desk, self._level, self.maker, self._provision)
         self._poller = Poller(self._certificates)
+        self._belongings = Belongings(self._desk, self.maker)
         self._loop = self._operator()
         self._backups = Backups(self._desk, self._loop, lab.time_scale)
+        self._schedules = Scheduler(self._desk, self._loop)
 
     def endpoints(self) -> dict[str, Callable[[Object], Awaitable[Any]]]:
         """What a test may ask of the operator, by path below `/lab/`."""
@@ -128,7 +133,7 @@ class PostgresCluster:
 
     async def follow(self) -> None:
         """Be the operator till the lab ends."""
-        await asyncio.gather(self._loop.run(), self._backups.run())
+        await asyncio.gather(self._loop.run(), self._backups.run(), self._schedules.run())
 
     def maker(self, cluster: Object) -> objects.Maker:
         """What makes the objects of the Cluster as it is now; its image is made known to the kubelet."""
@@ -159,7 +164,7 @@ class PostgresCluster:
             folder for folder in (own, prefix) if folder is not None and not folder.startswith("/usr/")
         )
         name = f"ghcr.io/cloudnative-pg/postgresql:{major if major.isdigit() else 'local'}"
-        return Image(name, "postgres", 26, (binaries,), binds, prepare)
+        return Image(name, "postgres", 26, (binaries,), binds, prepare, hidden=_NOT_IN_IMAGE)
 
     def _operator(self) -> Loop:
         desk, scale = self._desk, self._lab.time_scale
@@ -170,6 +175,7 @@ class PostgresCluster:
             self._poller,
             Failover(desk, self._level, scale),
             self._instances,
+            self._belongings,
         )
         return Loop(self._store, self._lab.namespace, Pass(parts), scale)
 
@@ -211,8 +217,9 @@ class PostgresCluster:
             store.create(SECRETS, objects.tls_secret(maker, f"{lab.cluster}-{name}", fields))
         fields = {"ca.crt": held.authority.certificate.decode(), "ca.key": held.authority.key.decode()}
         store.create(SECRETS, objects.tls_secret(maker, f"{lab.cluster}-ca", fields))
-        for service in objects.services(maker):
-            store.create(SERVICES, service)
+        view = self._desk.look()
+        assert view is not None
+        self._belongings.keep(view)
         self._door.initial_sql = initial_sql(passwords)
 
     async def _make(self, member: str, role: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from hasteward_lab.api.errors import ApiError, conflict
-from hasteward_lab.api.resources import CLUSTERS, LEASES
+from hasteward_lab.api.resources import CLUSTERS, LEASES, QUORUMS
 from hasteward_lab.kubelet.network import GATEWAY
 from hasteward_lab.postgres.operator.status import set_condition
 
@@ -45,6 +45,7 @@ class Door:
         application.router.add_put("/v1/lease", self._wrap(self._put_lease))
         application.router.add_post("/v1/status", self._wrap(self._status))
         application.router.add_post("/v1/condition", self._wrap(self._condition))
+        application.router.add_put("/v1/quorum", self._wrap(self._quorum))
         application.router.add_get("/v1/initial-sql", self._wrap(self._sql))
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -111,6 +112,10 @@ class Door:
         if "resourceVersion" in body["metadata"]:
             return self._store.update(LEASES, body)
         return self._store.create(LEASES, body)
+
+    async def _quorum(self, request: web.Request) -> None:
+        told = await request.json()
+        self._store.modify(QUORUMS, *self._key, lambda item: item.update(status=told))
 
     async def _sql(self, _request: web.Request) -> list[str]:
         return self.initial_sql

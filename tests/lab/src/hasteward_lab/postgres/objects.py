@@ -308,36 +308,9 @@ def tls_secret(maker: Maker, name: str, fields: dict[str, str]) -> Object:
     return _secret(maker, name, fields, "kubernetes.io/tls" if "tls.crt" in fields else "Opaque")
 
 
-def _meta(maker: Maker, name: str) -> Object:
-    return {
-        "name": name,
-        "namespace": maker.namespace,
-        "labels": {"cnpg.io/cluster": maker.name},
-        "ownerReferences": maker.owner(block=False),
-    }
-
-
 def _secret(maker: Maker, name: str, fields: dict[str, str], kind: str) -> Object:
+    labels = {"cnpg.io/cluster": maker.name}
+    meta: Object = {"name": name, "namespace": maker.namespace, "labels": labels}
+    meta |= {"ownerReferences": maker.owner(block=False)}
     data = {key: base64.b64encode(value.encode()).decode() for key, value in fields.items()}
-    return {"metadata": _meta(maker, name), "data": data, "type": kind}
-
-
-def services(maker: Maker) -> list[Object]:
-    """The three services."""
-    own = {"cnpg.io/cluster": maker.name}
-    selectors = {
-        "rw": {**own, "cnpg.io/instanceRole": "primary"},
-        "ro": {**own, "cnpg.io/instanceRole": "replica"},
-        "r": {**own, "cnpg.io/podRole": "instance"},
-    }
-    return [
-        {
-            "metadata": _meta(maker, f"{maker.name}-{suffix}"),
-            "spec": {
-                "type": "ClusterIP",
-                "selector": selector,
-                "ports": [{"name": "postgres", "port": 5432, "targetPort": 5432, "protocol": "TCP"}],
-            },
-        }
-        for suffix, selector in selectors.items()
-    ]
+    return {"metadata": meta, "data": data, "type": kind}

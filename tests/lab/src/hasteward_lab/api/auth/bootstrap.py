@@ -10,15 +10,20 @@ from typing import Any
 import yaml
 
 from hasteward_lab.api.auth.rbac import EVERY_PATH, EVERYTHING, MASTERS
+from hasteward_lab.api.automount import AUTHORITY
 from hasteward_lab.api.resources import (
     ACCOUNTS,
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
+    CONFIG_MAPS,
+    ENDPOINTS,
     NAMESPACES,
     ROLE_BINDINGS,
+    SERVICES,
     Resource,
 )
 from hasteward_lab.api.store import Store
+from hasteward_lab.kubelet.network import GATEWAY
 from hasteward_lab.state import LabError
 
 Object = dict[str, Any]
@@ -86,14 +91,31 @@ _KINDS: dict[str, Resource] = {
 }
 
 
-def install(store: Store, namespace: str) -> None:
-    """Put the default roles and the shipped ones, bound in the namespace, into a fresh store."""
+def _service(store: Store) -> None:
+    """The API as pods see it."""
+    meta: Object = {"name": "kubernetes", "namespace": "default"}
+    meta["labels"] = {"component": "apiserver", "provider": "kubernetes"}
+    ports = [{"name": "https", "port": 443, "protocol": "TCP"}]
+    shown = [{**ports[0], "targetPort": 443}]
+    spec = {"type": "ClusterIP", "clusterIP": GATEWAY, "ports": shown, "sessionAffinity": "None"}
+    store.create(SERVICES, {"metadata": meta, "spec": spec})
+    store.create(ENDPOINTS, {"metadata": meta, "subsets": [{"addresses": [{"ip": GATEWAY}], "ports": ports}]})
+
+
+def install(store: Store, namespace: str, authority: str) -> None:
+    """Put the default roles and the shipped ones, bound in the namespace, into a fresh store.
+
+    So that pods find the API: its authority's certificate in every namespace, and the Service `kubernetes`.
+    """
     for name in ("default", "kube-system", namespace):
         if not store.find(NAMESPACES, "", name):
             labels = {"kubernetes.io/metadata.name": name}
             fresh: Object = {"metadata": {"name": name, "labels": labels}, "status": {"phase": "Active"}}
             store.create(NAMESPACES, {**fresh, "spec": {"finalizers": ["kubernetes"]}}, status=True)
         store.create(ACCOUNTS, {"metadata": {"name": "default", "namespace": name}})
+        trusted = {"name": AUTHORITY, "namespace": name}
+        store.create(CONFIG_MAPS, {"metadata": trusted, "data": {"ca.crt": authority}})
+    _service(store)
     marks = {"kubernetes.io/bootstrapping": "rbac-defaults"}
     for name, (rules, groups) in _DEFAULTS.items():
         meta = {"metadata": {"name": name, "labels": marks}}

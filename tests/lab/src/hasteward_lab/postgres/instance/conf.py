@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from . import synchronous
 from .settings import CERTIFICATES, REPLICATION_USER, Settings, conninfo, slot_name
 
 _DEFAULTS = {
@@ -81,6 +82,7 @@ def _custom(cluster: dict[str, Any], version: int, extra: dict[str, str]) -> str
         parameters["archive_mode"] = "off"
     if version >= _ALTER_SYSTEM_PARAMETER_SINCE:
         parameters["allow_alter_system"] = "on" if spec.get("enableAlterSystem") else "off"
+    parameters["synchronous_standby_names"] = synchronous.setting(cluster)
     quoted = {key: value.replace("'", "''") for key, value in parameters.items()}
     text = "".join(f"{key} = '{value}'\n" for key, value in sorted(quoted.items()))
     digest = hashlib.sha256(text.encode()).hexdigest()

@@ -78,9 +78,9 @@ class Door:
         row = {"type": kind, "status": "True" if holds else "False", "reason": reason, "message": message}
         self._call("POST", "/v1/condition", row)
 
-    def patch_backup(self, name: str, fields: Object) -> None:
-        """Merge fields into a Backup's status."""
-        self._call("POST", "/v1/backup", {"name": name, "status": fields})
+    def put_quorum(self, status: Object) -> None:
+        """Tell what a quorum failover has to know; nothing happens where the object is not there."""
+        self._call("PUT", "/v1/quorum", status)
 
     def _call(
         self, method: str, path: str, body: Object | None = None, *, timeout: float = 5.0, allowed: int = 200

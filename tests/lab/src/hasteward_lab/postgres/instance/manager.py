@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from . import conf, disk, logs, rewind, slots, tablespaces, web, wire
+from . import conf, disk, logs, rewind, slots, synchronous, tablespaces, web, wire
 from .door import Door, DoorError
 from .fencing import is_fenced
 from .lease import PrimaryLease
@@ -48,6 +48,7 @@ class Manager:
         self._next_burial = 0.0
         self._next_slots = 0.0
         self._done_version = ""
+        self._quorum: dict[str, Any] = {}
 
     @property
     def cluster(self) -> dict[str, Any]:
@@ -284,6 +285,7 @@ class Manager:
             if current != self.settings.pod:
                 self._publish_primary()
             self._keep_tablespaces()
+            self._tell_quorum()
         elif target == self.settings.pod:
             self._promote()
 
@@ -333,6 +335,12 @@ class Manager:
             return
         tablespaces.make(self.server, rows)
         self._door.patch_status({"tablespacesStatus": rows}, self.cluster["metadata"]["resourceVersion"])
+
+    def _tell_quorum(self) -> None:
+        told = synchronous.quorum(self.cluster)
+        if told and told != self._quorum:
+            self._door.put_quorum(told)
+            self._quorum = told
 
     def _keep_slots(self) -> None:
         try:

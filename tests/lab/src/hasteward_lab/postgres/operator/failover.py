@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from hasteward_lab.api.resources import PODS
+from hasteward_lab.api.resources import PODS, QUORUMS
 from hasteward_lab.postgres.instance.fencing import is_fenced
 from hasteward_lab.postgres.operator.status import instance_of, micro, set_phase
 from hasteward_lab.postgres.operator.view import Object, View, ready
@@ -42,6 +42,8 @@ class Failover:
         pod = view.pod(old)
         if self._primary_lives(view, pod, reports, old):
             return None
+        if not self._quorum_holds(view, reports, old):
+            return None
         waiting = self._failover_delay(view)
         if waiting is not None:
             return waiting
@@ -54,6 +56,18 @@ class Failover:
             return True
         # Its readiness counts, not what it answers: that is what keeps a slow one from being replaced.
         return pod is not None and ready(pod)
+
+    def _quorum_holds(self, view: View, reports: list[Report], old: str) -> bool:
+        """Say whether one who has every commit is surely among those who answer; true where nobody asks."""
+        asked = (view.spec.get("postgresql", {}).get("synchronous") or {}).get("failoverQuorum")
+        if not asked or view.status.get("targetPrimary") == PENDING:
+            return True
+        told = (self._desk.store.find(QUORUMS, view.namespace, view.name) or {}).get("status") or {}
+        names = told.get("standbyNames") or []
+        if told.get("primary") != old or not names:
+            return False
+        readable = sum(row.name in names and row.said is not None and not row.unavailable for row in reports)
+        return bool(readable + int(told["standbyNumber"]) > len(names))
 
     def _failover_delay(self, view: View) -> float | None:
         delay = float(view.spec.get("failoverDelay", 0)) * self._scale

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hasteward_lab.api import automount
 from hasteward_lab.api.resources import CLAIMS, JOBS, PODS
 from hasteward_lab.kubelet.volumes import parse_size
 from hasteward_lab.postgres import objects
@@ -104,7 +105,8 @@ class Instances:
     def start(self, view: View, name: str) -> None:
         """Create the pod of an instance whose volumes are filled."""
         self._ready_claims(view, name)
-        self._desk.create(PODS, objects.pod(self._maker(view.cluster), name))
+        pod = objects.pod(self._maker(view.cluster), name)
+        self._desk.create(PODS, automount.mounted(self._desk.store, pod))
 
     def _ready_claims(self, view: View, name: str) -> None:
         def ready(claim: Object) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hasteward_lab.api.resources import CLAIMS, PODS
-from hasteward_lab.postgres.operator import hibernation
+from hasteward_lab.postgres.operator import adoption, hibernation
 from hasteward_lab.postgres.operator import status as state
+from hasteward_lab.postgres.operator.belongings import Belongings
 from hasteward_lab.postgres.operator.failover import Failover, role_of, set_role
 from hasteward_lab.postgres.operator.instances import Instances, not_up
 from hasteward_lab.postgres.operator.view import Object, View, name_of, out_of_space, ready
@@ -32,6 +33,7 @@ class Parts:
     poller: Poller
     failover: Failover
     instances: Instances
+    belongings: Belongings
 
 
 class Pass:
@@ -48,6 +50,10 @@ class Pass:
             return None
         if view.annotation(DISABLED) == "disabled":
             return None
+        self._parts.belongings.keep(view)
+        due = adoption.step(desk, self._parts.maker(view.cluster), view)
+        if due is not None:
+            return due
         view = self._derive(view)
         status = view.status
         if status.get("currentPrimary") != status.get("targetPrimary"):

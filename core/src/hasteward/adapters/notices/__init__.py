@@ -1,0 +1,1 @@
+"""The observers that come with core: programs of the user's, and URLs that are told."""

@@ -1,0 +1,1 @@
+"""A package, so that its lab ends with it."""
