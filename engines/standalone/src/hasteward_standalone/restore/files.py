@@ -32,8 +32,9 @@ move() { # FROM TO: every entry but ours
     mv -f -- "$e" "$2"/ || exit 8
   done
 }
+flush() { sync -f . 2>/dev/null || sync; }
 say() {
-  echo "$1" >.hasteward-swap.tmp && sync && mv -f .hasteward-swap.tmp .hasteward-swap && sync || exit 7
+  echo "$1" >.hasteward-swap.tmp && flush && mv -f .hasteward-swap.tmp .hasteward-swap && flush || exit 7
 }
 """
 _SWAP = (
@@ -45,7 +46,7 @@ move . ".hasteward-old-$2"
 say "in $2"
 move ".hasteward-new-$2" .
 rmdir ".hasteward-new-$2"
-sync
+flush
 rm -f .hasteward-swap
 """
 )
@@ -62,7 +63,7 @@ if read -r way job 2>/dev/null <.hasteward-swap; then
   esac
   if [ -d "$from" ]; then move "$from" . && rmdir "$from" || exit 5; fi
   echo "$said a restore that died"
-  sync
+  flush
   rm -f .hasteward-swap
 fi
 for e in .hasteward-new-*; do
