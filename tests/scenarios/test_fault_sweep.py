@@ -120,6 +120,7 @@ def test_a_fault_leaves_no_lie_no_lock_and_no_half(world: Any, point: table.Poin
     finally:
         world.disarm()
     sweep_lab.settle(world)
+    assert world.missed == []
     assert done.code in point.exits, (done.code, done.err)
     assert_all_is_well(world, point, done)
     assert_the_next_run_just_works(world, point.verb)

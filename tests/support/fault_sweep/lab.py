@@ -22,7 +22,11 @@ WHERE = ("-e", "cnpg", "-c", "pg", "-n", "db")
 PASSWORD = "correct horse battery"
 TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
 #: what the command of each exec contains, and no other one
-MATCH = {"dump": "pg_dump -d dbname='app'", "load": "synchronous_commit=off", "swap": "-swap "}
+MATCH = {
+    "dump": "pg_dump --no-owner --no-privileges -d dbname='app'",
+    "load": "synchronous_commit=off",
+    "swap": "-swap ",
+}
 CONTENT = "CREATE TABLE t AS SELECT n, md5(n::text) AS m FROM generate_series(1, 1500) n"
 DAMAGE = "UPDATE t SET m = 'damaged' WHERE n % 5 = 0"
 FINGERPRINT = "SELECT count(*), md5(string_agg(m, ',' ORDER BY n)) FROM t"
@@ -116,6 +120,8 @@ class LabWorld:
     #: what is done while the run is held at a gate
     gate: Gate | None = None
     act: Callable[[int], None] | None = None
+    #: faults of the API that nothing met with: a test of nothing
+    missed: list[Any] = field(default_factory=list)
     #: put right what the fault left, in this order
     afterwards: list[Callable[[], None]] = field(default_factory=list)
 
@@ -377,6 +383,7 @@ class LabWorld:
 
     def disarm(self) -> None:
         """End the fault; what it did to the world stays."""
+        self.missed = [row for row in self.lab.faults() if not row["met"]]
         self.lab.clear_faults()
         self.backend.calm()
         self.clock, self.gate, self.act = None, None, None
