@@ -41,7 +41,7 @@ class Choice(BaseModel):
             raise ValueError("--db-type files needs at least one --path")
         for one in self.path:
             parts = one.rstrip("/").split("/")
-            if not one.startswith("/") or len(parts) < 2 or {".", "..", ""} & set(parts[1:]):  # noqa: PLR2004
+            if not one.startswith("/") or not parts[1:] or {".", "..", ""} & set(parts[1:]):
                 raise ValueError(f"--path {one!r} is not the plain absolute path of a directory")
         folders = sorted(one.rstrip("/") + "/" for one in self.path)
         for outer, inner in itertools.pairwise(folders):

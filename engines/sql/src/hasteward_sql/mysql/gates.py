@@ -137,7 +137,8 @@ def check_space(
 def sessions(context: EngineContext, server: Server, schema: str) -> str:
     """Who is in a schema now, in words."""
     found = server.plain(context, "SHOW PROCESSLIST").split("\n")
-    count = sum(1 for line in found if len(fields := line.split("\t")) > 3 and fields[3] == schema)  # noqa: PLR2004
+    # the fourth column is the schema
+    count = sum(line.split("\t")[3:4] == [schema] for line in found)
     return counted(count, "session")
 
 

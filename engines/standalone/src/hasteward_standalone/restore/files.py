@@ -184,8 +184,7 @@ def _check(
         section = source.manifest.section(f"files:{folder}")
         needed = round((section.length if section else 0) * _ROOM)
         answer = capture(context, where, ["df", "-P", "-k", "--", folder])
-        fields = answer.stdout.decode("utf-8", "replace").split("\n")[1:2]
-        free = int(fields[0].split()[-3]) * 1024 if fields and len(fields[0].split()) > 3 else 0  # noqa: PLR2004
+        free = _free(answer.stdout.decode("utf-8", "replace"), folder)
         if free < needed:
             raise Refused(
                 f"{folder} has {human(free)} free, and {human(needed)} are needed beside what is there",
@@ -217,3 +216,11 @@ def _plan(
     notes = ["stop what reads and writes there: the entries are moved one by one", *notes]
     title = f"restore snapshot {source.snapshot_id[:8]} of {source.manifest.finished} into {cluster}, {where}"
     return Plan(title, tuple(steps), gives_up, tuple(notes))
+
+
+def _free(printed: str, folder: str) -> int:
+    """Bytes that are free, from what ``df -P -k`` prints; RunFailed when it does not tell."""
+    try:
+        return int(printed.splitlines()[1].split()[-3]) * 1024
+    except (IndexError, ValueError) as error:
+        raise RunFailed(f"df does not tell how much room {folder} has", code="files.room") from error
