@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shlex
 from collections.abc import Iterator
@@ -55,11 +56,16 @@ def filled_in(words: list[str]) -> list[str]:
     return [word for word, last in zip(said, before, strict=False) if word != "1" or last.startswith("-")]
 
 
+@functools.cache
+def installed() -> plugins.Plugins:
+    """What is installed here, the lab's commands too."""
+    return plugins.load(plugins.installed_entry_points())
+
+
 def problem(line: str) -> str:
     """Why the command line does not understand it; "" if it does."""
-    commands = plugins.load(plugins.installed_entry_points()).commands
     try:
-        parser.parse(filled_in(shlex.split(line)[1:]), lambda: commands)
+        parser.parse(filled_in(shlex.split(line)[1:]), installed)
     except (parser.UsageProblem, SystemExit) as error:
         return f"{line}: {error}"
     return ""

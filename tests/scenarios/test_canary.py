@@ -146,7 +146,7 @@ def _fail(world: World, where: tuple[str, ...], snapshot: str) -> None:
     lost = folder / "lost"
     lost.write_text(world.lab.kubeconfig.read_text().replace("https://127.0.0.1", "https://127.0.0.2"))
     world.run(4, "triage", *where, "--verbose", "--kubeconfig", str(lost))
-    world.lab.add_fault("cut", command="pg_dump -d dbname='app'", after=300)
+    world.lab.add_fault("cut", command="pg_dump --no-owner --no-privileges -d dbname='app'", after=300)
     try:
         world.run(22, "backup", *where, "--verbose", "--report", str(folder / "failed"), **by_env)
     finally:

@@ -379,7 +379,8 @@ def test_a_replica_that_lost_its_way(api: LocalKubernetes) -> None:
         answer = triage(api)
     finally:
         replica.psql("ALTER SYSTEM RESET primary_conninfo")
-        conninfo = f"host={api.servers['pg-1'].folder} user=postgres application_name=pg-2"
+        primary = api.servers["pg-1"]
+        conninfo = f"host={primary.folder} port={primary.port} user=postgres application_name=pg-2"
         replica.psql(f"ALTER SYSTEM SET primary_conninfo = '{conninfo}'; SELECT pg_reload_conf()")
         wait_for(replica, "SELECT count(*) = 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
 
