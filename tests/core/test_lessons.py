@@ -44,6 +44,8 @@ def sources() -> list[Path]:
 #: ways of speaking of a command, which are not the command
 PROSE = {
     "hasteward export writes any snapshot to a file",
+    "hasteward export writes the snapshot to a file",
+    "hasteward run report",
     "hasteward runs on Linux only",
     "hasteward undo with the same -e",
 }

@@ -22,13 +22,13 @@ def restore(
         context.reporter.emit(Warned("mongo.experimental", EXPERIMENTAL))
         raise InvalidInput(
             "a restore of MongoDB is not available: it could not be tried on a real server",
-            hint="hasteward export -o - writes the archive; load it with mongorestore --archive",
+            hint="hasteward export -o -   (writes the archive; load it with mongorestore --archive)",
             code="engine.unsupported",
         )
     if wanted.db_type is DbType.POSTGRES:
         raise InvalidInput(
             "a restore of a bare PostgreSQL is not available in this release",
-            hint="hasteward export -o - writes plain SQL, proven byte by byte; load it with psql",
+            hint="hasteward export -o -   (plain SQL, proven byte by byte; load it with psql)",
             code="engine.unsupported",
         )
     where = place(context, cluster, wanted)
