@@ -10,7 +10,7 @@ import pytest
 from cnpg_kit import CLUSTER, LocalKubernetes, Server, context_for
 
 from hasteward.domain.errors import InvalidInput
-from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.domain.reading import Absent, Forbidden, Known, Reading, Unread
 from hasteward.domain.report import Authority, Health, TriageReport
 from hasteward.ports.kubernetes import ApiUnavailable, StreamStalled
 from hasteward_cnpg.analyse import LAG_BYTES, analyse
@@ -19,7 +19,6 @@ from hasteward_cnpg.evidence import (
     ClusterFacts,
     ContainerState,
     Evidence,
-    Forbidden,
     Fork,
     Lsn,
     MemberEvidence,

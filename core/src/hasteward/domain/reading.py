@@ -35,4 +35,9 @@ class Unread:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Forbidden(Unread):
+    """Not read because we may not: the thing can be well, and a right is what is missing."""
+
+
 Reading = Known[T_co] | Absent | Unread

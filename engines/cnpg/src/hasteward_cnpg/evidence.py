@@ -165,11 +165,6 @@ class ServerFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Forbidden(Unread):
-    """Not read because we may not: the member can be well, and a right is what is missing."""
-
-
-@dataclass(frozen=True, slots=True)
 class ControlFacts:
     """What pg_controldata says. `state` is its own word (``in production``, ``shut down in recovery``)."""
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hasteward.domain.reading import Known, Reading, Unread
-
-
-@dataclass(frozen=True, slots=True)
-class Forbidden(Unread):
-    """Not read because we may not: the member can be well, and a right or a token is what is missing."""
+from hasteward.domain.reading import Known, Reading
 
 
 @dataclass(frozen=True, slots=True)

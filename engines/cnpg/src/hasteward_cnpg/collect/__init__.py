@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput
 from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.kit.reading import attempt, short
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiForbidden, ApiNotFound, Json
+from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound, Json
 from hasteward_cnpg.collect.deep import deepen, reading
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import (
@@ -18,36 +17,12 @@ from hasteward_cnpg.evidence import (
     ClusterFacts,
     ContainerState,
     Evidence,
-    Forbidden,
     MemberEvidence,
     PodFacts,
     ServerFacts,
 )
 from hasteward_cnpg.facts.objects import Volumes, name_of, parse_cluster, parse_pod, parse_volumes
 from hasteward_cnpg.resources import CLUSTERS, instance_selector, pod_of, volume_selector
-
-T = TypeVar("T")
-
-#: a member that does not answer a short question for this long is not read; a dump may wait longer
-_STALL_SECONDS = 30.0
-
-
-def attempt(source: str, read: Callable[[], T]) -> Known[T] | Unread:
-    """What `read` returns, or why it could not: a failure is never a fact."""
-    try:
-        return Known(read(), source)
-    except ApiForbidden as error:
-        return Forbidden(f"{source}: {error.message}")
-    except HastewardError as error:
-        return Unread(f"{source}: {error.message}")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        return Unread(f"{source}: the answer was not understood ({error})")
-
-
-def short(context: EngineContext) -> EngineContext:
-    """The context for short questions."""
-    stall = min(_STALL_SECONDS, context.tuning.stall_seconds)
-    return replace(context, tuning=replace(context.tuning, stall_seconds=stall))
 
 
 def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:

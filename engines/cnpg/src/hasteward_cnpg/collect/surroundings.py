@@ -7,9 +7,9 @@ from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.reading import Known, Unread
+from hasteward.kit.reading import attempt
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import ApiNotFound, Resource
-from hasteward_cnpg.collect import attempt
 from hasteward_cnpg.facts.surroundings import Surroundings, keepers, parse_declared, replica_source
 from hasteward_cnpg.resources import CLUSTERS, DATABASES, POOLERS, PUBLICATIONS, SUBSCRIPTIONS
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.reading import Known
+from hasteward.domain.reading import Forbidden, Known
 from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, TriageReport
 from hasteward_cnpg.analyse import LAG_BYTES, Analysis, analyse
 from hasteward_cnpg.analyse.authority import accepting_writes
 from hasteward_cnpg.diagnose.cluster import findings
 from hasteward_cnpg.diagnose.member import logged, slotted
-from hasteward_cnpg.evidence import Evidence, Forbidden
+from hasteward_cnpg.evidence import Evidence
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.resources import CONTAINER, NEW_PREFIX, OLD_PREFIX, SUPERUSER
 

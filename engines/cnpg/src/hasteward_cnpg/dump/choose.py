@@ -8,9 +8,9 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import InvalidInput, Refused, RunFailed
 from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.domain.report import Health
+from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext
 from hasteward_cnpg.analyse import Analysis, Doubt
-from hasteward_cnpg.collect import short
 from hasteward_cnpg.collect.room import free_memory
 from hasteward_cnpg.evidence import Evidence, ServerFacts
 from hasteward_cnpg.facts.room import LEAST_MEMORY, human, producer_limit

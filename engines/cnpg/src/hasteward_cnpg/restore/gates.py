@@ -8,9 +8,9 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput, Refused
 from hasteward.domain.manifest import Manifest
 from hasteward.domain.reading import Known
+from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext, RestoreOptions
 from hasteward_cnpg.analyse import Analysis, Doubt
-from hasteward_cnpg.collect import short
 from hasteward_cnpg.collect.room import volumes
 from hasteward_cnpg.evidence import ClusterFacts, Evidence, ServerFacts
 from hasteward_cnpg.facts.room import MIB, Volume, human

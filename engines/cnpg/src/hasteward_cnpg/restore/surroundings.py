@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused
-from hasteward.domain.reading import Known, Unread
+from hasteward.domain.reading import Forbidden, Known, Unread
 from hasteward.ports.context import EngineContext
 from hasteward_cnpg.collect.surroundings import read_surroundings
-from hasteward_cnpg.evidence import Forbidden
 from hasteward_cnpg.facts.surroundings import Declared, Surroundings
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.events import StepDone, Warned
+from hasteward.kit.reading import short
 from hasteward.kit.streaming import upload
 from hasteward.ports.context import EngineContext
-from hasteward_cnpg.collect import read_cluster, short
+from hasteward_cnpg.collect import read_cluster
 from hasteward_cnpg.collect.psql import application_name, environment, query, run_script
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import Lsn

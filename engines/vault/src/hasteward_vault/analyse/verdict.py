@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hasteward.domain.reading import Known
-from hasteward_vault.evidence import Evidence, Forbidden, MemberEvidence, Peer, Raft, Status, Watched
+from hasteward.domain.reading import Forbidden, Known
+from hasteward_vault.evidence import Evidence, MemberEvidence, Peer, Raft, Status, Watched
 from hasteward_vault.facts.words import counted
 
 #: a standby that has this many entries still to apply is lagging

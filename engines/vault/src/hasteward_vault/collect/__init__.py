@@ -7,14 +7,14 @@ from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput
-from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.domain.reading import Absent, Forbidden, Known, Reading, Unread
+from hasteward.kit.reading import attempt
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS
-from hasteward_vault.collect.ask import ask, attempt
+from hasteward_vault.collect.ask import ask
 from hasteward_vault.collect.token import access
 from hasteward_vault.evidence import (
     Evidence,
-    Forbidden,
     MemberEvidence,
     PodFacts,
     Raft,

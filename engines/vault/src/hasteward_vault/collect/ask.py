@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Mapping
 
-from hasteward.domain.errors import HastewardError, RunFailed
-from hasteward.domain.reading import Known, Unread
+from hasteward.domain.errors import RunFailed
+from hasteward.kit.reading import short
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import ApiForbidden, PodRef
+from hasteward.ports.kubernetes import PodRef
 from hasteward_vault.collect.token import Access
-from hasteward_vault.evidence import Forbidden
 from hasteward_vault.facts.answers import Answer, split_answers
-
-T = TypeVar("T")
-
-#: a member that does not answer a short question for this long is not read; a dump may wait longer
-_STALL_SECONDS = 30.0
-
-
-def attempt(source: str, read: Callable[[], T]) -> Known[T] | Unread:
-    """What `read` returns, or why it could not: a failure is never a fact."""
-    try:
-        return Known(read(), source)
-    except ApiForbidden as error:
-        return Forbidden(f"{source}: {error.message}")
-    except HastewardError as error:
-        return Unread(f"{source}: {error.message}")
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        return Unread(f"{source}: {error}")
-
-
-def short(context: EngineContext) -> EngineContext:
-    """The context for short questions."""
-    stall = min(_STALL_SECONDS, context.tuning.stall_seconds)
-    return replace(context, tuning=replace(context.tuning, stall_seconds=stall))
 
 
 def script(text: str, *arguments: str) -> list[str]:
