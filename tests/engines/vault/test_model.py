@@ -243,7 +243,11 @@ def test_no_plan_of_a_hundred_thousand_loses_an_acknowledged_entry(
 @settings(max_examples=500, deadline=None)
 @given(truths(), requests, st.integers(0, 4))
 def test_hiding_a_member_never_makes_a_plan_bolder(truth: Truth, request: RepairRequest, hidden: int) -> None:
-    """Whoever is treated with less known was treated with more known too, or is refused nothing by it."""
+    """Whoever is treated with less known was treated with more known too.
+
+    Not where escrow is declined: then a stray that is seen, and would be lost, stops the whole run, also for
+    members that it is not about.
+    """
     less = replace(
         truth,
         nodes=tuple(
@@ -253,7 +257,7 @@ def test_hiding_a_member_never_makes_a_plan_bolder(truth: Truth, request: Repair
     )
     bold = {t.target.member for t in planned(evidence(less), request).treatments}
     full = {t.target.member for t in planned(evidence(truth), request).treatments}
-    if not request.force:
+    if request.escrow and not request.force:
         assert bold <= full
     check(less, request)
 
