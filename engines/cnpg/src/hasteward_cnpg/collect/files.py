@@ -8,6 +8,7 @@ the same, and still down, when the reading is over.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hasteward.domain.errors import HastewardError, RunFailed
@@ -27,7 +28,7 @@ from hasteward_cnpg.facts.files import (
     parse_tally,
     start_of,
 )
-from hasteward_cnpg.facts.lineage import past
+from hasteward_cnpg.facts.lineage import Stretch, past
 
 #: a member's own container knows its directory; a helper is told
 _DIRECTORY = "d=${1:-${PGDATA:-/var/lib/postgresql/data/pgdata}}\n"
@@ -61,8 +62,7 @@ _WALK = _DIRECTORY + r'pg_waldump -q -p "$d/pg_wal" -t "$2" -s "$3" 2>&1; exit 0
 _COUNT = (
     _DIRECTORY
     + r"""
-o=$(pg_waldump -p "$d/pg_wal" -t "$2" -s "$3" -e "$4" -r Transaction 2>/dev/null) \
-  || { r=$?; [ -n "$o" ] || exit $r; }
+o=$(pg_waldump -p "$d/pg_wal" -t "$2" -s "$3" -e "$4" -r Transaction 2>/dev/null) || exit
 printf '%s\n' "$o" | { n=0; l=; while IFS= read -r x; do
   case $x in *'desc: COMMIT'*) n=$((n+1)); l=$x ;; esac
 done; printf '%s\n%s\n' "$n" "$l"; }
@@ -127,19 +127,28 @@ def _walk(context: EngineContext, place: Place, look: Look) -> FileFacts:
     return FileFacts(control, parse_end(start, said, control.segment_bytes))
 
 
+def _count(context: EngineContext, place: Place, part: Stretch, later: Sequence[Stretch]) -> str:
+    """The commits of one stretch; all of it, or RunFailed.
+
+    A promotion renames the last file of the timeline that it leaves, and begins the next one with a copy of
+    it: what cannot be read by its own number may stand whole in the file of a later timeline.
+    """
+    failure: RunFailed | None = None
+    for stretch in later:
+        arguments = (place.directory, str(stretch.timeline), str(part.start), str(part.end))
+        try:
+            return _run(context, place, _COUNT, *arguments)
+        except RunFailed as error:
+            failure = failure or error
+    raise failure or RunFailed(f"there is no log of timeline {part.timeline} to count in")
+
+
 def read_tally(context: EngineContext, place: Place, position: Position, fork: Lsn) -> Reading[Tally]:
     """The commits that a member holds past `fork`."""
     source = f"pg_waldump in {place.pod.name}"
     try:
-        texts = [
-            _run(
-                context,
-                place,
-                _COUNT,
-                *(place.directory, str(part.timeline), str(part.start), str(part.end)),
-            )
-            for part in past(position, fork)
-        ]
+        parts = past(position, fork)
+        texts = [_count(context, place, part, parts[number:]) for number, part in enumerate(parts)]
         return Known(parse_tally(texts), source)
     except (HastewardError, ValueError) as error:
         return Unread(f"{source}: {error}")
