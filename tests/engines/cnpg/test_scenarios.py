@@ -26,7 +26,7 @@ UNKNOWABLE = {
     "join-job-pending": "no node has room for the helper pod either",
     "replica-unschedulable": "no node has room for the helper pod either",
     "pgdata-group-access": "its container may be started while its files are read",
-    "fenced-all": "the log of a member that was shut down in order may end where no record tells it",
+    "fenced-all": "pg_waldump can take a log file that was never written to for the measure of all",
 }
 #: members whose log holds what they have not replayed, or that came after the truth was written down
 FURTHER = {"replay-paused": {"pg-3"}, "numbers-count-up": {"pg-4"}}
