@@ -19,10 +19,8 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 ALL = load.all_scenarios()
 #: where the truth cannot be read from what is left, and "undeterminable" is the right answer
 UNKNOWABLE = {
-    "exec-forbidden": "the tool may not exec",
     "missing-history-file": "nothing tells any more where the timelines part",
     "frozen-primary": "the primary answers nobody, and its files are in use",
-    "one-way-partition": "what is lost on the way differs from look to look",
     "join-job-pending": "no node has room for the helper pod either",
     "replica-unschedulable": "no node has room for the helper pod either",
     "pgdata-group-access": "its container may be started while its files are read",
