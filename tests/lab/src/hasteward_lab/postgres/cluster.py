@@ -227,8 +227,17 @@ class PostgresCluster:
         maker = self.maker(self._cluster())
         self._instances.make_claims(maker, member)
         pod = objects.pod(maker, member)
-        command = objects.job(maker, member, role)["spec"]["template"]["spec"]["containers"][0]["command"]
-        await self._kubelet.run_once(pod, f"{member}-{role}", command)
+        job = objects.job(maker, member, role)["spec"]
+        command = job["template"]["spec"]["containers"][0]["command"]
+        for left in reversed(
+            range(job["backoffLimit"] + 1)
+        ):  # as the job would: a clone may lose its primary
+            try:
+                await self._kubelet.run_once(pod, f"{member}-{role}", command)
+                break
+            except RuntimeError:
+                if not left:
+                    raise
         view = self._desk.look()
         assert view is not None
         self._instances.start(view, member)
