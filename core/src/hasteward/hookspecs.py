@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         DumpSink,
         EngineContext,
         Order,
+        PutBack,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -180,5 +181,19 @@ class EngineSpec(PluginSpec):
         is replaced in one atomic act, only after the digests of all sections were compared in the pod.
         Killed at any moment, it leaves the old data live, or the new; leftovers of a dead run are removed by
         the next.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def put_back(self, context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
+        """Take a restore back: what it had replaced and kept is live again, what it had brought is kept.
+
+        `run` is the run to take back, "" for the last one that left something. All that is needed MUST be
+        read from what that run left in the database or beside it, for the process that made it may be dead:
+        of a restore that died before it made anything live, what it was loading is removed; of one that died
+        in the middle, what was begun is put in order first. MUST call ``context.approve(plan)`` before it
+        changes anything, and MUST keep what it takes out of service. Raises Refused when something that was
+        kept is gone, or when what is live is not what that run had brought; answers with an empty `PutBack`
+        when there is nothing to take back and `run` is "". Killed at any moment, it can be run again.
         """
         raise NotImplementedError

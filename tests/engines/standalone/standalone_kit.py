@@ -18,7 +18,9 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.option import Value
 from hasteward.hookspecs import ENGINE_GROUP
 from hasteward.pipelines.backup import BackupOptions, BackupResult, backup
+from hasteward.pipelines.repair import UndoResult
 from hasteward.pipelines.restore import RestoreRequest, RestoreResult, restore
+from hasteward.pipelines.undo import undo
 from hasteward.plugins import Engine, load
 from hasteward.ports.context import EngineContext, RestoreOptions, Run, Tuning
 from hasteward.ports.host import Host, HostRef
@@ -194,6 +196,15 @@ class Steward:
         known = {key: options.pop(key) for key in ("keep_old", "force", "as_superuser") if key in options}
         request = RestoreRequest(snapshot, RestoreOptions(databases=databases, **known))
         return restore(engine(), self.context(**options), CLUSTER, self.repository, request)
+
+    def undo(self, run: str = "", **options: Value) -> UndoResult:
+        """Take back."""
+        return undo(engine(), self.context(**options), CLUSTER, run)
+
+    @property
+    def last(self) -> str:
+        """The id of the last run."""
+        return f"{self.runs:016x}"
 
 
 def local(locks: Path) -> HostProcesses:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         DumpProof,
         DumpSink,
         EngineContext,
+        PutBack,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -91,6 +92,13 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.restore import restore
 
         return restore(context, cluster, source, options)
+
+    @hookimpl
+    def put_back(self, context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
+        """Swap back what a restore has replaced and kept."""
+        from hasteward_cnpg.restore import put_back
+
+        return put_back(context, cluster, run)
 
 
 plugin = CnpgEngine()
