@@ -11,7 +11,6 @@ import pytest
 import standalone_kit
 
 from hasteward.domain.errors import InvalidInput, Refused, RunFailed
-from hasteward_sql import mysql
 
 pytestmark = pytest.mark.servers
 BOTH = ("shop", "we-ird `x")

@@ -144,7 +144,8 @@ def test_an_owner_cannot_forge_what_is_put_back(spoilt: Postgres, keeper: Any) -
     )
     name = "hasteward_old_20260102T030405Z_postgres"
     spoilt.psql(
-        f"""SET SESSION AUTHORIZATION app; COMMENT ON DATABASE "{name}" IS '{mark}'; RESET SESSION AUTHORIZATION;
+        f"""SET SESSION AUTHORIZATION app; COMMENT ON DATABASE "{name}" IS '{mark}';
+        RESET SESSION AUTHORIZATION;
         -- up to PostgreSQL 14 he may do this too
         ALTER DATABASE "{name}" SET hasteward.kept = '{mark}';
         ALTER ROLE app IN DATABASE "{name}" SET hasteward.kept = '{mark}'"""
