@@ -12,6 +12,7 @@ from hasteward_sql.postgresql.restore import undo as postgresql
 from hasteward_standalone.collect import password, place
 from hasteward_standalone.facts import choice
 from hasteward_standalone.resources import DbType
+from hasteward_standalone.restore import files_undo
 from hasteward_standalone.restore.postgres import stage_of
 
 
@@ -24,7 +25,7 @@ def put_back(context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
     secret = password(context, cluster, wanted)
     match wanted.db_type:
         case DbType.FILES:
-            raise InvalidInput("files: not yet", code="engine.unsupported")
+            return files_undo.put_back(context, cluster, where, run, folders=wanted.path)
         case DbType.POSTGRES:
             found = connect(context, Login(where, wanted.user, password=secret))
             return postgresql.put_back(context, stage_of(cluster, found), run, say=lambda _names: [])
