@@ -40,6 +40,9 @@ OLD_PREFIX: Final = "hasteward_old_"
 LOAD_ROLE_PREFIX: Final = "hasteward_load_"
 
 DUMP_FORMAT: Final = "postgresql-sections-2"
+#: a member's own files, captured when its server was proven to be gone
+CAPTURE_FILE: Final = "pgdata.tar"
+CAPTURE_FORMAT: Final = "physical"
 
 
 def instance_selector(name: str) -> str:
