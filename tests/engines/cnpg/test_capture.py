@@ -9,9 +9,9 @@ import subprocess
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from cnpg_kit import CLUSTER, LocalKubernetes, MemorySink, Server, context_for, objects_for, reporter_of
 
 from hasteward.domain.errors import Refused, RunFailed, Unproven
 from hasteward.domain.manifest import covers
@@ -21,23 +21,15 @@ from hasteward_cnpg.capture import capture_pgdata
 from hasteward_cnpg.collect.files import Place
 from hasteward_cnpg.resources import pod_of
 
-if TYPE_CHECKING:
-    import cnpg_kit as kit
-    from cnpg_kit import LocalKubernetes, MemorySink, Server
-else:
-    import sys
-
-    kit = sys.modules["cnpg_kit"]
-
 pytestmark = pytest.mark.servers
 
-HERE = Place(pod_of(kit.CLUSTER, "pg-2"), "")
+HERE = Place(pod_of(CLUSTER, "pg-2"), "")
 
 
 @pytest.fixture
 def crashed(pristine: Path) -> Iterator[Server]:
     """A server with a log and a tablespace elsewhere, killed with commits that no checkpoint has seen."""
-    server = kit.Server("pg-2", pristine)
+    server = Server("pg-2", pristine)
     log = server.folder / "log_volume"
     (server.data / "pg_wal").rename(log)
     (server.data / "pg_wal").symlink_to(log)
@@ -57,14 +49,14 @@ def crashed(pristine: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def api(crashed: Server) -> LocalKubernetes:
-    return kit.LocalKubernetes({"pg-2": crashed}, kit.objects_for(["pg-1", "pg-2"], "pg-1"))
+    return LocalKubernetes({"pg-2": crashed}, objects_for(["pg-1", "pg-2"], "pg-1"))
 
 
 def captured(api: LocalKubernetes) -> tuple[MemorySink, DumpProof, list[str]]:
-    sink = kit.MemorySink()
-    context = kit.context_for(api)
-    proof = capture_pgdata(context, kit.CLUSTER, member="pg-2", place=HERE, sink=sink)
-    return sink, proof, kit.reporter_of(context).warnings()
+    sink = MemorySink()
+    context = context_for(api)
+    proof = capture_pgdata(context, CLUSTER, member="pg-2", place=HERE, sink=sink)
+    return sink, proof, reporter_of(context).warnings()
 
 
 def test_every_commit_of_a_crashed_member_is_in_its_capture_wherever_it_was_mounted(
@@ -83,7 +75,7 @@ def test_every_commit_of_a_crashed_member_is_in_its_capture_wherever_it_was_moun
         assert said is not None
         assert json.loads(said.read()) == proof.catalog
     (oid,) = proof.catalog["tablespaces"]
-    back = kit.Server("back")
+    back = Server("back")
     try:
         back.data.mkdir(mode=0o700)
         subprocess.run(["tar", "-x", "-f", "-", "-C", str(back.data)], input=bytes(sink.data), check=True)
