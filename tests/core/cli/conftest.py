@@ -38,6 +38,7 @@ from hasteward.ports.context import (
     DumpProof,
     DumpSink,
     EngineContext,
+    NativeOutcome,
     Order,
     RestoreOptions,
     RestoreOutcome,
@@ -132,6 +133,14 @@ class Toy(EngineSpec):
             return RestoreOutcome(planned_only=True)
         self._stumble()
         return RestoreOutcome(("box",), ("box_old",), ("it answers",))
+
+    @hookimpl
+    def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:
+        if not context.approve(Plan("have the toy backed up", (Step("ask for it"),))):
+            return NativeOutcome("box-1970", "shelf", planned_only=True)
+        self._stumble()
+        times = ("2026-01-02T03:04:05Z", "2026-01-02T03:05:05Z")
+        return NativeOutcome("box-1970", "shelf", "box-1", *times, {"shelf": "the upper one"})
 
 
 @dataclass

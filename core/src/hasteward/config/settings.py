@@ -179,7 +179,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "method",
         Kind.CHOICE,
-        "Backup method; native is not available yet.",
+        "`dump`: into the repository; `native`: by the database's own operator, where it keeps them.",
         short="-m",
         env=("HASTEWARD_BACKUP_METHOD",),
         default="dump",

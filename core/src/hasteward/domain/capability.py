@@ -15,6 +15,11 @@ class Capability(StrEnum):
     HEAL = "heal"
     DUMP = "dump"
     RESTORE = "restore"
+    NATIVE = "native"
+
+
+#: what few engines have a use for; one that says nothing of them does not offer them
+OCCASIONAL = frozenset({Capability.NATIVE})
 
 
 @dataclass(frozen=True, slots=True)

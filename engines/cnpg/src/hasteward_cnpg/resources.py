@@ -8,6 +8,7 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.ports.kubernetes import PodRef, Resource
 
 CLUSTERS: Final = Resource("postgresql.cnpg.io", "v1", "clusters")
+BACKUPS: Final = Resource("postgresql.cnpg.io", "v1", "backups")
 POOLERS: Final = Resource("postgresql.cnpg.io", "v1", "poolers")
 DATABASES: Final = Resource("postgresql.cnpg.io", "v1", "databases")
 PUBLICATIONS: Final = Resource("postgresql.cnpg.io", "v1", "publications")
