@@ -194,3 +194,17 @@ class EngineSpec(PluginSpec):
         of the run: every error after that MUST name it. Nothing is written to the repository.
         """
         raise NotImplementedError
+
+    @hookspec
+    def extract(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, sink: DumpSink
+    ) -> DumpProof:
+        """Make a dump, as `dump` makes it, of the files that a repair has captured of a member.
+
+        `source` is a proven capture of ours, stored as `EngineInfo.capture` says. MUST call
+        ``context.approve(plan)`` before it creates anything and stop with ``planned_only`` when it answers
+        no. Works in a scratch server of its own, which MUST NOT reach out (no archive, no replication, no
+        jobs), MUST NOT be reached by clients of the database, and MUST go, whatever happens. Touches no
+        member. The sections of the dump are proven as those of `dump`.
+        """
+        raise NotImplementedError

@@ -15,7 +15,7 @@ import pytest
 from hasteward import CommandSpec, EngineSpec, hookimpl
 from hasteward.cli.main import main
 from hasteward.config.resolve import Settings
-from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
+from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Right, Supported, Unsupported
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import RunFailed
 from hasteward.domain.events import Progress, Warned
@@ -50,6 +50,7 @@ from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.repository import FakeRepository
 from hasteward.wiring import Factories, Secret
 
+FILES = DumpLayout("toy.tar", "physical")
 DUMP = b"-- head\n" + b"row\n" * 3000
 
 
@@ -63,6 +64,7 @@ class Toy(EngineSpec):
         self.options: list[Any] = []
         self.tuning: list[float] = []
         self.lacks: tuple[Capability, ...] = ()
+        self.files: DumpLayout | None = FILES
         self.key_breaks = False
 
     def _stumble(self) -> None:
@@ -76,7 +78,9 @@ class Toy(EngineSpec):
         able = tuple(one for one in Capability if one not in self.lacks)
         said = dict.fromkeys(able, Supported()) | dict.fromkeys(self.lacks, Unsupported("not written yet"))
         wind = (Right("get", "toys.example.com", "boxes"), Right("create", "", "pods", "exec"))
-        return EngineInfo("toy", "a toy", "toy.txt", "toy-1", said, dict.fromkeys(able, wind))
+        return EngineInfo(
+            "toy", "a toy", "toy.txt", "toy-1", said, dict.fromkeys(able, wind), capture=self.files
+        )
 
     @hookimpl
     def triage(self, context: EngineContext, cluster: ClusterRef) -> TriageReport:
@@ -133,6 +137,18 @@ class Toy(EngineSpec):
             return RestoreOutcome(planned_only=True)
         self._stumble()
         return RestoreOutcome(("box",), ("box_old",), ("it answers",))
+
+    @hookimpl
+    def extract(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, sink: DumpSink
+    ) -> DumpProof:
+        if not context.approve(Plan("put the toy together", (Step("in a box of its own"),))):
+            return DumpProof("box-2", "1", (), planned_only=True)
+        self._stumble()
+        writer = SectionWriter(context, sink, Algorithm.BLAKE2B_256)
+        for _, pieces in source.read(["files"]):
+            writer.text("body", "box", b"made of " + b"".join(bytes(piece) for piece in pieces))
+        return DumpProof("box-2", "1", writer.sections)
 
     @hookimpl
     def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:

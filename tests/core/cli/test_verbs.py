@@ -290,7 +290,7 @@ def test_engines_lists_what_each_can_do(cli: Any) -> None:
     done = cli("engines")
 
     assert done.code == 0
-    assert re.search(r"^toy +yes +no +no +yes +yes +yes +a toy$", done.out, re.MULTILINE)
+    assert re.search(r"^toy +yes +no +no +yes +yes +yes +yes +a toy$", done.out, re.MULTILINE)
     assert "toy: no plan, heal: not written yet" in done.out
     assert "broken sick (sick_module): ImportError: no module" in done.out
 

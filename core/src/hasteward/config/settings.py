@@ -197,6 +197,14 @@ SETTINGS: tuple[Setting, ...] = (
         in_file=False,
     ),
     Setting(
+        "raw",
+        Kind.BOOLEAN,
+        "With -i: the captured files of the member as they are, a tar, and no dump made of them.",
+        default=False,
+        common=False,
+        in_file=False,
+    ),
+    Setting(
         "database",
         Kind.LIST,
         "Only this database; may be given several times.",
