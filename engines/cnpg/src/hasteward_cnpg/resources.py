@@ -34,13 +34,6 @@ HIBERNATION: Final = "cnpg.io/hibernation"
 RECONCILIATION: Final = "cnpg.io/reconciliationLoop"
 VOLUME_STATUS: Final = "cnpg.io/pvcStatus"
 
-#: databases of ours: being loaded, and replaced ones that were kept
-NEW_PREFIX: Final = "hasteward_new_"
-OLD_PREFIX: Final = "hasteward_old_"
-#: the role without rights that a restore loads content as; it exists only while one is at work
-LOAD_ROLE_PREFIX: Final = "hasteward_load_"
-
-DUMP_FORMAT: Final = "postgresql-sections-2"
 #: a member's own files, captured when its server was proven to be gone
 CAPTURE_FILE: Final = "pgdata.tar"
 CAPTURE_FORMAT: Final = "physical"

@@ -14,10 +14,10 @@ JSON::
      "roles": [{"name", "superuser", "inherit", "createrole", "createdb", "login", "replication",
                 "bypassrls", "connection_limit", "valid_until", "comment", "settings"}, ...],
      "memberships": [{"role", "member", "grantor", "admin", "inherit", "set"}, ...],
-     "excluded": [NAME, ...], "tablespaces": [{"name", "owner", "location", "options"}, ...],
-     "primary": NAME, "timeline": number, "lsn": text}
+     "excluded": [NAME, ...], "tablespaces": [{"name", "owner", "location", "options"}, ...]}
 
-`counts` is null when objects came or went while the database was dumped.
+An engine may add what it knows of the server. `counts` is null when objects came or went while the database
+was dumped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hasteward_cnpg.facts.belongings import Belongings
+from hasteward_sql.postgresql.collect.catalog import Globals
+from hasteward_sql.postgresql.facts.belongings import Belongings
+from hasteward_sql.postgresql.facts.grants import membership_entry
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin", "d": "libc"}
 
@@ -74,13 +76,10 @@ def role_entry(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def membership_entry(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One grant of a role to a role; `inherit` and `set` are null before PostgreSQL 16."""
+def catalog_entry(found: Globals) -> dict[str, Any]:
+    """What belongs to no database."""
     return {
-        "role": row["role"],
-        "member": row["member_name"],
-        "grantor": row["grantor_name"],
-        "admin": row["admin_option"],
-        "inherit": row.get("inherit_option"),
-        "set": row.get("set_option"),
+        "roles": [role_entry(row) for row in found.roles],
+        "memberships": [membership_entry(row) for row in found.memberships],
+        "tablespaces": [dict(row) for row in found.tablespaces],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hasteward_cnpg.facts.quoting import identifier
+from hasteward_sql.postgresql.facts.quoting import identifier
 
 Row = Mapping[str, Any]
 
@@ -40,3 +40,15 @@ def grant_sql(row: Row) -> str:
     if row["grantor"]:
         sql += f" GRANTED BY {identifier(row['grantor'])}"
     return sql + ";"
+
+
+def membership_entry(row: Row) -> dict[str, Any]:
+    """One grant of a role to a role; `inherit` and `set` are null before PostgreSQL 16."""
+    return {
+        "role": row["role"],
+        "member": row["member_name"],
+        "grantor": row["grantor_name"],
+        "admin": row["admin_option"],
+        "inherit": row.get("inherit_option"),
+        "set": row.get("set_option"),
+    }

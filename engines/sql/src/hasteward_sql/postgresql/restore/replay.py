@@ -1,4 +1,4 @@
-r"""What psql is fed: who it connects as, that it runs no command of its own, then the section.
+r"""What psql is fed: that it runs no command of its own, then the section.
 
 psql's backslash commands run programs beside the database. A file needs none of them but ``\restrict``
 itself, which newer versions of pg_dump write around their output with a key that is in the file. We set a
@@ -29,10 +29,9 @@ def restricts(version_number: int) -> bool:
     return version_number >= (_ALL_FROM if first is None else first)
 
 
-def prelude(connect: str, *, restricted: bool) -> bytes:
+def prelude(*, restricted: bool) -> bytes:
     """What comes before a section."""
-    key = f"\\restrict {secrets.token_hex(16)}\n" if restricted else ""
-    return (connect + key).encode()
+    return f"\\restrict {secrets.token_hex(16)}\n".encode() if restricted else b""
 
 
 class Replayed:

@@ -12,9 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PodRef
-from hasteward_cnpg.collect.psql import query
-from hasteward_cnpg.facts.belongings import Belongings, Key, parse_belongings, parse_owners
+from hasteward_sql.postgresql.collect.client import Login, query
+from hasteward_sql.postgresql.facts.belongings import Belongings, Key, parse_belongings, parse_owners
 
 _SECONDS = 120
 #: what the server has from its start lies below
@@ -203,16 +202,18 @@ def statements(major: int) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _answers(context: EngineContext, pod: PodRef, database: str, parts: tuple[str, ...]) -> list[Any]:
-    return [query(context, pod, sql, database=database, seconds=_SECONDS) for sql in parts]
+def _answers(context: EngineContext, login: Login, database: str, parts: tuple[str, ...]) -> list[Any]:
+    return [query(context, login, sql, database=database, seconds=_SECONDS) for sql in parts]
 
 
-def read_owners(context: EngineContext, pod: PodRef, database: str, major: int) -> dict[Key, str]:
+def read_owners(context: EngineContext, login: Login, database: str, major: int) -> dict[Key, str]:
     """Who owns what; short, because it is asked twice."""
-    return parse_owners(_answers(context, pod, database, statements(major)["owners"]))
+    return parse_owners(_answers(context, login, database, statements(major)["owners"]))
 
 
-def read_belongings(context: EngineContext, pod: PodRef, database: str, major: int) -> Belongings:
+def read_belongings(context: EngineContext, login: Login, database: str, major: int) -> Belongings:
     """Owners, rights, extensions, and the names of what only a superuser can create."""
     asked = statements(major)
-    return parse_belongings({what: _answers(context, pod, database, parts) for what, parts in asked.items()})
+    return parse_belongings(
+        {what: _answers(context, login, database, parts) for what, parts in asked.items()}
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hasteward_cnpg.facts.quoting import identifier, literal
+from hasteward_sql.postgresql.facts.quoting import identifier, literal
 
 Row = Mapping[str, Any]
 Key = tuple[str, str]
@@ -43,7 +43,7 @@ def parse_owners(parts: Sequence[Any]) -> dict[Key, str]:
 
 
 def parse_belongings(answers: Mapping[str, Sequence[Any]]) -> Belongings:
-    """The answers to the statements of `hasteward_cnpg.collect.belongings`."""
+    """The answers to the statements of `hasteward_sql.postgresql.collect.belongings`."""
     (rights,) = answers["rights"]
     return Belongings(
         owners=parse_owners(answers["owners"]),

@@ -1,15 +1,15 @@
 """The parts of a dump that are made here from captured facts: header, roles, memberships, tablespaces.
 
 pg_dumpall would write them too, but as one piece. A restore must create exactly the roles that are missing
-and leave the passwords of the others to the operator, and nothing here parses SQL: so each is a section.
+and leave the passwords of the others alone, and nothing here parses SQL: so each is a section.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hasteward_cnpg.facts.grants import Row, grant_sql, in_order
-from hasteward_cnpg.facts.quoting import identifier, literal, set_clause
+from hasteward_sql.postgresql.facts.grants import Row, grant_sql, in_order
+from hasteward_sql.postgresql.facts.quoting import identifier, literal, set_clause
 
 HEADER = b"""--
 -- PostgreSQL databases and roles, written by hasteward; replays with plain psql
@@ -63,7 +63,7 @@ def memberships_sql(memberships: Sequence[Row], superuser: str) -> bytes:
 
 
 def tablespaces_sql(tablespaces: Sequence[Row]) -> bytes:
-    """A comment per user tablespace: creating one needs a directory that only the operator can make."""
+    """A comment per user tablespace: creating one needs a directory, which is not ours to make."""
     if not tablespaces:
         return b"-- no tablespaces\n\n"
     lines = ["-- Tablespaces that must exist before the databases can be restored:"]

@@ -1,8 +1,9 @@
 """The role that content is loaded as. It may do nothing but fill the one database that was made for it.
 
 A dump is SQL that somebody else wrote: the functions in its constraints, indexes and views run while it is
-loaded. A session that merely steps down from superuser can step up again, so the load logs in as this role:
-over the loopback address with a password of its own, because the local socket is the superuser's alone.
+loaded. A session that merely steps down from superuser can step up again, so the load logs in as this role,
+with a password of its own: by a way that the server lets it in, because a local socket may be the superuser's
+alone.
 """
 
 # ruff: noqa: S608 - every name and value is quoted
@@ -12,14 +13,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from hasteward_cnpg.facts.quoting import identifier, literal
-from hasteward_cnpg.resources import LOAD_ROLE_PREFIX, SUPERUSER
-from hasteward_cnpg.restore.target import Item
+from hasteward_sql.postgresql.collect.client import Login
+from hasteward_sql.postgresql.facts.marks import load_mark
+from hasteward_sql.postgresql.facts.quoting import identifier, literal
+from hasteward_sql.postgresql.names import LOAD_ROLE_PREFIX
+from hasteward_sql.postgresql.restore.target import Item
 
 _ITERATIONS = 4096
 
@@ -47,17 +49,16 @@ class LoadRole:
 
     def create(self, run: str) -> str:
         """The role, marked as ours. Row security is passed over, as it is by whoever dumps."""
-        name, mark = identifier(self.name), json.dumps({"run": run, "role": "load"})
+        name, mark = identifier(self.name), load_mark(run)
         stored = scram(self.password, secrets.token_bytes(16))
         return (
             f"BEGIN;\nCREATE ROLE {name} LOGIN BYPASSRLS PASSWORD {literal(stored)};\n"
             f"COMMENT ON ROLE {name} IS {literal(mark)};\nCOMMIT;\n"
         )
 
-    def connect(self, database: str) -> str:
-        r"""``\connect`` as this role; `database` is one of our names, which need no quoting."""
-        words = f"host=127.0.0.1 user={self.name} dbname={database} password={self.password}"
-        return f'\\connect -reuse-previous=off "{words}"\n'
+    def login(self, like: Login, door: str) -> Login:
+        """Its log-in at the server of `like`, by way of the host `door` (the same way when that is empty)."""
+        return replace(like, user=self.name, password=self.password, host=door or like.host)
 
     def prepare(self, item: Item, tablespaces: Sequence[str]) -> str:
         """As superuser, in the empty database: the extensions, and the few things of a fresh database."""
@@ -73,14 +74,14 @@ class LoadRole:
             ]
         return "\n".join([*lines, "COMMIT;", ""])
 
-    def hand_over(self, item: Item) -> str:
+    def hand_over(self, item: Item, superuser: str) -> str:
         """As superuser, after owners and rights were given: nothing stays with this role."""
         name, new = identifier(self.name), identifier(item.new_name)
         lines = ["BEGIN;"]
         for extension in _outside(item):
             lines += [
-                _owned_by(extension, SUPERUSER),
-                f"DO {literal(_each_config_table(extension, SUPERUSER))};",
+                _owned_by(extension, superuser),
+                f"DO {literal(_each_config_table(extension, superuser))};",
             ]
         lines += [
             f"REASSIGN OWNED BY {name} TO {identifier(item.entry['owner'])};",

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PodRef
-from hasteward_cnpg.collect.psql import query
+from hasteward_sql.postgresql.collect.client import Login, query
 
 _UNLOGGED = """
 SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]')
@@ -29,16 +28,16 @@ SELECT coalesce(json_agg(json_build_array(schemaname, sequencename, last_value)
 Position = tuple[str, str, int]
 
 
-def unlogged_tables(context: EngineContext, pod: PodRef, databases: Iterable[str]) -> list[str]:
+def unlogged_tables(context: EngineContext, login: Login, databases: Iterable[str]) -> list[str]:
     """``database: schema.table`` of every unlogged table."""
     return [
         f"{database}: {table}"
         for database in databases
-        for table in query(context, pod, _UNLOGGED, database=database)
+        for table in query(context, login, _UNLOGGED, database=database)
     ]
 
 
-def sequence_positions(context: EngineContext, primary: PodRef, database: str) -> list[Position]:
+def sequence_positions(context: EngineContext, primary: Login, database: str) -> list[Position]:
     """Schema, name and last value of every used sequence, from the primary."""
     rows = query(context, primary, _SEQUENCES, database=database)
     return [(str(schema), str(name), int(value)) for schema, name, value in rows]

@@ -8,18 +8,16 @@ from hasteward.domain.errors import HastewardError, RunFailed, Unproven
 from hasteward.domain.events import StepDone, Warned
 from hasteward.domain.manifest import Section
 from hasteward.kit.orphans import end_orphans
-from hasteward.kit.streaming import upload
 from hasteward.ports.context import EngineContext, RestoreSource
 from hasteward.streams.proof import Algorithm
-from hasteward_cnpg.collect.catalog import read_counts
-from hasteward_cnpg.collect.psql import psql, run_script
-from hasteward_cnpg.facts.grants import grant_sql, in_order
-from hasteward_cnpg.facts.quoting import identifier
-from hasteward_cnpg.resources import SUPERUSER
-from hasteward_cnpg.restore.replay import Replayed, prelude, restricts
-from hasteward_cnpg.restore.role import LoadRole, drop_role
-from hasteward_cnpg.restore.sql import create_database, drop_database, properties
-from hasteward_cnpg.restore.target import Item, Target
+from hasteward_sql.postgresql.collect.catalog import read_counts
+from hasteward_sql.postgresql.collect.client import Login, feed, psql, run_script
+from hasteward_sql.postgresql.facts.grants import grant_sql, in_order
+from hasteward_sql.postgresql.facts.quoting import identifier
+from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
+from hasteward_sql.postgresql.restore.role import LoadRole, drop_role
+from hasteward_sql.postgresql.restore.sql import create_database, drop_database, properties
+from hasteward_sql.postgresql.restore.target import Item, Target
 
 
 class Loader:
@@ -28,34 +26,42 @@ class Loader:
     def __init__(self, context: EngineContext, target: Target) -> None:
         self._context = context
         self._target = target
+        self._stage = target.scene.stage
         self._role = None if target.as_superuser else LoadRole.of(context.run.job)
+        self._loading = self._stage.login
         self._roles: list[str] = []
         self._databases: list[str] = []
         self.checks: list[str] = []
 
-    def script(
-        self, script: str, what: str, *, database: str = "postgres", role: LoadRole | None = None
-    ) -> None:
-        """Run a script on the primary; as superuser without triggers on events, which others may own."""
-        target = self._target
+    def script(self, script: str, what: str, *, database: str = "postgres") -> None:
+        """Run a script as superuser; without triggers on events, which others may own."""
         run_script(
             self._context,
-            target.pod,
-            script if role is None else role.connect(database) + script,
+            self._stage.login,
+            script,
             what=what,
-            algorithm=target.algorithm,
+            algorithm=self._target.scene.algorithm,
             database=database,
-            options=("session_replication_role=replica",) if role is None else (),
+            options=("session_replication_role=replica",),
         )
+
+    def _load_script(self, login: Login, script: str, what: str, database: str) -> None:
+        """Run a script as whoever loads."""
+        if self._role is None:
+            self.script(script, what, database=database)
+            return
+        algorithm = self._target.scene.algorithm
+        run_script(self._context, login, script, what=what, algorithm=algorithm, database=database)
 
     def drop_leftovers(self) -> None:
         """End the streams of dead runs and remove what they were loading, and as whom."""
-        end_orphans(self._context, self._target.pod)
-        for name in self._target.leftovers:
+        end_orphans(self._context, self._stage.login.place)
+        left = self._target.leftovers
+        for name in (*left.databases, *left.unwanted):
             self._context.check_lease()
             self.script(drop_database(name), f"dropping {name}, left by a dead run,")
             self._context.reporter.emit(StepDone("restore", f"dropped {name}, which a dead run had left"))
-        for name in self._target.dead_roles:
+        for name in left.roles:
             self._context.check_lease()
             self.script(drop_role(name), f"dropping role {name}, left by a dead run,")
             self._context.reporter.emit(
@@ -81,7 +87,7 @@ class Loader:
                 case "database":
                     self._content(items[section.key], section, chunks)
                 case "sequences":
-                    self._feed(items[section.key].new_name, section, chunks, self._role)
+                    self._feed(items[section.key].new_name, section, chunks, self._loading)
                 case "rights":
                     self._rights(items[section.key], section, chunks)
                 case _:
@@ -89,45 +95,50 @@ class Loader:
             count += 1
         if count != len(keys):
             raise Unproven(f"the snapshot delivered {count} of {len(keys)} sections")
-        self.checks.append(f"the digests of {count} sections were compared in {self._target.member}")
+        self.checks.append(f"the digests of {count} sections were compared in {self._stage.words.where}")
         self._leave()
 
     def _one_role(self, section: Section, chunks: Iterable[memoryview]) -> None:
         if section.kind == "role":
             self._roles.append(section.name)
-        self._feed("postgres", section, chunks, None)
+        self._feed("postgres", section, chunks, self._stage.login)
 
     def _enter(self) -> None:
         """Grant what the roles need, then make the role to load as and see that it is let in."""
-        rows = in_order(self._target.grants, SUPERUSER)
+        rows = in_order(self._target.grants, self._target.scene.superuser)
         if rows:
             script = "\n".join(["BEGIN;", *(grant_sql(row) for row in rows), "COMMIT;", ""])
             self.script(script, "granting memberships")
         if self._role is None:
             return
         self.script(self._role.create(self._context.run.id), f"creating role {self._role.name}")
-        try:
-            self.script("", f"the log-in of {self._role.name}", role=self._role)
-        except RunFailed as error:
-            raise RunFailed(
-                "content is loaded by a role without rights, and the primary does not let it in:"
-                f" {error.message}",
-                hint="spec.postgresql.pg_hba must let it in by password from 127.0.0.1 (the default does);"
-                " or --as-superuser, which runs all that is in the dump as superuser",
-                code="restore.login",
-            ) from error
+        words = self._stage.words
+        problem = ""
+        for door in self._stage.doors:
+            self._loading = self._role.login(self._stage.login, door)
+            try:
+                self._load_script(self._loading, "", f"the log-in of {self._role.name}", "postgres")
+            except RunFailed as error:
+                problem = error.message
+            else:
+                return
+        raise RunFailed(
+            f"content is loaded by a role without rights, and {words.server} does not let it in: {problem}",
+            hint=f"{words.login}; or --as-superuser, which runs all that is in the dump as superuser",
+            code="restore.login",
+        )
 
     def _content(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
         role = self._role
         self._databases.append(item.new_name)
         load_role = None if role is None else role.name
-        create = create_database(item, self._context.run.id, self._target.server.major, load_role)
+        create = create_database(item, self._context.run.id, self._stage.server.major, load_role)
         self.script(create, f"creating {item.new_name}")
         if role is not None:
             prepare = role.prepare(item, self._target.tablespaces)
             self.script(prepare, f"the extensions of {item.name}", database=item.new_name)
         try:
-            self._feed(item.new_name, section, chunks, role, "synchronous_commit=off")
+            self._feed(item.new_name, section, chunks, self._loading, "synchronous_commit=off")
         except RunFailed as error:
             if role is None or error.hint:
                 raise
@@ -141,10 +152,11 @@ class Loader:
     def _rights(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
         """The last section of a database. Its functions are run for the last time before it is given away."""
         role, name = self._role, item.new_name
-        self.script("ANALYZE;\n", f"analysing {name}", database=name, role=role)
-        self._feed(name, section, chunks, None)
+        self._load_script(self._loading, "ANALYZE;\n", f"analysing {name}", name)
+        self._feed(name, section, chunks, self._stage.login)
         if role is not None:
-            self.script(role.hand_over(item), f"giving {item.name} to its owner", database=name)
+            handed_over = role.hand_over(item, self._target.scene.superuser)
+            self.script(handed_over, f"giving {item.name} to its owner", database=name)
         self._count(item)
         self.script(properties(item), f"the rights and settings of {item.name}")
         self._context.reporter.emit(StepDone("restore", f"database {item.name}: loaded, digest compared"))
@@ -154,30 +166,24 @@ class Loader:
             self.script(drop_role(self._role.name), f"dropping role {self._role.name}")
 
     def _feed(
-        self,
-        database: str,
-        section: Section,
-        chunks: Iterable[memoryview],
-        role: LoadRole | None,
-        *options: str,
+        self, database: str, section: Section, chunks: Iterable[memoryview], login: Login, *options: str
     ) -> None:
         """One section through psql; `source` compares its digest with the manifest's on the way."""
         what = f"the load of {section.kind} {section.name}"
-        connect = "" if role is None else role.connect(database)
-        before = prelude(connect, restricted=restricts(self._target.server.version_number))
+        before = prelude(restricted=restricts(self._stage.client.number))
         content = Replayed(chunks, section.length)
-        proof = upload(
+        sent = feed(
             self._context,
-            self._target.pod,
-            psql(self._context, database, *options),
+            login,
+            psql(self._context, login, database, *options),
             _after(before, content),
             what=what,
             algorithm=Algorithm(section.algorithm),
         )
-        arrived = proof.length - len(before) + content.left_out
+        arrived = sent - len(before) + content.left_out
         if arrived != section.length:
             raise Unproven(
-                f"{what}: {arrived} bytes arrived in {self._target.pod}, the manifest has {section.length}",
+                f"{what}: {arrived} bytes arrived in {login}, the manifest has {section.length}",
                 code="proof.digest",
             )
 
@@ -186,7 +192,7 @@ class Loader:
         if expected is None:
             self.checks.append(f"{item.name}: objects were not counted when it was dumped")
             return
-        counts = read_counts(self._context, self._target.pod, item.new_name)
+        counts = read_counts(self._context, self._stage.login, item.new_name)
         wrong = [
             f"{kind}: {counts.get(kind)} instead of {number}"
             for kind, number in expected.items()

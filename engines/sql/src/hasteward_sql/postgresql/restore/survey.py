@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PodRef
-from hasteward_cnpg.collect.psql import ask, decode
-from hasteward_cnpg.facts.room import counted
-from hasteward_cnpg.resources import LOAD_ROLE_PREFIX, NEW_PREFIX
-from hasteward_cnpg.restore.target import LiveDatabase, Survey
+from hasteward_sql.postgresql.collect.client import Login, ask, decode
+from hasteward_sql.postgresql.facts.marks import read_kept, read_mark
+from hasteward_sql.postgresql.names import LOAD_ROLE_PREFIX, NEW_PREFIX, OLD_PREFIX
+from hasteward_sql.postgresql.restore.target import Leftovers, LiveDatabase, Survey
+from hasteward_sql.words import counted
 
 _SQL = """
 SELECT json_build_object(
  'databases', (SELECT json_agg(json_build_object('oid', d.oid::bigint, 'name', d.datname,
     'bytes', pg_database_size(d.oid), 'comment', shobj_description(d.oid, 'pg_database'),
+    'kept', (SELECT substr(c, 16) FROM pg_db_role_setting s, unnest(s.setconfig) c
+       WHERE s.setdatabase = d.oid AND s.setrole = 10 AND starts_with(c, 'hasteward.kept=')),
     'template', d.datistemplate, 'connectable', d.datallowconn AND d.datconnlimit <> -2,
     'sessions', (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = d.oid
        AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()),
@@ -35,6 +36,7 @@ SELECT json_build_object(
        WHERE s.subdbid = d.oid))
     ORDER BY d.datname) FROM pg_database d),
  'roles', (SELECT json_object_agg(rolname, shobj_description(oid, 'pg_authid')) FROM pg_authid),
+ 'superuser', (SELECT rolname FROM pg_authid WHERE oid = 10),
  'extensions', (SELECT coalesce(json_object_agg(v.name, v.trusted OR NOT v.superuser), '{}')
     FROM pg_available_extension_versions v JOIN pg_available_extensions e
     ON e.name = v.name AND e.default_version = v.version),
@@ -48,16 +50,17 @@ SELECT json_build_object(
 """
 
 
-def survey(context: EngineContext, pod: PodRef) -> Survey:
-    """One proven answer of the primary."""
-    answer = ask(context, pod, _SQL, seconds=60)
-    document = decode(answer, pod)
+def survey(context: EngineContext, login: Login) -> Survey:
+    """One proven answer of the server."""
+    answer = ask(context, login, _SQL, seconds=60)
+    document = decode(answer, login)
     committed = document["committed"]
     live = (_database(row, committed) for row in document["databases"])
     return Survey(
         databases={database.name: database for database in live},
         roles=frozenset(document["roles"]),
         role_comments={str(name): comment for name, comment in document["roles"].items()},
+        superuser=str(document["superuser"]),
         extensions=document["extensions"],
         memberships=frozenset((str(role), str(member)) for role, member in document["memberships"]),
         tablespaces=frozenset(document["tablespaces"]),
@@ -80,6 +83,7 @@ def _database(row: Mapping[str, Any], committed: str | None) -> LiveDatabase:
         prepared=tuple(row["prepared"]),
         slots=tuple(row["slots"]),
         subscriptions=tuple(row["subscriptions"]),
+        kept=row["kept"],
     )
 
 
@@ -94,38 +98,32 @@ def _activity(row: Mapping[str, Any], committed: str | None) -> str:
     return "; ".join(words)
 
 
-def leftovers(found: Survey, run: str) -> tuple[list[str], list[str]]:
-    """Databases that a dead run was loading; and names that look so, but carry a stranger's comment.
+def leftovers(found: Survey, run: str) -> tuple[Leftovers, list[str]]:
+    """What dead runs left; and databases that look so, but carry a stranger's comment.
 
     The Lease of the cluster is ours, so no other run is alive. A database without a comment was created by
     a run that died before it could write one.
     """
     dead: list[str] = []
+    unwanted: list[str] = []
     foreign: list[str] = []
     for name, database in found.databases.items():
-        if not name.startswith(NEW_PREFIX):
-            continue
-        mark = _mark(database.comment)
-        if database.comment is None or (mark.get("role") == "new" and mark.get("run") != run):
-            dead.append(name)
-        else:
-            foreign.append(name)
-    return dead, foreign
+        if name.startswith(OLD_PREFIX):
+            kept = read_kept(name, database.kept)
+            if kept is not None and not kept.swap.keep:
+                unwanted.append(name)
+        elif name.startswith(NEW_PREFIX):
+            mark = read_mark(database.comment)
+            ours = mark.get("role") == "new" and mark.get("run") != run
+            (dead if database.comment is None or ours else foreign).append(name)
+    return Leftovers(tuple(dead), tuple(unwanted), _dead_roles(found, run)), foreign
 
 
-def dead_roles(found: Survey, run: str) -> tuple[str, ...]:
+def _dead_roles(found: Survey, run: str) -> tuple[str, ...]:
     """Roles that a dead run was loading as; their comment says that they are ours."""
     names = []
     for name, comment in found.role_comments.items():
-        mark = _mark(comment)
+        mark = read_mark(comment)
         if name.startswith(LOAD_ROLE_PREFIX) and mark.get("role") == "load" and mark.get("run") != run:
             names.append(name)
     return tuple(sorted(names))
-
-
-def _mark(comment: str | None) -> Mapping[str, Any]:
-    try:
-        document = json.loads(comment or "")
-    except ValueError:
-        return {}
-    return document if isinstance(document, Mapping) else {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hasteward_cnpg.facts.belongings import in_order
-from hasteward_cnpg.facts.quoting import identifier, literal, set_clause
-from hasteward_cnpg.restore.target import Item
+from hasteward_sql.postgresql.facts.belongings import in_order
+from hasteward_sql.postgresql.facts.marks import KEPT, Kept, Swap, kept_mark, new_mark
+from hasteward_sql.postgresql.facts.quoting import identifier, literal, set_clause
+from hasteward_sql.postgresql.restore.target import Exchange, Item
 
 _ICU_FROM = 15
 
@@ -48,7 +48,7 @@ def create_database(item: Item, run: str, major: int, load_role: str | None = No
             words.append(f"{kind} {literal(entry['icu_locale'])}")
         if entry["icu_rules"]:
             words.append(f"ICU_RULES {literal(entry['icu_rules'])}")
-    mark = json.dumps({"run": run, "database": item.name, "role": "new"})
+    mark = new_mark(run, item.name)
     name = identifier(item.new_name)
     lines = [" ".join(words) + ";", f"COMMENT ON DATABASE {name} IS {literal(mark)};"]
     if load_role is not None:
@@ -93,26 +93,56 @@ def _grant(name: str, owner: str, grant: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def swap(items: Sequence[Item]) -> str:
-    """Every rename in one transaction. Its last statement is the COMMIT: cut short, it changes nothing."""
+def swap(exchanges: Sequence[Exchange], superuser: str, whole: Swap) -> str:
+    """Every rename in one transaction, and beside the kept databases what it was.
+
+    Its last statement is the COMMIT: cut short, it changes nothing.
+    """
     lines = ["BEGIN;"]
-    for item in items:
-        if item.live is not None:
-            lines += [_unchanged(item.name, item.live.oid), _end_sessions(item.live.oid)]
-            lines.append(f"ALTER DATABASE {identifier(item.name)} RENAME TO {identifier(item.old_name)};")
-            if item.live.template:
-                lines.append(f"ALTER DATABASE {identifier(item.old_name)} IS_TEMPLATE false;")
-        else:
-            lines.append(_unchanged(item.name, 0))
-        new, comment = identifier(item.name), item.entry["comment"]
-        lines += [
-            f"ALTER DATABASE {identifier(item.new_name)} RENAME TO {new};",
-            f"COMMENT ON DATABASE {new} IS {'NULL' if comment is None else literal(comment)};",
-            f"ALTER DATABASE {new} CONNECTION LIMIT {int(item.entry['connection_limit'])};",
-        ]
-        if item.entry["is_template"]:
-            lines.append(f"ALTER DATABASE {new} IS_TEMPLATE true;")
+    for one in exchanges:
+        lines += [*_go_out(one, superuser, whole), *_come_in(one, superuser)]
     return "\n".join([*lines, "COMMIT;", ""])
+
+
+def whole_swap(exchanges: Sequence[Exchange], run: str, job: str, *, undo: bool, keep: bool) -> Swap:
+    """What the mark of every database that goes out tells of all of them."""
+    outgoing = tuple(one.old_name for one in exchanges if one.outgoing is not None)
+    free = {one.name: one.incoming.oid for one in exchanges if one.outgoing is None and one.incoming}
+    return Swap(run, job, undo, keep, outgoing, free)
+
+
+def _go_out(one: Exchange, superuser: str, whole: Swap) -> list[str]:
+    live = one.outgoing
+    if live is None:
+        return [_unchanged(one.name, 0)]
+    successor = None if one.incoming is None else one.incoming.oid
+    mark = kept_mark(Kept(one.old_name, one.name, successor, live.template, whole))
+    old = identifier(one.old_name)
+    lines = [
+        _unchanged(one.name, live.oid),
+        _end_sessions(live.oid),
+        f"ALTER DATABASE {identifier(one.name)} RENAME TO {old};",
+        f"ALTER ROLE {identifier(superuser)} IN DATABASE {old} SET {KEPT} TO {literal(mark)};",
+    ]
+    return [*lines, f"ALTER DATABASE {old} IS_TEMPLATE false;"] if live.template else lines
+
+
+def _come_in(one: Exchange, superuser: str) -> list[str]:
+    incoming, name = one.incoming, identifier(one.name)
+    if incoming is None:
+        return []
+    comment = "NULL" if incoming.comment is None else literal(incoming.comment)
+    lines = [
+        _unchanged(incoming.name, incoming.oid),
+        _end_sessions(incoming.oid),
+        f"ALTER DATABASE {identifier(incoming.name)} RENAME TO {name};",
+        f"COMMENT ON DATABASE {name} IS {comment};",
+    ]
+    if incoming.kept:
+        lines.append(f"ALTER ROLE {identifier(superuser)} IN DATABASE {name} RESET {KEPT};")
+    if incoming.limit is not None:
+        lines.append(f"ALTER DATABASE {name} CONNECTION LIMIT {incoming.limit};")
+    return [*lines, f"ALTER DATABASE {name} IS_TEMPLATE true;"] if incoming.template else lines
 
 
 def _unchanged(name: str, oid: int) -> str:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PodRef
 from hasteward.streams.proof import Algorithm
-from hasteward_cnpg.collect.psql import ask, decode, query
-from hasteward_cnpg.resources import LOAD_ROLE_PREFIX
+from hasteward_sql.postgresql.collect.client import Login, ask, decode, query
+from hasteward_sql.postgresql.names import LOAD_ROLE_PREFIX
 
 #: long enough for the statistics of a large catalog
 _SECONDS = 60
@@ -128,10 +127,10 @@ class Globals:
     algorithm: Algorithm
 
 
-def read_globals(context: EngineContext, pod: PodRef) -> Globals:
+def read_globals(context: EngineContext, login: Login) -> Globals:
     """The shared catalogs of one member, and how its pod computes digests."""
-    answer = ask(context, pod, _GLOBALS, seconds=_SECONDS)
-    document = decode(answer, pod)
+    answer = ask(context, login, _GLOBALS, seconds=_SECONDS)
+    document = decode(answer, login)
     return Globals(
         roles=tuple(document["roles"]),
         superuser=str(document["superuser"]),
@@ -142,7 +141,7 @@ def read_globals(context: EngineContext, pod: PodRef) -> Globals:
     )
 
 
-def read_counts(context: EngineContext, pod: PodRef, database: str) -> dict[str, int]:
+def read_counts(context: EngineContext, login: Login, database: str) -> dict[str, int]:
     """How many objects of each kind a database has, without those of extensions."""
-    document = query(context, pod, _COUNTS, database=database, seconds=_SECONDS)
+    document = query(context, login, _COUNTS, database=database, seconds=_SECONDS)
     return dict(document)
