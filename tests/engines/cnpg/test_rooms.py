@@ -23,6 +23,7 @@ def test_the_engine_says_what_it_can() -> None:
         "triage",
         "dump",
         "restore",
+        "native",
     }
     assert isinstance(info.capability(Capability.HEAL), Unsupported)
 

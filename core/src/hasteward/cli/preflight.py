@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: where the missing rights are written down
 GRANT = "grant them (see the Role in run-without-cluster-admin)"
 #: core keeps a Lease on the cluster while one of these is at work
-_LEASED = (Capability.DUMP, Capability.RESTORE, Capability.HEAL)
+_LEASED = (Capability.DUMP, Capability.RESTORE, Capability.HEAL, Capability.NATIVE)
 _LEASE_VERBS = ("get", "create", "update")
 #: and writes a journal for this one
 _JOURNAL_VERBS = ("get", "create", "update", "delete")

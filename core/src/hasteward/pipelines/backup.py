@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from hasteward import __version__
 from hasteward.domain.capability import Capability
@@ -157,12 +158,18 @@ def save(
     path: str,
     tags: SnapshotTags,
     produce: Callable[[DumpSink], DumpProof],
+    *,
+    time: datetime | None = None,
 ) -> BackupResult:
-    """Run `produce` into a snapshot at `path`, which exists only if all of it was proven."""
+    """Run `produce` into a snapshot at `path`, which exists only if all of it was proven.
+
+    Its time is the run's, unless it holds the data of another `time`.
+    """
+    time = time or context.run.started
     begun = context.clock.monotonic()
     with contextlib.ExitStack() as stack:
         stall = context.tuning.stall_seconds
-        begin = repository.save(path, tags, context.run.started, stall_seconds=stall)
+        begin = repository.save(path, tags, time, stall_seconds=stall)
         sink = _Sink(context, begin, repository.listing(), stack)
         proof = produce(sink)
         if proof.planned_only:
@@ -172,7 +179,7 @@ def save(
         sink.stream.end()
         context.reporter.emit(Progress("dump", sink.position, sink.position))
         context.reporter.emit(PhaseStarted("proof", "every section is proven; writing the manifest"))
-        manifest = _write_manifest(context, repository, tags, path, proof)
+        manifest = _write_manifest(context, repository, tags, path, proof, time=time)
         saved = sink.stream.commit()
         context.reporter.emit(StepDone("proof", f"snapshot {saved.snapshot_id[:8]} is saved"))
         seconds = context.clock.monotonic() - begun
@@ -217,6 +224,8 @@ def _write_manifest(
     tags: SnapshotTags,
     path: str,
     proof: DumpProof,
+    *,
+    time: datetime,
 ) -> Saved:
     manifest = Manifest(
         run=tags.run,
@@ -239,7 +248,7 @@ def _write_manifest(
     begin = repository.save(
         manifest_path(path),
         replace(tags, type=SnapshotType.MANIFEST),
-        context.run.started,
+        time,
         stall_seconds=context.tuning.stall_seconds,
     )
     with begin as stream:

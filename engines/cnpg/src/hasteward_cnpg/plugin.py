@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
 from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
+from hasteward.domain.option import Kind, OptionSpec
 
 if TYPE_CHECKING:
     from hasteward.domain.cluster import ClusterRef
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         DumpProof,
         DumpSink,
         EngineContext,
+        NativeOutcome,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -36,6 +38,12 @@ _SURROUNDINGS = tuple(
     Right("list", "postgresql.cnpg.io", plural)
     for plural in ("poolers", "databases", "publications", "subscriptions")
 )
+#: a Backup object, which the operator works off
+_NATIVE = (
+    Right("get", "postgresql.cnpg.io", "clusters"),
+    Right("create", "postgresql.cnpg.io", "backups"),
+    Right("get", "postgresql.cnpg.io", "backups"),
+)
 _NO_REPAIR = Unsupported(
     "not available in this release; triage says what is wrong and names the next command"
 )
@@ -56,6 +64,7 @@ class CnpgEngine(EngineSpec):
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),
                 Capability.RESTORE: Supported(),
+                Capability.NATIVE: Supported(),
                 Capability.PLAN: _NO_REPAIR,
                 Capability.HEAL: _NO_REPAIR,
             },
@@ -63,7 +72,21 @@ class CnpgEngine(EngineSpec):
                 Capability.TRIAGE: _RIGHTS,
                 Capability.DUMP: _RIGHTS,
                 Capability.RESTORE: (*_RIGHTS, *_SURROUNDINGS),
+                Capability.NATIVE: _NATIVE,
             },
+        )
+
+    @hookimpl
+    def options(self) -> tuple[OptionSpec, ...]:
+        """Options of its own."""
+        return (
+            OptionSpec(
+                "native_method",
+                "With --method native: how the operator backs up, where the Cluster declares several ways.",
+                Kind.CHOICE,
+                choices=("plugin", "barmanObjectStore", "volumeSnapshot"),
+                verbs=("backup",),
+            ),
         )
 
     @hookimpl
@@ -91,6 +114,13 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.restore import restore
 
         return restore(context, cluster, source, options)
+
+    @hookimpl
+    def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:
+        """A Backup object, and what became of it."""
+        from hasteward_cnpg.native import native
+
+        return native(context, cluster)
 
 
 plugin = CnpgEngine()

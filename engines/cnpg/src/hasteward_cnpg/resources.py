@@ -8,6 +8,7 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.ports.kubernetes import PodRef, Resource
 
 CLUSTERS: Final = Resource("postgresql.cnpg.io", "v1", "clusters")
+BACKUPS: Final = Resource("postgresql.cnpg.io", "v1", "backups")
 POOLERS: Final = Resource("postgresql.cnpg.io", "v1", "poolers")
 DATABASES: Final = Resource("postgresql.cnpg.io", "v1", "databases")
 PUBLICATIONS: Final = Resource("postgresql.cnpg.io", "v1", "publications")
@@ -32,6 +33,10 @@ FENCED_INSTANCES: Final = "cnpg.io/fencedInstances"
 HIBERNATION: Final = "cnpg.io/hibernation"
 RECONCILIATION: Final = "cnpg.io/reconciliationLoop"
 VOLUME_STATUS: Final = "cnpg.io/pvcStatus"
+
+#: a member's own files, captured when its server was proven to be gone
+CAPTURE_FILE: Final = "pgdata.tar"
+CAPTURE_FORMAT: Final = "physical"
 
 
 def instance_selector(name: str) -> str:
