@@ -40,11 +40,16 @@ _PROGRESS_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
-    """`type` is ``backup`` or ``diverged``; a diverged capture names the member by `instance`."""
+    """`type` is ``backup`` or ``diverged``; a diverged capture names the member by `instance`.
+
+    `source` is the member to read the cluster's own backup from, for a run that knows which one counts; None
+    lets the engine choose.
+    """
 
     type: SnapshotType = SnapshotType.BACKUP
     instance: int | None = None
     reason: str = ""
+    source: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +146,13 @@ def save_dump(
         reason=options.reason,
     )
     spec = engine.require(Capability.DUMP)
+    member = options.source if options.instance is None else options.instance
     return save(
         context,
         repository,
         path,
         tags,
-        lambda sink: spec.dump(
-            context=context, cluster=cluster, sink=sink, options=DumpOptions(options.instance)
-        ),
+        lambda sink: spec.dump(context=context, cluster=cluster, sink=sink, options=DumpOptions(member)),
     )
 
 
