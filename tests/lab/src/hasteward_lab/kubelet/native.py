@@ -69,17 +69,17 @@ class Place:
     async def reaches_api(self) -> bool:
         """Say whether the pod has a way to the API: a program here reads the store, a real one could not."""
 
-        def connect() -> bool:
-            try:
-                socket.create_connection((GATEWAY, 443), timeout=_PATIENCE).close()
-            except OSError:
-                return False
-            return True
+        def connect() -> None:
+            socket.create_connection((GATEWAY, 443), timeout=_PATIENCE).close()
 
-        return await self.inside(connect)
+        try:
+            await self.inside(connect)
+        except OSError:
+            return False
+        return True
 
     async def inside(self, work: Callable[[], T]) -> T:
-        """Do something that opens sockets, from inside the pod's network."""
+        """Do something that opens sockets, from inside the pod's network; OSError when that is gone."""
 
         def there() -> T:
             enter(self.network)

@@ -40,6 +40,8 @@ class Image:
     hidden: tuple[str, ...] = ()
     # What runs when the pod names no command, with the pod's arguments behind it.
     entrypoint: tuple[str, ...] = ()
+    # Folders it has beside the usual ones.
+    folders: tuple[str, ...] = ()
     # Files of its own below /etc: name and content.
     etc: tuple[tuple[str, str], ...] = ()
 
@@ -96,7 +98,7 @@ def _root(image: Image) -> list[str]:
             argv += ["--ro-bind", str(path), str(path)]
     for name in _ETC:
         argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    for name in ("home", "root", "tmp", "opt", "srv", "var/tmp", "var/lib/postgresql"):
+    for name in ("home", "root", "tmp", "opt", "srv", "var/tmp", "var/lib/postgresql", *image.folders):
         argv += ["--dir", f"/{name}"]
     for name in image.hidden:
         if Path("/usr/bin", name).exists():
@@ -113,7 +115,19 @@ def command(container: Container, status_descriptor: int) -> list[str]:
     own = [name for name, _ in image.etc]
     for name in ("passwd", "group", "hosts", "hostname", "resolv.conf", *own):
         argv += ["--ro-bind", str(container.etc / name), f"/etc/{name}"]
-    argv += ["--dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc", "--tmpfs", "/sys"]
+    # Nobody but root makes files in /dev, and a server tells by that where its log can go.
+    argv += [
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/dev/shm",
+        "--remount-ro",
+        "/dev",
+        "--proc",
+        "/proc",
+        "--tmpfs",
+        "/sys",
+    ]
     for mount in container.mounts:
         argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
     argv += ["--chdir", "/"] if image.writable else ["--remount-ro", "/", "--chdir", "/"]

@@ -145,7 +145,7 @@ class _OneAgent:
         password = self._env.get("MARIADB_ROOT_PASSWORD", "")
         try:
             return await self._place.inside(lambda: sql.wsrep("127.0.0.1", password))
-        except sql.SqlError:
+        except OSError:
             return None
 
 

@@ -39,7 +39,7 @@ _NOT_IN_IMAGE = ("jq", "zstd", "kubectl")
 class MariaDBCluster:
     """One MariaDB: its objects, its operator, and what its pods are made of."""
 
-    def __init__(self, lab: LabConfig, store: Store, kubelet: Kubelet, _volumes: Volumes) -> None:
+    def __init__(self, lab: LabConfig, store: Store, kubelet: Kubelet, volumes: Volumes) -> None:
         self._lab = lab
         self._store = store
         self._kubelet = kubelet
@@ -48,7 +48,7 @@ class MariaDBCluster:
         self._image = f"docker-registry1.mariadb.com/library/mariadb:{version()}"
         kubelet.add_image(picture(self._image))
         kubelet.add_program(OPERATOR_IMAGE.format(behaves.version), self._native)
-        self._init, self._agent = Init(store), Agent(store)
+        self._init, self._agent = Init(store, volumes), Agent(store)
         self._desk = Desk(store, kubelet, self._names, behaves, lab.time_scale)
         self._loop = Loop(self._desk, Pass(self._desk, self._image))
         self._webhook = Webhook()
@@ -101,6 +101,7 @@ class MariaDBCluster:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise RuntimeError(self._last_words(members)) from None
+        self._init.born()
 
     async def settled(self) -> None:
         """Nothing is left to happen: the operator has called it healthy."""
@@ -147,6 +148,7 @@ def picture(name: str) -> Image:
         writable=True,
         hidden=_NOT_IN_IMAGE,
         entrypoint=("sh", "-c", config.ENTRYPOINT, "docker-entrypoint.sh"),
+        folders=("run/mysqld", "var/lib/mysql"),
         etc=(
             ("mysql/my.cnf", config.BASE_CNF),
             ("mysql/conf.d/mariadb.cnf", ""),

@@ -8,6 +8,8 @@ from hasteward_lab.mariadb.names import Names
 
 Object = dict[str, Any]
 
+# Less, and a busy machine suspects its neighbours of being dead.
+_LEAST_SUSPECT = 2.0
 LIBRARY = "/usr/lib/galera/libgalera_smm.so"
 #: an image's own file: the server and its clients read what is mounted there
 BASE_CNF = "[client-server]\n!includedir /etc/mysql/conf.d/\n!includedir /etc/mysql/mariadb.conf.d/\n"
@@ -29,7 +31,7 @@ max_connections=60
 
 def provider_options(scale: float) -> dict[str, str]:
     """What a lab sets by `providerOptions`: a small gcache, and group communication as quick as its clock."""
-    period = max(5.0 * scale, 1.0)
+    period = max(5.0 * scale, _LEAST_SUSPECT)
     return {
         "gcache.size": "16M",
         "gcache.page_size": "16M",
@@ -85,7 +87,6 @@ case "${1:-}" in
   mariadbd | mysqld) ;;
   *) exec "$@" ;;
 esac
-mkdir -p /run/mysqld /tmp
 if [ ! -d /var/lib/mysql/mysql ]; then
   quoted() { printf %s "$1" | sed "s/[\\\\']/\\\\&/g"; }
   word=$(quoted "$MARIADB_ROOT_PASSWORD")

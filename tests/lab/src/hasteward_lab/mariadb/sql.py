@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import socket
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
@@ -50,35 +52,45 @@ class Wsrep:
 
 def query(address: str, password: str, statement: str, *, patience: float = 1.0) -> list[tuple[str, ...]]:
     """The rows of one statement; SqlError when there are none to be had. Blocks."""
+    with _connected(address, password, patience) as connection:
+        return _rows(connection, statement)
+
+
+@contextlib.contextmanager
+def _connected(address: str, password: str, patience: float) -> Iterator[Connection[Any]]:
     try:
-        with socket.create_connection((address, PORT), timeout=patience) as wire:
-            wire.settimeout(patience)
-            return _ask(wire, password, statement, patience)
+        connection: Connection[Any] = Connection(
+            host=address,
+            port=PORT,
+            user="root",
+            password=password,
+            connect_timeout=max(patience, 1),
+            read_timeout=patience,
+            write_timeout=patience,
+            autocommit=None,
+            ssl_disabled=True,
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
     except (pymysql.MySQLError, OSError, ValueError) as error:
         raise SqlError(str(error)) from None
 
 
-def _ask(wire: socket.socket, password: str, statement: str, patience: float) -> list[tuple[str, ...]]:
-    connection: Connection = Connection(
-        user="root",
-        password=password,
-        defer_connect=True,
-        connect_timeout=int(max(patience, 1)),
-        read_timeout=patience,
-        write_timeout=patience,
-        autocommit=None,
-        ssl_disabled=True,
-    )
-    try:
-        connection.connect(wire)
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return [tuple("" if cell is None else str(cell) for cell in row) for row in cursor.fetchall()]
-    finally:
-        if connection.open:
-            connection.close()
+def _rows(connection: Connection[Any], statement: str) -> list[tuple[str, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return [tuple("" if cell is None else str(cell) for cell in row) for row in cursor.fetchall()]
 
 
 def wsrep(address: str, password: str, *, patience: float = 1.0) -> Wsrep:
     """The wsrep status of a member; SqlError when it cannot be asked. Blocks."""
     return Wsrep({row[0]: row[1] for row in query(address, password, _STATUS, patience=patience)})
+
+
+def quiesced(address: str, password: str, work: Callable[[Wsrep], None]) -> None:
+    """Do something while a member writes nothing; its position is told. Blocks."""
+    with _connected(address, password, 10.0) as connection:
+        _rows(connection, "FLUSH TABLES WITH READ LOCK")
+        work(Wsrep({row[0]: row[1] for row in _rows(connection, _STATUS)}))

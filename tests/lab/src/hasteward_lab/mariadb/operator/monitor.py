@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 _LEAST = 0.2
+# A cluster that comes back by its own means needs some seconds, whatever the factor.
+_LEAST_PATIENCE = 5.0
 
 
 class Monitor:
@@ -53,7 +55,7 @@ class Monitor:
         is neither.
         """
         limit = seconds(mariadb["spec"]["galera"]["recovery"].get("clusterHealthyTimeout", "30s"))
-        deadline = time.monotonic() + limit * self._desk.scale
+        deadline = time.monotonic() + max(limit * self._desk.scale, _LEAST_PATIENCE)
         while True:
             well = await self._well(mariadb)
             if well is not False:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from hasteward_lab.api import admission
 from hasteward_lab.api.resources import (
     ACCOUNTS,
     BUDGETS,
@@ -101,37 +102,46 @@ class Pass:
         for body in maker.services(primary):
             desk.ensure(SERVICES, body)
             if body["metadata"]["name"] == f"{name}-primary":
-                selector = body["spec"]["selector"]
-                desk.store.modify(
-                    SERVICES,
-                    desk.names.namespace,
-                    f"{name}-primary",
-                    lambda item, selector=selector: item["spec"].update(selector=selector),
-                )
+                self._point(f"{name}-primary", body["spec"]["selector"])
+
+    def _point(self, service: str, selector: Object) -> None:
+        def change(item: Object) -> None:
+            item["spec"]["selector"] = selector
+
+        self._desk.store.modify(SERVICES, self._desk.names.namespace, service, change)
 
     def _initialise(self, mariadb: Object) -> float | None:
         """First creation, or adoption of volumes that a deleted MariaDB left."""
-        desk, maker, names = self._desk, self._desk.maker(mariadb), self._desk.names
+        desk = self._desk
         if configured(mariadb) or condition(mariadb, "GaleraInitialized") == "True":
             return None
         if desk.stateful_set() is not None:
             return None
-        job = f"{names.cluster}-init"
-        running = desk.store.find(JOBS, names.namespace, job)
         claims = self._storage_claims()
         if claims and not condition(mariadb, "GaleraInitialized"):
-            if any(row.get("status", {}).get("phase") != "Bound" for row in claims):
-                desk.event("Warning", "GaleraPVCNotBound", "Galera PVC is not bound")
-                return _UPDATING
+            return self._adopt(claims)
+        return self._first_database(mariadb)
 
-            def adopt(status: Object) -> None:
-                conditions.set_condition(
-                    status, "GaleraConfigured", "True", "GaleraConfigured", "Galera configured"
-                )
-                conditions.latch(status)
+    def _adopt(self, claims: list[Object]) -> float | None:
+        desk = self._desk
+        if any(row.get("status", {}).get("phase") != "Bound" for row in claims):
+            desk.event("Warning", "GaleraPVCNotBound", "Galera PVC is not bound")
+            return _UPDATING
 
-            desk.status(adopt)
-            return None
+        def adopt(status: Object) -> None:
+            conditions.set_condition(
+                status, "GaleraConfigured", "True", "GaleraConfigured", "Galera configured"
+            )
+            conditions.latch(status)
+
+        desk.status(adopt)
+        return None
+
+    def _first_database(self, mariadb: Object) -> float | None:
+        """Let a Job make the first member's database; None when it has."""
+        desk, maker, names = self._desk, self._desk.maker(mariadb), self._desk.names
+        job = f"{names.cluster}-init"
+        running = desk.store.find(JOBS, names.namespace, job)
         if running is None:
             desk.status(_initialising)
             for kind in maker.claim_kinds:
@@ -141,18 +151,16 @@ class Pass:
                     "name": f"{kind}-{names.pod(0)}",
                     "namespace": names.namespace,
                 }
-                desk.ensure(CLAIMS, {"metadata": meta, "spec": {**template["spec"]}})
+                desk.ensure(
+                    CLAIMS, admission.defaulted(CLAIMS, {"metadata": meta, "spec": {**template["spec"]}})
+                )
             desk.ensure(JOBS, maker.init_job())
             return _SOON
         rows = running.get("status", {}).get("conditions", [])
         if not any(row["type"] == "Complete" and row["status"] == "True" for row in rows):
             return _SOON
         desk.delete(JOBS, job)
-        desk.status(
-            lambda status: conditions.set_condition(
-                status, "GaleraInitialized", "True", "GaleraInitialized", "Galera initialized"
-            )
-        )
+        desk.status(_initialised)
         return None
 
     def _storage_claims(self) -> list[Object]:
@@ -181,13 +189,14 @@ class Pass:
             name = pod["metadata"]["name"]
             role = "primary" if ordinal(name) == primary else "replica"
             if is_ready(pod) and pod["metadata"]["labels"].get(ROLE) != role:
-                self._desk.store.modify(
-                    PODS,
-                    self._desk.names.namespace,
-                    name,
-                    lambda item, role=role: item["metadata"]["labels"].update({ROLE: role}),
-                )
+                self._label(name, role)
         self._status.secondaries(primary)
+
+    def _label(self, pod: str, role: str) -> None:
+        def change(item: Object) -> None:
+            item["metadata"]["labels"][ROLE] = role
+
+        self._desk.store.modify(PODS, self._desk.names.namespace, pod, change)
 
     async def _galera(self) -> float | None:
         """Recover if latched; open the latch when everybody is ready."""
@@ -267,3 +276,7 @@ class Pass:
 def _initialising(status: Object) -> None:
     conditions.ready(status, "False", "Initializing", "Initializing")
     conditions.set_condition(status, "GaleraInitialized", "False", "GaleraInitialized", "Galera initializing")
+
+
+def _initialised(status: Object) -> None:
+    conditions.set_condition(status, "GaleraInitialized", "True", "GaleraInitialized", "Galera initialized")
