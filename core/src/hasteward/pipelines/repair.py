@@ -288,10 +288,14 @@ def _same(job: _Job, journal: StoredJournal) -> StoredJournal:
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """`run` is the run whose acts were taken back, `undone` what they were; both empty if there was none."""
+    """`run` is the run whose acts were taken back, `undone` what they were; both empty if there was none.
+
+    `kept` is where that stayed which was live until then.
+    """
 
     run: str
     undone: tuple[str, ...]
+    kept: tuple[str, ...] = ()
     dry_run: bool = False
 
 
