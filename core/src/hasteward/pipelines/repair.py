@@ -92,8 +92,11 @@ def repair(
     if left is not None:
         if not _settle(job, left):
             return RepairResult(None, None, dry_run=True)
-        settled = left.record.run
+        settled, done = left.record.run, left.record.target
         job = _Job(engine, context, cluster, repository, request)
+        if _direction(left.record) is Direction.FORWARD and request.instance == done.ordinal:
+            # the member that was asked for has been treated just now; once more would be once too often
+            return RepairResult(None, _triage(job), treated=(done,), settled=settled)
     return replace(_afresh(job), settled=settled)
 
 
@@ -255,12 +258,16 @@ def leftover_plan(cluster: ClusterRef, record: Record, direction: Direction) -> 
     return Plan(title, tuple(Step(f"take back: {act.text}", Reversal.REVERSIBLE) for act in back))
 
 
+def _direction(record: Record) -> Direction:
+    """Past the point of no return only forward; else back, and afresh."""
+    forward = record.finished or record.point_of_no_return is not None
+    return Direction.FORWARD if forward else Direction.BACK
+
+
 def _settle(job: _Job, journal: StoredJournal) -> bool:
     """Bring a dead run's treatment to its end. False when the plan was not approved."""
     record = journal.record
-    direction = Direction.BACK
-    if record.finished or record.point_of_no_return is not None:
-        direction = Direction.FORWARD
+    direction = _direction(record)
     with contextlib.ExitStack() as stack:
         job.under(leased_on_approval(job.context, job.cluster, stack))
         if not job.context.approve(leftover_plan(job.cluster, record, direction)):

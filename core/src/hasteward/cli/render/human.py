@@ -34,6 +34,7 @@ _VERDICTS = {
     Authority.PROVABLE: "the newest data is proven",
     Authority.LEADER_NOT_PRIMARY: "the newest data is not on the primary",
     Authority.DIVERGED: "the members have diverged (split-brain)",
+    Authority.MAJORITY_LOST: "a majority is lost for good",
     Authority.UNDETERMINABLE: "who holds the newest data cannot be determined",
 }
 

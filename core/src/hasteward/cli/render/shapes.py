@@ -235,7 +235,7 @@ class DiagnosisData(Shape):
 
 @dataclass(frozen=True, slots=True)
 class TriageData(Shape):
-    """The whole report. `authority`: provable, leader_not_primary, diverged or undeterminable.
+    """The whole report. `authority`: provable, leader_not_primary, diverged, majority_lost or undeterminable.
 
     `newest` are the members proven to hold the newest data, `donors` those another can be built from.
     """
