@@ -23,6 +23,8 @@ def test_the_engine_says_what_it_can() -> None:
         "triage",
         "dump",
         "restore",
+        "plan",
+        "heal",
     }
     assert isinstance(info.capability(Capability.HEAL), Unsupported)
 

@@ -41,7 +41,7 @@ def read_grounds(context: EngineContext, cluster: ClusterRef, evidence: Evidence
         )
         for member in evidence.members
     }
-    return replace(parse_grounds(context.run.id[:8], body, members), version=operator_version(pods))
+    return replace(parse_grounds(context.run.id, body, members), version=operator_version(pods))
 
 
 def _uid(body: Json | None) -> str:

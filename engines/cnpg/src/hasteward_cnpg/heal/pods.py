@@ -116,6 +116,8 @@ class HelperPod:
             for volume in body["spec"]["volumes"]
             if "persistentVolumeClaim" in volume
         ]
+        for left in self.scene.ours_on(context, claims, name):
+            end_helper(context, self.scene.cluster.namespace, left)
         others = self.scene.others_on(context, claims, name)
         if others:
             raise self.scene.refused(

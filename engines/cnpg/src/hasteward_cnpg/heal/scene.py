@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, Refused, RunFailed
 from hasteward.domain.repair import Record
+from hasteward.kit.helperpod import is_helper
 from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS, ApiNotFound, Json
 from hasteward_cnpg.collect import read_cluster
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import ClusterFacts, ServerFacts
-from hasteward_cnpg.facts.objects import mapping
+from hasteward_cnpg.facts.objects import mapping, name_of
 from hasteward_cnpg.facts.server import not_following
 from hasteward_cnpg.resources import CA_MOUNT, PORT, REPLICATION_MOUNT, REPLICATION_USER, flags, pod_of
 
@@ -74,19 +75,25 @@ class Scene:
         with contextlib.suppress(ApiNotFound):
             context.kubernetes.delete(PODS, self.cluster.namespace, name)
 
+    def ours_on(self, context: EngineContext, claims: Collection[str], helper: str) -> list[str]:
+        """Helpers that dead runs left on the claims: the Lease is ours, so nobody of them works."""
+        return [name_of(body) for body in self._on(context, claims, helper) if is_helper(body)]
+
     def others_on(self, context: EngineContext, claims: Collection[str], helper: str) -> list[str]:
         """Pods that mount one of the claims, beside our own (W10: jobs do, and bear other labels)."""
+        return [name_of(body) for body in self._on(context, claims, helper)]
+
+    def _on(self, context: EngineContext, claims: Collection[str], helper: str) -> list[Json]:
         found = []
         for body in context.kubernetes.list(PODS, self.cluster.namespace):
-            name = str(mapping(body.get("metadata")).get("name") or "")
             phase = mapping(body.get("status")).get("phase")
             mounted = {
                 str(mapping(mapping(volume).get("persistentVolumeClaim")).get("claimName") or "")
                 for volume in mapping(body.get("spec")).get("volumes") or ()
             }
-            if name != helper and phase not in {"Succeeded", "Failed"} and mounted & set(claims):
-                found.append(name)
-        return sorted(found)
+            if name_of(body) != helper and phase not in {"Succeeded", "Failed"} and mounted & set(claims):
+                found.append(body)
+        return found
 
     def named(self, context: EngineContext, member: str) -> ClusterFacts:
         """The Cluster; Refused when the member is its primary now, or about to be."""

@@ -351,6 +351,7 @@ class _Planner:
             ),
             # L69: network policies often let only pods of the cluster reach its port
             labels={LABEL_CLUSTER: self._cluster.name},
+            cluster=self._cluster,
         )
 
     def _rewind(self, name: str, place: Mapping[str, str]) -> tuple[Act, ...]:
