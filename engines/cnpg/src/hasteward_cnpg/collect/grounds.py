@@ -52,7 +52,7 @@ def _active(body: Json | None) -> bool:
     if body is None:
         return False
     pod = parse_pod(body)
-    return pod.phase == "Running" and not pod.terminating
+    return pod.phase == "Running" and pod.serving
 
 
 def _helper(cluster: Mapping[str, Any], pod: Json | None, pods: Mapping[str, Json]) -> HelperFacts | None:
