@@ -7,7 +7,7 @@ it passes, the operator makes the pods that are missing (unless it was told to l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,12 +23,12 @@ from hasteward_cnpg.evidence import Lsn
 from hasteward_cnpg.facts import shell
 from hasteward_cnpg.facts.files import segment_name
 from hasteward_cnpg.facts.names import slot_name
+from hasteward_cnpg.facts.objects import parse_fences
 from hasteward_cnpg.resources import CLUSTERS, FENCED_INSTANCES, RECONCILIATION, UNRECOVERABLE
 
 CLUSTER = ClusterRef("cnpg", "db", "pg")
 SYSTEM = "7541220011223344556"
 SEGMENT = 16 * 1024 * 1024
-NEVER: dict[str, str] = {}
 Point = tuple[int, int]
 
 
@@ -87,10 +87,11 @@ class Truth:
     crashing: set[str] = field(default_factory=set)
     free: int = 4 * 1024 * 1024
     rewinds: bool = True
-    #: what becomes of the member while it is being fenced
+    operator: bool = True
+    version: str = "1.30.0"
+    #: what becomes of a member while its server stops
     on_stop: Callable[[Truth], None] = lambda _truth: None
     ran: list[str] = field(default_factory=list)
-    made: int = 0
 
     # -- the objects --------------------------------------------------------------------------------------
 
@@ -128,7 +129,7 @@ class Truth:
             "containers": [{"name": "postgres", "image": "postgresql:17"}],
             "volumes": [{"name": "pgdata", "persistentVolumeClaim": {"claimName": name}}],
         }
-        annotations = {"cnpg.io/operatorVersion": "1.30.0"}
+        annotations = {"cnpg.io/operatorVersion": self.version}
         body: Json = {"metadata": metadata | {"annotations": annotations}, "spec": spec, "status": {}}
         api.add(PODS, body)
 
@@ -141,10 +142,10 @@ class Truth:
 
     def tick(self, api: FakeKubernetes) -> None:
         """A moment passes."""
-        if self.annotations(api).get(RECONCILIATION) != "disabled":
+        if self.operator and self.annotations(api).get(RECONCILIATION) != "disabled":
             self._operate(api)
         for (title, _, name), body in list(api.objects.items()):
-            if title != PODS.title:
+            if title != PODS.title or name not in {*self.volumes, *_helpers(api)}:
                 continue
             status = self._status(api, name)
             if body.get("status") != status:
@@ -175,7 +176,7 @@ class Truth:
 
     def serves(self, api: FakeKubernetes, name: str) -> bool:
         """Whether its server runs."""
-        fenced = json.loads(self.annotations(api).get(FENCED_INSTANCES, "[]"))
+        fenced, _ = parse_fences(self.annotations(api).get(FENCED_INSTANCES, ""))
         there = (PODS.title, "db", name) in api.objects and "pgdata" in self.volumes[name]
         return there and name not in self.crashing and name not in fenced
 
@@ -395,6 +396,11 @@ class Truth:
         return Result()
 
 
+def _helpers(api: FakeKubernetes) -> set[str]:
+    """The pods of hasteward."""
+    return {name for (title, _, name) in api.objects if title == PODS.title and name.startswith("hasteward-")}
+
+
 class Ticking(VirtualClock):
     """The operator and the kubelet work whenever somebody waits."""
 
@@ -459,14 +465,3 @@ def make(state: str = testing.HEALTHY) -> tuple[Truth, testing.World]:
         clock=Ticking(truth, api),
     )
     return truth, world
-
-
-def member(world: testing.World, name: str) -> Sequence[str]:
-    """The words of a member's assessment, for messages."""
-    from hasteward.plugins import Engine
-    from hasteward_cnpg.plugin import plugin
-
-    report = world.triage(Engine(plugin.info(), plugin, frozenset({"triage"})))
-    return [
-        f"{a.member} {a.health} {a.remediation}: {a.reason}" for a in report.assessments if a.member == name
-    ]
