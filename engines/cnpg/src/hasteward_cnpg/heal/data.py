@@ -17,6 +17,7 @@ from hasteward.ports.kubernetes import PodRef
 from hasteward.streams.proof import Algorithm
 from hasteward_cnpg.analyse import Standing
 from hasteward_cnpg.analyse.authority import judge
+from hasteward_cnpg.analyse.remedy import may_be_overwritten
 from hasteward_cnpg.capture import save_pgdata
 from hasteward_cnpg.collect import reread
 from hasteward_cnpg.collect.files import Place
@@ -34,7 +35,6 @@ _PATIENCE_SECONDS = 15.0
 _TOLD = r'"$@" 2>&1; echo "@@exit $?"'
 #: the acts that keep everybody else off the volumes, in their order
 _QUIET = (Kind.FENCE, Kind.PAUSE, Kind.REMOVE, Kind.HELPER)
-_HARMLESS = frozenset({Standing.COMPLETE, Standing.BEHIND, Standing.STRAY})
 
 Write = Callable[[bytes | memoryview], None]
 
@@ -163,10 +163,7 @@ class Verify(_OnVolumes):
         verdict = judge(evidence)
         standing = verdict.standing.get(act.member, Standing.UNKNOWN)
         agreed = record.target.capture or bool(record.target.gives_up)
-        nothing = act.args["empty"] == "yes"
-        if standing is Standing.NOTHING and nothing:
-            return
-        if not nothing and (standing in _HARMLESS or (standing is Standing.DIVERGED and agreed)):
+        if may_be_overwritten(standing, agreed=agreed, empty=act.args["empty"] == "yes"):
             return
         branch = verdict.branches.get(act.member)
         held = "; ".join(q.text for q in verdict.questions if q.member == act.member)
