@@ -23,14 +23,13 @@ from hasteward_cnpg.collect import reread
 from hasteward_cnpg.collect.files import Place
 from hasteward_cnpg.collect.psql import one_line
 from hasteward_cnpg.facts import shell
-from hasteward_cnpg.heal.scene import LOOK_SECONDS, Donor, Scene
+from hasteward_cnpg.heal.scene import LOOK_SECONDS, PATIENCE_SECONDS, Donor, Scene
 from hasteward_cnpg.plan.acts import Kind
 from hasteward_cnpg.resources import flags, pod_of
 
 _PROGRESS = re.compile(r"(\d+)/(\d+) kB")
 _EXIT = re.compile(r"@@exit (\d+)\s*$")
 _TAIL = 4096
-_PATIENCE_SECONDS = 15.0
 #: what a tool says goes where its progress is seen, and its exit status comes last
 _TOLD = r'"$@" 2>&1; echo "@@exit $?"'
 #: the acts that keep everybody else off the volumes, in their order
@@ -306,7 +305,7 @@ class Discard(_OnVolumes):
 
     def _not_streaming(self, context: EngineContext, member: str) -> str:
         """Asked for a while: one answer that was lost is no reason to keep it."""
-        deadline = context.clock.monotonic() + _PATIENCE_SECONDS
+        deadline = context.clock.monotonic() + PATIENCE_SECONDS
         while True:
             why = self.bench.scene.not_streaming(context, member)
             if not why or context.clock.monotonic() > deadline:

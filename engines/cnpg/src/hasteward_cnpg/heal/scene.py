@@ -22,6 +22,8 @@ from hasteward_cnpg.resources import CA_MOUNT, PORT, REPLICATION_MOUNT, REPLICAT
 
 #: between two looks at something that is awaited
 LOOK_SECONDS = 0.5
+#: how long something is asked again that may be about to come right
+PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,7 @@ class Scene:
 
     def donor(self, context: EngineContext, record: Record) -> Donor:
         """The primary, if it is one and of the same database system; Refused or RunFailed otherwise."""
-        name = self.named(context, record.target.member).current_primary
-        server = read_server(short(context), pod_of(self.cluster, name))
+        name, server = self._primary(context, record.target.member)
         if server.in_recovery or server.system_id != record.preconditions["system"]:
             raise self.refused(
                 "no_donor",
@@ -124,6 +125,18 @@ class Scene:
         if not address:
             raise RunFailed(f"pod {name} has no address", code="heal.no_address")
         return Donor(name, address, server)
+
+    def _primary(self, context: EngineContext, member: str) -> tuple[str, ServerFacts]:
+        """Who is named, and what it says; asked for a while, for a server may just be restarting."""
+        deadline = context.clock.monotonic() + PATIENCE_SECONDS
+        while True:
+            name = self.named(context, member).current_primary
+            try:
+                return name, read_server(short(context), pod_of(self.cluster, name))
+            except RunFailed:
+                if context.clock.monotonic() > deadline:
+                    raise
+            context.clock.sleep(LOOK_SECONDS)
 
     def as_planned(self, context: EngineContext, record: Record) -> Donor:
         """The primary that the plan was made for, on the timeline that it had; Refused otherwise."""
