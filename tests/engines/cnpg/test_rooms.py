@@ -24,6 +24,7 @@ def test_the_engine_says_what_it_can() -> None:
         "dump",
         "restore",
         "native",
+        "extract",
     }
     assert isinstance(info.capability(Capability.HEAL), Unsupported)
 

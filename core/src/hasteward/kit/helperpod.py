@@ -41,6 +41,14 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Scratch:
+    """A directory of the pod's own, gone with it; the node must have `size` bytes free."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Helper:
     """What the pod is made of. `node` is where the volumes are attached already, "" if nowhere.
 
@@ -56,6 +64,9 @@ class Helper:
     group: int = 0
     account: str = ""
     seconds: int = 600
+    scratch: tuple[Scratch, ...] = ()
+    #: what it is for, as one is told; "" where it is there to read its first mount
+    purpose: str = ""
     pull_secrets: tuple[str, ...] = ()
     tolerations: tuple[Mapping[str, Any], ...] = field(default=())
 
@@ -101,6 +112,8 @@ def _manifest(namespace: str, helper: Helper, run: str) -> Json:
         spec["imagePullSecrets"] = [{"name": name} for name in helper.pull_secrets]
     if helper.tolerations:
         spec["tolerations"] = [dict(one) for one in helper.tolerations]
+    if helper.scratch:
+        _add_scratch(spec, helper.scratch)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -118,13 +131,22 @@ def _manifest(namespace: str, helper: Helper, run: str) -> Json:
     }
 
 
+def _add_scratch(spec: Json, scratch: tuple[Scratch, ...]) -> None:
+    """Room that is asked for: the scheduler finds a node that has it, or says that there is none."""
+    container = spec["containers"][0]
+    for number, one in enumerate(scratch):
+        spec["volumes"].append({"name": f"e{number}", "emptyDir": {"sizeLimit": str(one.size)}})
+        container["volumeMounts"].append({"name": f"e{number}", "mountPath": one.path})
+    room = {"ephemeral-storage": str(sum(one.size for one in scratch))}
+    container["resources"] = {"requests": room, "limits": room}
+
+
 @contextlib.contextmanager
 def helper_pod(context: EngineContext, namespace: str, helper: Helper) -> Iterator[PodRef]:
     """The running helper. Raises RunFailed with the scheduler's or kubelet's words when it cannot."""
     api = context.kubernetes
-    context.reporter.emit(
-        PhaseStarted("triage", f"reading the files of {helper.mounts[0].claim} by a helper pod")
-    )
+    doing = helper.purpose or f"reading the files of {helper.mounts[0].claim} by a helper pod"
+    context.reporter.emit(PhaseStarted("triage", doing))
     try:
         api.create(PODS, namespace, _manifest(namespace, helper, context.run.id))
         _await(context, namespace, helper.name)
