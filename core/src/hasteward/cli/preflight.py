@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hasteward.domain.capability import Capability, Right
-from hasteward.domain.errors import PermissionDenied
+from hasteward.domain.errors import HastewardError, PermissionDenied
 from hasteward.domain.events import Warned
 
 if TYPE_CHECKING:
@@ -92,9 +92,21 @@ def warn(session: Session, info: EngineInfo, capability: Capability) -> None:
 
 
 def require(session: Session, info: EngineInfo, *capabilities: Capability, store: bool = True) -> None:
-    """Repository first (if the run needs one), then the API, then our rights. Nothing is touched."""
-    if store:
-        session.wiring.repository.open()
+    """Repository (if the run needs one), the API, and our rights. Nothing is touched."""
+    if not store:
+        _require_rights(session, info, *capabilities)
+        return
+    # to open it takes the store a second, most of it for the password; the API is asked meanwhile
+    with session.wiring.repository.opening() as opened:
+        try:
+            _require_rights(session, info, *capabilities)
+        except HastewardError:
+            opened()  # its own failure would be the first to be told
+            raise
+        opened()
+
+
+def _require_rights(session: Session, info: EngineInfo, *capabilities: Capability) -> None:
     if without_kubernetes(session):
         return
     connect(session)

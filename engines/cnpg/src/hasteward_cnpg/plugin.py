@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
-from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Right, Supported, Unsupported
+from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Right, Supported
 from hasteward.domain.option import Kind, OptionSpec
 
 if TYPE_CHECKING:
     from hasteward.domain.cluster import ClusterRef
+    from hasteward.domain.repair import RepairPlan, Target
     from hasteward.domain.report import TriageReport
     from hasteward.ports.context import (
         DumpOptions,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         DumpSink,
         EngineContext,
         NativeOutcome,
+        Order,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -54,8 +56,14 @@ _EXTRACT = (
     Right("get", "", "pods", "exec"),
     Right("create", "", "pods", "exec"),
 )
-_NO_REPAIR = Unsupported(
-    "not available in this release; triage says what is wrong and names the next command"
+#: what a treatment changes: two annotations, the member's pod, and a helper pod on its volumes
+_REPAIR = (
+    Right("patch", "postgresql.cnpg.io", "clusters"),
+    Right("get", "", "pods"),
+    Right("create", "", "pods"),
+    Right("delete", "", "pods"),
+    # the operator is asked to clone a member by an annotation of its pod
+    Right("patch", "", "pods"),
 )
 
 
@@ -76,8 +84,8 @@ class CnpgEngine(EngineSpec):
                 Capability.RESTORE: Supported(),
                 Capability.NATIVE: Supported(),
                 Capability.EXTRACT: Supported(),
-                Capability.PLAN: _NO_REPAIR,
-                Capability.HEAL: _NO_REPAIR,
+                Capability.PLAN: Supported(),
+                Capability.HEAL: Supported(),
             },
             rights={
                 Capability.TRIAGE: _RIGHTS,
@@ -85,6 +93,8 @@ class CnpgEngine(EngineSpec):
                 Capability.RESTORE: (*_RIGHTS, *_SURROUNDINGS),
                 Capability.NATIVE: _NATIVE,
                 Capability.EXTRACT: _EXTRACT,
+                Capability.PLAN: _RIGHTS,
+                Capability.HEAL: (*_RIGHTS, *_REPAIR),
             },
             capture=DumpLayout("pgdata.tar", "physical"),
         )
@@ -109,6 +119,28 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.diagnose import report
 
         return report(cluster, collect(context, cluster))
+
+    @hookimpl
+    def plan(
+        self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
+    ) -> RepairPlan:
+        """Say how each target is treated."""
+        from hasteward.domain.errors import RunFailed
+        from hasteward_cnpg.collect.grounds import read_grounds
+        from hasteward_cnpg.evidence import Evidence
+        from hasteward_cnpg.plan.repair import repair_plan
+
+        if not isinstance(report.evidence, Evidence):
+            raise RunFailed("the report to plan by is not of this engine's triage", code="plan.evidence")
+        grounds = read_grounds(context, cluster, report.evidence)
+        return repair_plan(cluster, report.evidence, grounds, targets)
+
+    @hookimpl
+    def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
+        """Walk the acts of the journal."""
+        from hasteward_cnpg.heal import heal
+
+        heal(context, cluster, order)
 
     @hookimpl
     def dump(

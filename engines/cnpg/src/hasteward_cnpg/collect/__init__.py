@@ -10,7 +10,9 @@ from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.kit.reading import attempt, short
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound, Json
-from hasteward_cnpg.collect.deep import deepen, reading
+from hasteward_cnpg.analyse.authority import reference_of
+from hasteward_cnpg.collect.deep import against, deepen, reading
+from hasteward_cnpg.collect.files import Place, read_files
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import (
     ClaimState,
@@ -49,6 +51,26 @@ def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
     bodies = pods.value if isinstance(pods, Known) else {}
     with reading(short(context), cluster, body, bodies) as reader:
         return deepen(reader, evidence)
+
+
+def reread(context: EngineContext, cluster: ClusterRef, member: str, place: Place) -> Evidence:
+    """The files of a member whose pod is gone, held against the primary that is named now."""
+    body, facts = _cluster(context, cluster)
+    primary = facts.value.current_primary if isinstance(facts, Known) else ""
+    gone = MemberEvidence(
+        member,
+        named=True,
+        pod=Absent("its pod is gone"),
+        server=Unread("its pod is gone"),
+        claim=Known(ClaimState.BOUND, "the helper pod"),
+        files=read_files(context, place),
+    )
+    server = attempt(f"psql on {primary}", lambda: read_server(short(context), pod_of(cluster, primary)))
+    named = MemberEvidence(primary, named=True, pod=Unread("not looked at"), server=server)
+    evidence = Evidence(facts, Known(2, "the plan"), (named, gone))
+    with reading(context, cluster, body, {}) as reader:
+        reader.places |= {member: place, primary: Place(pod_of(cluster, primary), "")}
+        return against(reader, evidence, reference_of(evidence))
 
 
 def read_cluster(context: EngineContext, cluster: ClusterRef) -> ClusterFacts:
