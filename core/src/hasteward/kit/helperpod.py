@@ -100,36 +100,45 @@ def _volumes(helper: Helper) -> tuple[list[Json], list[Json]]:
         source = {"secretName": secret.secret, "items": items, "defaultMode": 0o400}
         volumes.append({"name": f"s{number}", "secret": source})
         mounts.append({"name": f"s{number}", "mountPath": secret.path, "readOnly": True})
+    for number, one in enumerate(helper.scratch):
+        volumes.append({"name": f"e{number}", "emptyDir": {"sizeLimit": str(one.size)}})
+        mounts.append({"name": f"e{number}", "mountPath": one.path})
     return volumes, mounts
+
+
+def _container(helper: Helper, mounts: list[Json]) -> Json:
+    container: Json = {
+        "name": _CONTAINER,
+        "image": helper.image,
+        "command": ["sleep", str(helper.seconds)],
+        "securityContext": {
+            "runAsUser": helper.user,
+            "runAsGroup": helper.group,
+            "runAsNonRoot": helper.user != 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": mounts,
+    }
+    if helper.scratch:
+        # room that is asked for: the scheduler finds a node that has it, or says that there is none
+        room = {"ephemeral-storage": str(sum(one.size for one in helper.scratch))}
+        container["resources"] = {"requests": room, "limits": room}
+    return container
 
 
 def manifest(namespace: str, helper: Helper, run: str) -> Json:
     """The pod as it is created; it holds no secret."""
     volumes, mounts = _volumes(helper)
-    security = {
-        "runAsUser": helper.user,
-        "runAsGroup": helper.group,
-        "runAsNonRoot": helper.user != 0,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
     spec: Json = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": helper.seconds,
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "containers": [
-            {
-                "name": _CONTAINER,
-                "image": helper.image,
-                "command": ["sleep", str(helper.seconds)],
-                "securityContext": security,
-                "volumeMounts": mounts,
-            }
-        ],
+        "containers": [_container(helper, mounts)],
         "volumes": volumes,
     }
     if helper.secrets:
@@ -143,8 +152,6 @@ def manifest(namespace: str, helper: Helper, run: str) -> Json:
         spec["imagePullSecrets"] = [{"name": name} for name in helper.pull_secrets]
     if helper.tolerations:
         spec["tolerations"] = [dict(one) for one in helper.tolerations]
-    if helper.scratch:
-        _add_scratch(spec, helper.scratch)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -164,16 +171,6 @@ def manifest(namespace: str, helper: Helper, run: str) -> Json:
         },
         "spec": spec,
     }
-
-
-def _add_scratch(spec: Json, scratch: tuple[Scratch, ...]) -> None:
-    """Room that is asked for: the scheduler finds a node that has it, or says that there is none."""
-    container = spec["containers"][0]
-    for number, one in enumerate(scratch):
-        spec["volumes"].append({"name": f"e{number}", "emptyDir": {"sizeLimit": str(one.size)}})
-        container["volumeMounts"].append({"name": f"e{number}", "mountPath": one.path})
-    room = {"ephemeral-storage": str(sum(one.size for one in scratch))}
-    container["resources"] = {"requests": room, "limits": room}
 
 
 @contextlib.contextmanager
