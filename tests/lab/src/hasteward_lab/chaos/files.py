@@ -44,10 +44,12 @@ class Files:
         }
         mounts = {
             PurePosixPath(row["mountPath"]): self._volumes.path(namespace, claims[row["name"]])
+            / row.get("subPath", "")
             for row in container.get("volumeMounts", [])
             if row["name"] in claims
         }
-        wanted = PurePosixPath(env.get("PGDATA", "/")) / path
+        home = env.get("PGDATA", "/var/lib/mysql" if container["name"] == "mariadb" else "/")
+        wanted = PurePosixPath(home) / path
         for _ in range(_LINKS):
             found = _through(mounts, wanted)
             if isinstance(found, Path):
@@ -81,6 +83,13 @@ class Files:
             stream.write(changes[how](old) + rest)
             stream.truncate()
         return len(old)
+
+    def put(self, namespace: str, pod: str, path: str, text: str) -> int:
+        """Write a file and return how many bytes it has."""
+        target = self.resolve(namespace, pod, path)
+        if target.is_file():
+            self._save(namespace, pod, target)
+        return target.write_text(text, encoding="utf-8")
 
     def lose(self, namespace: str, pod: str, pattern: str) -> list[str]:
         """Delete what matches a pattern (of the last part of the path only); ValueError if nothing does."""
