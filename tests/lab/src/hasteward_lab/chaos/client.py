@@ -64,6 +64,10 @@ class Chaos:
         """Write a file on a pod's claim from outside; undo: `mend`, if it was there before."""
         self._do("put", pod=pod, path=path, text=text)
 
+    def edit(self, pod: str, path: str, old: str, new: str) -> None:
+        """Replace a text in a file on a pod's claim; LabError when it is not there. Undo: `mend`."""
+        self._do("edit", pod=pod, path=path, old=old, new=new)
+
     def mend(self, pod: str) -> int:
         """Put back what `corrupt` and `lose` took, newest first."""
         return int(self._do("mend", pod=pod)["mended"])

@@ -91,6 +91,14 @@ class Files:
             self._save(namespace, pod, target)
         return target.write_text(text, encoding="utf-8")
 
+    def edit(self, namespace: str, pod: str, path: str, old: str, new: str) -> int:
+        """Replace a text in a file and return how many bytes it has; ValueError when it is not there."""
+        target = self.resolve(namespace, pod, path)
+        text = target.read_text(encoding="utf-8")
+        if old not in text:
+            raise ValueError(f"{path} does not say {old!r}")
+        return self.put(namespace, pod, path, text.replace(old, new))
+
     def lose(self, namespace: str, pod: str, pattern: str) -> list[str]:
         """Delete what matches a pattern (of the last part of the path only); ValueError if nothing does."""
         head, _, tail = pattern.rpartition("/")

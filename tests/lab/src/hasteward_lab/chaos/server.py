@@ -56,6 +56,7 @@ class ChaosServer:
             "corrupt": self._corrupt,
             "lose": self._lose,
             "put": self._put,
+            "edit": self._edit,
             "mend": self._mend,
             "server": self._server,
             "log": self._log,
@@ -102,6 +103,9 @@ class ChaosServer:
 
     def _put(self, namespace: str, pod: str, path: str, text: str) -> Json:
         return {"bytes": self.files.put(namespace, pod, path, text)}
+
+    def _edit(self, namespace: str, pod: str, path: str, old: str, new: str) -> Json:
+        return {"bytes": self.files.edit(namespace, pod, path, old, new)}
 
     def _mend(self, namespace: str, pod: str) -> Json:
         return {"mended": self.files.mend(namespace, pod)}

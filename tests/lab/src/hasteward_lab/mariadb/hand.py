@@ -76,10 +76,24 @@ def webhook(lab: Lab, *, up: bool) -> None:
     lab.client.lab("POST", "webhook", {"up": up})
 
 
-def condition(lab: Lab, kind: str) -> str:
+def condition(lab: Lab, kind: str, field: str = "status") -> str:
     """A condition of the MariaDB; empty when there is none."""
     listed = lab.cluster_object().get("status", {}).get("conditions", [])
-    return next((str(row["status"]) for row in listed if row["type"] == kind), "")
+    return next((str(row[field]) for row in listed if row["type"] == kind), "")
+
+
+def latch(lab: Lab, *, on: bool = True) -> None:
+    """Set the latch of the recovery, or open it: the condition GaleraReady."""
+    listed = lab.cluster_object()["status"]["conditions"]
+    for row in listed:
+        if row["type"] == "GaleraReady":
+            said = (
+                ("False", "GaleraNotReady", "Galera not ready")
+                if on
+                else ("True", "GaleraReady", "Galera ready")
+            )
+            row["status"], row["reason"], row["message"] = said
+    lab.client.call("PATCH", f"{lab.cluster_path}/status", {"status": {"conditions": listed}})
 
 
 def healthy(lab: Lab, timeout: float = 60.0) -> None:

@@ -39,7 +39,7 @@ class Look:
         self._scratch = scratch
 
     def state(self, data: Path, config: Path) -> Object:
-        """Galera's files: `grastate` (None, `corrupt` or its fields), `view` and `bootstrap` by being there."""
+        """Galera's files: `grastate` (None, `corrupt` or fields), and whether `view` and `bootstrap` are."""
         try:
             state = files.read_state(data)
             told: Any = state.to_json() if state else None
@@ -62,7 +62,7 @@ class Look:
         return {"uuid": found[0], "seqno": found[1]}
 
     def rows(self, data: Path, schema: str, table: str, column: str) -> list[str]:
-        """The different values of a column, as a copy tells them after crash recovery; none without the table."""
+        """A column's different values, as a copy tells them after crash recovery; none without the table."""
         with self._copy(data) as copy:
             if not (copy / schema / f"{table}.ibd").exists():
                 return []

@@ -39,6 +39,8 @@ def proven(lab: Lab, fact: Fact) -> str:
     kind, wanted = fact.chosen
     if kind == "says":
         return "" if _says(lab, wanted) else f"{wanted.match!r} was never said"
+    if kind == "condition":
+        return "" if _conditions(lab, wanted) else f"the conditions are not {wanted}"
     try:
         found = _value(lab, wanted) if kind == "value" else _LOOKS[kind](lab, wanted)
     except LabError as error:
@@ -132,6 +134,7 @@ _CONDITIONS: dict[str, Any] = {
     "answer": lambda lab, wanted: ask(lab, wanted.pod, wanted.query) == wanted.equals,
     "wsrep": lambda lab, wanted: all(hand.told(lab, name) == word for name, word in wanted.items()),
     "condition": _conditions,
+    "reason": lambda lab, words: words in hand.condition(lab, "Ready", "message"),
     "value": lambda lab, wanted: _value(lab, wanted) == wanted.equals,
     "says": _says,
 }

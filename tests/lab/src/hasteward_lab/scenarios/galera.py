@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from hasteward_lab.lab import Lab
     from hasteward_lab.scenarios.model import Expect, Member, Write
 
+_SERVING = ("Synced", "Donor")
 SCHEMA, TABLE = "lab", "ledger"
 _LEDGER = (
-    f"CREATE DATABASE IF NOT EXISTS {SCHEMA}; CREATE TABLE IF NOT EXISTS {SCHEMA}.{TABLE} "
+    f"CREATE DATABASE IF NOT EXISTS {SCHEMA}; USE {SCHEMA}; CREATE TABLE IF NOT EXISTS {TABLE} "
     "(id bigint AUTO_INCREMENT PRIMARY KEY, mark varchar(60) NOT NULL, n int NOT NULL)"
 )
 _MARKS = f"SELECT DISTINCT mark FROM {SCHEMA}.{TABLE} ORDER BY 1"  # noqa: S608 - names of our own
@@ -24,7 +25,7 @@ _MARKS = f"SELECT DISTINCT mark FROM {SCHEMA}.{TABLE} ORDER BY 1"  # noqa: S608 
 def write(lab: Lab, wanted: Write) -> None:
     """Commit rows under a mark."""
     rows = f"SELECT '{wanted.mark}', seq FROM seq_1_to_{wanted.rows}"  # noqa: S608 - the mark's pattern is checked
-    lab.mariadb(wanted.pod, f"{_LEDGER}; INSERT INTO {SCHEMA}.{TABLE} (mark, n) {rows}")
+    lab.mariadb(wanted.pod, f"{_LEDGER}; INSERT INTO {TABLE} (mark, n) {rows}")
 
 
 def caught_up(lab: Lab, pod: str, up: str) -> bool:
@@ -87,7 +88,7 @@ def verdict(name: str, found: dict[str, Truth]) -> str:
     others = [row.marks for other, row in found.items() if other != name and row.marks is not None]
     every = truth.marks.union(*others)
     if truth.marks == every:
-        return "healthy" if truth.wsrep.startswith("Synced") else "stopped"
+        return "healthy" if truth.wsrep.startswith(_SERVING) else "stopped"
     if not truth.marks:
         return "empty"
     # Somebody else may hold its marks too: what it lacks decides, if one member holds all.
@@ -126,7 +127,7 @@ def _compare(name: str, wanted: Member, found: Truth, word: str) -> list[str]:
 def _authority(expect: Expect, found: dict[str, Truth], holders: set[str]) -> list[str]:
     """The verdict must follow from the data: this is what a perfect tool could say."""
     unread = [name for name, truth in found.items() if truth.marks is None]
-    serving = {name for name, truth in found.items() if truth.wsrep.startswith("Synced")}
+    serving = {name for name, truth in found.items() if truth.wsrep.startswith(_SERVING)}
     fits = {
         "provable": bool(holders) and not unread and (not serving or bool(serving & holders)),
         "leader_not_primary": bool(holders) and bool(serving) and not serving & holders,

@@ -125,6 +125,7 @@ class Condition(_OneOf):
     says: Words | None = None
     wsrep: dict[str, str] | None = Field(None, description="what members say of themselves: `Synced 3`")
     condition: dict[str, str] | None = Field(None, description="conditions of the object, by type")
+    reason: str | None = Field(None, description="part of what the condition Ready says")
 
 
 class Wait(_Model):
@@ -148,6 +149,15 @@ class Put(_Model):
     pod: str
     path: str
     text: str
+
+
+class Edit(_Model):
+    """Replace a text in a file on a member's claim, from outside."""
+
+    pod: str
+    path: str
+    old: str
+    new: str
 
 
 class Step(_OneOf):
@@ -174,6 +184,8 @@ class Step(_OneOf):
     scale: int | None = Field(None, description="scale the StatefulSet, and wait for it")
     suspend: bool | None = None
     put: Put | None = None
+    edit: Edit | None = None
+    latch: bool | None = Field(None, description="set the latch of the operator's recovery, or open it")
 
 
 class Member(_Model):
@@ -200,6 +212,7 @@ class Fact(_Model):
     control: Answer | None = None
     files: Answer | None = None
     script: Answer | None = None
+    condition: dict[str, str] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -209,5 +209,7 @@ _STEPS: dict[str, Callable[[Lab, Any], None]] = {
     "shut_down": hand.shut_down,
     "scale": hand.scale,
     "suspend": lambda lab, on: hand.suspend(lab, on=on),
+    "edit": lambda lab, wanted: lab.chaos.edit(wanted.pod, wanted.path, wanted.old, wanted.new),
+    "latch": lambda lab, on: hand.latch(lab, on=on),
     "put": lambda lab, wanted: lab.chaos.put(wanted.pod, wanted.path, wanted.text),
 }
