@@ -34,25 +34,41 @@ def test_row_03_each_member_has_its_files_and_a_running_one_tells_no_position(si
     assert f"wsrep_node_address={site.lab.pod('db-1')['status']['podIP']}" in written
 
 
-def test_row_03_the_agent_reads_and_writes_files_while_the_server_is_down(site: Any) -> None:
-    """Rank 3; pkg/agent/handler/galera/galera.go, pkg/agent/router/router.go."""
+def test_row_03_row_08_the_agent_answers_for_a_server_that_is_down(site: Any) -> None:
+    """Rank 3; pkg/agent/handler/galera/galera.go, pkg/agent/router/router.go.
+
+    Rank 8; pkg/agent/handler/galera/probe.go: the latch shuts the liveness up, and not the readiness.
+    """
     lab, host = site.lab, "db-2.db-internal.db.svc"
-    lab.stop("db-2")
+    hand.suspend(lab)
+    lab.wait(lambda: hand.condition(lab, "Ready", "reason") == "Suspended", 10)
+    hand.shut_down(lab, "db-2")
+
+    def agent(call: str) -> tuple[int, str]:
+        found: tuple[int, str] = site.http("db-0", host, 5555, call, user="mariadb-operator")
+        return found
+
+    def probes() -> list[int]:
+        kinds = ("liveness", "readiness", "health")
+        return [site.http("db-0", host, 5566, f"GET /{kind}")[0] for kind in kinds]
+
     try:
         assert site.http("db-0", host, 5555, "GET /health")[0] == 200
         assert site.http("db-0", host, 5555, "GET /api/galera/state")[0] == 401
-        code, body = site.http("db-0", host, 5555, "GET /api/galera/state", user="mariadb-operator")
-        assert (code, '"seqno": -1' in body) == (200, True)
-        asked = [
-            site.http("db-0", host, 5555, f"{verb} /api/galera/bootstrap", user="mariadb-operator")[0]
-            for verb in ("GET", "PUT", "GET", "DELETE", "DELETE")
-        ]
-        assert asked == [404, 200, 200, 200, 404]
+        code, body = agent("GET /api/galera/state")
+        assert (code, '"seqno"' in body, '"seqno": -1' in body) == (200, True, False)
+        verbs = ("GET", "PUT", "GET", "DELETE", "DELETE")
+        assert [agent(f"{verb} /api/galera/bootstrap")[0] for verb in verbs] == [404, 200, 200, 200, 404]
         assert hand.state(lab, "db-2")["grastate"]["safeToBootstrap"] is True
         assert lab.pod("db-2")["status"]["phase"] == "Running"
         lab.chaos.edit("db-2", "grastate.dat", "safe_to_bootstrap: 1", "safe_to_bootstrap: 0")
+        assert probes() == [500, 500, 200]
+        hand.latch(lab)
+        assert probes() == [200, 500, 200]
     finally:
+        hand.latch(lab, on=False)
         lab.start("db-2")
+        hand.suspend(lab, on=False)
 
 
 def test_row_04_the_set_is_parallel_and_its_claims_are_labelled(site: Any) -> None:
@@ -83,24 +99,6 @@ def test_row_05_a_scaled_set_is_put_back_unless_the_operator_is_suspended(site: 
     lab.client.call("PATCH", scale, {"spec": {"replicas": 3}})
     hand.suspend(lab, on=False)
     lab.wait(lambda: set(lab.pods) == {"db-0", "db-1", "db-2"}, 20)
-
-
-def test_row_08_the_latch_shuts_the_liveness_up_and_not_the_readiness(site: Any) -> None:
-    """Rank 8; pkg/agent/handler/galera/probe.go."""
-    lab = site.lab
-    hand.suspend(lab)
-    lab.wait(lambda: hand.condition(lab, "Ready", "reason") == "Suspended", 10)
-    lab.stop("db-2")
-    try:
-        before = [site.http("db-0", "db-2.db-internal.db.svc", 5566, f"GET /{kind}")[0] for kind in ("liveness",)]
-        hand.latch(lab)
-        kinds = ("liveness", "readiness", "health")
-        after = [site.http("db-0", "db-2.db-internal.db.svc", 5566, f"GET /{kind}")[0] for kind in kinds]
-    finally:
-        hand.latch(lab, on=False)
-        lab.start("db-2")
-        hand.suspend(lab, on=False)
-    assert (before, after) == ([500], [200, 500, 200])
 
 
 def test_row_10_the_status_tells_what_a_healthy_cluster_is(site: Any) -> None:

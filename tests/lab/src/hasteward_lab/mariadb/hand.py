@@ -46,7 +46,7 @@ def position(lab: Lab, pod: str) -> tuple[str, int]:
 
 
 def rows(lab: Lab, pod: str, schema: str, table: str, column: str) -> list[str]:
-    """A column's different values in a recovered copy of a member's data; LabError when there is no way in."""
+    """A column's different values in a recovered copy of a member's data; LabError if there is no way in."""
     found = _galera(lab, "rows", pod, schema=schema, table=table, column=column)
     if "reason" in found:
         raise LabError(f"{pod}: {found['reason']}")
