@@ -37,6 +37,14 @@ CASES = {
         "db-1",
         "db-1",
     ),
+    "a flag with a position is believed, though all others were killed later and hold more": (
+        {
+            "state": {"db-0": state(OURS, -1), "db-1": state(OURS, -1), "db-2": state(OURS, 5, safe=True)},
+            "recovered": {},
+        },
+        "db-2",
+        "db-2",
+    ),
     "with equal positions the highest number is taken": (
         {"state": KILLED, "recovered": {pod: found(OURS, 7) for pod in PODS}},
         "db-2",
