@@ -42,7 +42,7 @@ def test_row_03_row_08_the_agent_answers_for_a_server_that_is_down(site: Any) ->
     lab, host = site.lab, "db-2.db-internal.db.svc"
     hand.suspend(lab)
     lab.wait(lambda: hand.condition(lab, "Ready", "reason") == "Suspended", 10)
-    hand.shut_down(lab, "db-2")
+    lab.shut_down("db-2")
 
     def agent(call: str) -> tuple[int, str]:
         found: tuple[int, str] = site.http("db-0", host, 5555, call, user="mariadb-operator")

@@ -47,9 +47,11 @@ def test_row_06_after_a_kill_of_all_jobs_open_the_data_and_the_newest_begins(lab
     """Rank 6; pkg/controller/galera/recovery.go, pkg/builder/batch_builder.go."""
     for pod in PODS:
         lab.stop(pod)
+    told = {pod: dict(zip(("uuid", "seqno"), hand.position(lab, pod), strict=True)) for pod in PODS}
     latched(lab)
     hand.healthy(lab, 120)
     found = recovery(lab)
+    assert found["recovered"] == told
     assert [found["state"][pod]["seqno"] for pod in PODS] == [-1, -1, -1]
     seqnos = {row["seqno"] for row in found["recovered"].values()}
     assert (len(found["recovered"]), len(seqnos), found["bootstrap"]["pod"]) == (3, 1, "db-2")

@@ -54,11 +54,6 @@ def rows(lab: Lab, pod: str, schema: str, table: str, column: str) -> list[str]:
     return listed
 
 
-def shut_down(lab: Lab, pod: str) -> None:
-    """End a member's server politely, and hold its container down till `start`."""
-    lab.client.lab("POST", "stop", {"namespace": lab.namespace, "pod": pod, "gentle": True})
-
-
 def scale(lab: Lab, replicas: int) -> None:
     """Scale the StatefulSet, and wait till so many pods are left."""
     path = f"/apis/apps/v1/namespaces/{lab.namespace}/statefulsets/{lab.cluster}/scale"

@@ -21,6 +21,7 @@ _SMALL = ("--innodb-buffer-pool-size=24M", "--innodb-log-file-size=8M", "--innod
 _GALERA = (
     "--wsrep-on=ON",
     "--wsrep-provider=/usr/lib/galera/libgalera_smm.so",
+    "--wsrep-cluster-address=gcomm://127.0.0.1",
     "--binlog-format=ROW",
     "--default-storage-engine=InnoDB",
     "--innodb-autoinc-lock-mode=2",

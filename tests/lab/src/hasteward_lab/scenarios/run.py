@@ -206,7 +206,7 @@ _STEPS: dict[str, Callable[[Lab, Any], None]] = {
     "operator": _operator,
     "switchover": _switchover,
     "pause": _pause,
-    "shut_down": hand.shut_down,
+    "shut_down": lambda lab, pod: lab.shut_down(pod),
     "scale": hand.scale,
     "suspend": lambda lab, on: hand.suspend(lab, on=on),
     "edit": lambda lab, wanted: lab.chaos.edit(wanted.pod, wanted.path, wanted.old, wanted.new),
