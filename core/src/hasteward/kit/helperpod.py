@@ -45,7 +45,8 @@ class Helper:
     """What the pod is made of. `node` is where the volumes are attached already, "" if nowhere.
 
     `user` and `group` are those of the database, so that its files can be read; `seconds` is the pod's own
-    deadline, after which Kubernetes ends it whatever became of us.
+    deadline, after which Kubernetes ends it whatever became of us. `scratch` is where it may write, on a
+    volume of its own that goes with it; "" for nowhere.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Helper:
     seconds: int = 600
     pull_secrets: tuple[str, ...] = ()
     tolerations: tuple[Mapping[str, Any], ...] = field(default=())
+    scratch: str = ""
 
 
 def _manifest(namespace: str, helper: Helper, run: str) -> Json:
@@ -93,6 +95,9 @@ def _manifest(namespace: str, helper: Helper, run: str) -> Json:
             for number, mount in enumerate(helper.mounts)
         ],
     }
+    if helper.scratch:
+        spec["volumes"].append({"name": "scratch", "emptyDir": {}})
+        spec["containers"][0]["volumeMounts"].append({"name": "scratch", "mountPath": helper.scratch})
     if helper.node:
         spec["nodeSelector"] = {"kubernetes.io/hostname": helper.node}
     if helper.account:
