@@ -95,7 +95,7 @@ printf '%s\n' "SELECT 'view', cluster_uuid FROM mysql.wsrep_cluster INTO OUTFILE
   --innodb-force-recovery=1 --bootstrap >/dev/null 2>&1
 o=$(cat "$w/v" "$w/m" 2>&1); r=$?
 echo "@@ view $r"; printf '%s\n' "$o"
-rm -rf "$w"
+rm -rf "$w" "$2/s" "$2/p"
 exit 0
 """
 
