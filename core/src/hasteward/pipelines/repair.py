@@ -26,7 +26,7 @@ from hasteward.domain.repair import (
     Treatment,
     words,
 )
-from hasteward.domain.report import TriageReport
+from hasteward.domain.report import Authority, TriageReport
 from hasteward.kit.journal import StoredJournal, start, unfinished
 from hasteward.pipelines import escrow
 from hasteward.pipelines.escrow import Escrow
@@ -125,7 +125,7 @@ def _afresh(job: _Job) -> RepairResult:
         if not job.context.approve(words(title, plan, before=first)):
             return replace(result, dry_run=True)
         job.engine.require(Capability.HEAL)
-        _save_first(job, decision.targets, wanted=bool(first))
+        _save_first(job, before, decision.targets, wanted=bool(first))
         after = _treat_all(job, plan)
     return replace(result, after=after, treated=decision.targets, snapshots=tuple(job.escrow.snapshots))
 
@@ -153,17 +153,26 @@ def _hold_to(plan: RepairPlan, targets: tuple[Target, ...]) -> None:
             )
 
 
-def _save_first(job: _Job, targets: tuple[Target, ...], *, wanted: bool) -> None:
+def _save_first(job: _Job, report: TriageReport, targets: tuple[Target, ...], *, wanted: bool) -> None:
     if not wanted:
         if not job.request.escrow:
             job.context.reporter.emit(
                 Warned("escrow.none", "nothing is saved before the repair (--no-escrow)")
             )
         return
-    job.escrow.cluster_dump()
+    job.escrow.cluster_dump(_branch_kept(report, targets))
     for target in targets:
         if target.capture:
             job.escrow.diverged_dump(target)
+
+
+def _branch_kept(report: TriageReport, targets: tuple[Target, ...]) -> int | None:
+    """Whom a backup of a diverged cluster is read from: the person has said which branch is given up."""
+    if report.authority is not Authority.DIVERGED:
+        return None
+    given_up = {target.member for target in targets}
+    kept = [name for name in report.donors if name not in given_up]
+    return next((one.ordinal for one in report.assessments if one.member in kept), None)
 
 
 def _treat_all(job: _Job, plan: RepairPlan) -> TriageReport:

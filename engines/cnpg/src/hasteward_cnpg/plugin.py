@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
-from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
+from hasteward.domain.capability import Capability, EngineInfo, Right, Supported
+from hasteward.domain.option import Kind, OptionSpec
 
 if TYPE_CHECKING:
     from hasteward.domain.cluster import ClusterRef
+    from hasteward.domain.repair import RepairPlan, Target
     from hasteward.domain.report import TriageReport
     from hasteward.ports.context import (
         DumpOptions,
         DumpProof,
         DumpSink,
         EngineContext,
+        NativeOutcome,
+        Order,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -36,8 +40,20 @@ _SURROUNDINGS = tuple(
     Right("list", "postgresql.cnpg.io", plural)
     for plural in ("poolers", "databases", "publications", "subscriptions")
 )
-_NO_REPAIR = Unsupported(
-    "not available in this release; triage says what is wrong and names the next command"
+#: a Backup object, which the operator works off
+_NATIVE = (
+    Right("get", "postgresql.cnpg.io", "clusters"),
+    Right("create", "postgresql.cnpg.io", "backups"),
+    Right("get", "postgresql.cnpg.io", "backups"),
+)
+#: what a treatment changes: two annotations, the member's pod, and a helper pod on its volumes
+_REPAIR = (
+    Right("patch", "postgresql.cnpg.io", "clusters"),
+    Right("get", "", "pods"),
+    Right("create", "", "pods"),
+    Right("delete", "", "pods"),
+    # the operator is asked to clone a member by an annotation of its pod
+    Right("patch", "", "pods"),
 )
 
 
@@ -56,14 +72,31 @@ class CnpgEngine(EngineSpec):
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),
                 Capability.RESTORE: Supported(),
-                Capability.PLAN: _NO_REPAIR,
-                Capability.HEAL: _NO_REPAIR,
+                Capability.NATIVE: Supported(),
+                Capability.PLAN: Supported(),
+                Capability.HEAL: Supported(),
             },
             rights={
                 Capability.TRIAGE: _RIGHTS,
                 Capability.DUMP: _RIGHTS,
                 Capability.RESTORE: (*_RIGHTS, *_SURROUNDINGS),
+                Capability.NATIVE: _NATIVE,
+                Capability.PLAN: _RIGHTS,
+                Capability.HEAL: (*_RIGHTS, *_REPAIR),
             },
+        )
+
+    @hookimpl
+    def options(self) -> tuple[OptionSpec, ...]:
+        """Options of its own."""
+        return (
+            OptionSpec(
+                "native_method",
+                "With --method native: how the operator backs up, where the Cluster declares several ways.",
+                Kind.CHOICE,
+                choices=("plugin", "barmanObjectStore", "volumeSnapshot"),
+                verbs=("backup",),
+            ),
         )
 
     @hookimpl
@@ -73,6 +106,28 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.diagnose import report
 
         return report(cluster, collect(context, cluster))
+
+    @hookimpl
+    def plan(
+        self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
+    ) -> RepairPlan:
+        """Say how each target is treated."""
+        from hasteward.domain.errors import RunFailed
+        from hasteward_cnpg.collect.grounds import read_grounds
+        from hasteward_cnpg.evidence import Evidence
+        from hasteward_cnpg.plan.repair import repair_plan
+
+        if not isinstance(report.evidence, Evidence):
+            raise RunFailed("the report to plan by is not of this engine's triage", code="plan.evidence")
+        grounds = read_grounds(context, cluster, report.evidence)
+        return repair_plan(cluster, report.evidence, grounds, targets)
+
+    @hookimpl
+    def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
+        """Walk the acts of the journal."""
+        from hasteward_cnpg.heal import heal
+
+        heal(context, cluster, order)
 
     @hookimpl
     def dump(
@@ -91,6 +146,13 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.restore import restore
 
         return restore(context, cluster, source, options)
+
+    @hookimpl
+    def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:
+        """A Backup object, and what became of it."""
+        from hasteward_cnpg.native import native
+
+        return native(context, cluster)
 
 
 plugin = CnpgEngine()

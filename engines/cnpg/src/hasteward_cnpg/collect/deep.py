@@ -129,12 +129,13 @@ def deepen(reader: Reader, evidence: Evidence) -> Evidence:
     """The evidence with files, logs and comparisons where they can change the answer."""
     members = [_with_files(reader, member) for member in evidence.members]
     evidence = replace(evidence, members=tuple(members))
-    evidence = _against(reader, evidence, reference_of(evidence))
+    evidence = against(reader, evidence, reference_of(evidence))
     # of several that are ahead of the reference, does one hold what the others hold?
-    return _against(reader, evidence, leader_of(evidence))
+    return against(reader, evidence, leader_of(evidence))
 
 
-def _against(reader: Reader, evidence: Evidence, other: MemberEvidence | None) -> Evidence:
+def against(reader: Reader, evidence: Evidence, other: MemberEvidence | None) -> Evidence:
+    """The evidence with every member's log held against that of `other`."""
     if other is None:
         return evidence
     members = tuple(_compared(reader, member, other) for member in evidence.members)
