@@ -254,7 +254,9 @@ def _none_running(
     ]
     questions += unread
     proven = not questions
-    newest = tuple(one for one, held in holdings.items() if _at(held) == at) if proven else ()
+    # who stands at the same number by another way does not hold the same
+    linked = (one for one, standing in standings.items() if standing in {Standing.IN, Standing.CONTAINED})
+    newest = tuple(one for one in linked if _at(holdings[one]) == at) if proven else ()
     return _conclude(
         questions,
         standings,
