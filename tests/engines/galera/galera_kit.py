@@ -69,6 +69,7 @@ class Server:
     grastate: str = field(default_factory=grastate)
     gvwstate: str = ""
     transfer: bool = False
+    schemas: tuple[str, ...] = ("shop",)
     empty: bool = False
     #: None when the recovery fails
     recovered: tuple[str, int] | None = (U, 100)
@@ -189,6 +190,7 @@ class World:
         parts = [f"@@ presence 0\n{presence}\n"]
         for name, text in (("grastate", server.grastate), ("gvwstate", server.gvwstate)):
             parts.append(f"@@ {name} {0 if text and not server.empty else 3}\n{text}\n")
+        parts.append(f"@@ schemas 0\n{''.join(f'{name}/' for name in server.schemas)}\n")
         transfer = "unfinished\n" if server.transfer else ""
         return "".join(parts) + f"@@ transfer 0\n{transfer}" + self._disk(server)
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,12 +158,15 @@ class Steward:
     repository: FakeRepository = field(default_factory=lambda: FakeRepository(chunk=65536))
     reporter: RecordingReporter = field(default_factory=RecordingReporter)
     approval: Approval = field(default_factory=Approval)
+    on_call: Callable[[str], None] | None = None
     runs: int = 0
 
     def kubernetes(self) -> FakeKubernetes:
         world = World(servers={"db-0": three()["db-0"]}, replicas=1, spec={"rootEmptyPassword": True})
         api = world.kubernetes()
         api.program = self.node.program
+        if self.on_call is not None:
+            api.on_call = self.on_call
         return api
 
     def context(self) -> EngineContext:

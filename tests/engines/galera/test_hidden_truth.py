@@ -291,7 +291,9 @@ def files_of(node: Node, sight: Sight) -> tuple[Reading[FileFacts], Reading[Reco
         node.safe,
         at if node.clean else None,
     )
-    files = Known(FileFacts(saved, kept if not node.zero else None, transfer=node.garbage), "files")
+    files = Known(
+        FileFacts(saved, kept if not node.zero else None, transfer=node.garbage, schemas=("shop",)), "files"
+    )
     if not sight.recovered:
         return files, Unread("it failed")
     found = Recovered(None if node.garbage else at, view_of(node) if sight.view else None)

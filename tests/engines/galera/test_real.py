@@ -16,9 +16,13 @@ from galera_real import Node, Steward, as_this_user
 from hasteward.domain.errors import Refused
 from hasteward.domain.snapshot import SnapshotFilter
 from hasteward.pipelines.catalog import backups, manifest_of
+from hasteward.ports.kubernetes import PodRef
+from hasteward.testing.faults import Killed, KillNth
 from hasteward_galera.facts.galera import parse_files, parse_recovered, split_answers
 from hasteward_galera.facts.shell import files_argv, recover_argv
 from hasteward_galera.plugin import plugin
+from hasteward_sql import mysql
+from hasteward_sql.mysql.swap import put_in_order
 
 pytestmark = pytest.mark.servers
 
@@ -164,5 +168,45 @@ def test_a_stopped_member_tells_position_and_view_from_a_copy(shop: Node, stop: 
     assert found.position.seqno in ({seqno} if stop == "kill" else {seqno, seqno + 1})
     assert files.grastate is not None
     assert (files.grastate.position == found.position) is (stop == "stop")
+    assert set(files.schemas) == {"shop", "other"}
     assert (files.view is not None and files.view.nodes == {node}) is (stop == "kill")
     assert list(scratch.iterdir()) == []
+
+
+def die_everywhere(shop: Node, steward: Steward, last: int) -> set[str]:
+    """Die before each of the last calls of a restore; what was live after the next run had put it in order."""
+    steward.backup()
+    good = shop.content("shop")
+    spoil = "ALTER TABLE shop.item ADD x INT; DROP TRIGGER shop.noted; DELETE FROM shop.item;"
+    shop.sql(spoil)
+    counted = KillNth(10**6)
+    steward.on_call = counted
+    steward.restore("shop")
+    assert shop.content("shop") == good
+    calls, ends = len(counted.calls), set[str]()
+    for at in range(max(1, calls - last), calls + 1):
+        shop.sql(spoil)
+        spoilt = shop.content("shop")
+        steward.on_call = KillNth(at)
+        with pytest.raises(Killed):
+            steward.restore("shop")
+        steward.on_call = None
+        server = mysql.connect(steward.context(), PodRef("db", "db-0", "mariadb"), user="root", password="")
+        put_in_order(steward.context(), server)
+        now = shop.content("shop")
+        assert now in {good, spoilt}, (at, counted.calls[at - 1])
+        ends.add("new" if now == good else "old")
+        assert len([one for one in shop.schemas() if one.startswith("hasteward_new")]) == 0
+        steward.restore("shop")
+        assert shop.content("shop") == good
+        kept = [one for one in shop.schemas() if one.startswith("hasteward_old")]
+        shop.sql("".join(f"DROP DATABASE `{one}`;" for one in kept))
+    return ends
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_restore_that_dies_anywhere_leaves_the_old_or_the_new_on_galera(
+    shop: Node, steward: Steward
+) -> None:
+    assert die_everywhere(shop, steward, 160) == {"old", "new"}

@@ -244,6 +244,28 @@ def test_op1701_an_empty_member_with_the_safe_flag_is_not_started_from(stage: St
     assert "galera-no-history" in ids(report)
 
 
+def test_op1701_a_new_data_directory_without_a_schema_holds_nothing(stage: Stage) -> None:
+    """A lost volume was made anew, and its pod has initialised a server in it: it says it is safe."""
+    down(stage, 100, 101, 0)
+    stage.world.stop(
+        "db-2", recovered=(ZERO, -1), grastate=grastate(ZERO, -1, 1), gvwstate="", view=(), schemas=()
+    )
+
+    report = stage.triage(deep=True)
+
+    assert (report.newest, report.details["startFrom"]) == (("db-1",), "db-1")
+    assert report.assessments[2].branch is None
+
+
+def test_a_damaged_state_file_does_not_hide_what_innodb_knows(stage: Stage) -> None:
+    down(stage, 100, 101, 99)
+    stage.world.servers["db-1"].grastate = "\0\0\0garbage"
+
+    report = stage.triage(deep=True)
+
+    assert (report.authority, report.newest) == (Authority.PROVABLE, ("db-1",))
+
+
 def test_op1108_a_transfer_that_was_broken_off_is_no_data_set(stage: Stage) -> None:
     stage.world.among("db-0", "db-1")
     stage.world.stop(

@@ -194,13 +194,15 @@ class Grastate:
 class FileFacts:
     """The files of a member whose server is proven not to run.
 
-    `grastate` is None when there is no such file, `view` is that of ``gvwstate.dat`` (only a server that did
-    not stop in order leaves one). `transfer` says that a state transfer into it was never finished.
+    `grastate` is None when there is no such file, or none that can be read; `view` is that of
+    ``gvwstate.dat`` (only a server that did not stop in order leaves one). `transfer` says that a state
+    transfer into it was never finished; `schemas` are the folders of schemas that are not the server's own.
     """
 
     grastate: Grastate | None
     view: View | None
     transfer: bool
+    schemas: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,11 +120,20 @@ def _stopped(name: str, files: FileFacts, recovered: Reading[Recovered], source:
         case Known() if saved is not None and saved.position is not None:
             return Unread(f"grastate.dat of {name} says {saved.position}, and InnoDB knows of no position")
         case Known():
-            return Known(Holding(Kind.UNJOINED, view_read=True), source)
+            kind = Kind.UNJOINED if files.schemas else Kind.EMPTY
+            return Known(Holding(kind, view_read=True), source)
         case Absent(why) | Unread(why):
-            if saved is None or zero:
-                return Unread(f"grastate.dat of {name} names no history, and InnoDB was not asked: {why}")
-            return Known(_saved(saved, files), source)
+            return _unrecovered(name, files, source, why)
+
+
+def _unrecovered(name: str, files: FileFacts, source: str, why: str) -> Reading[Holding]:
+    """The files alone."""
+    saved = files.grastate
+    if saved is not None and saved.uuid != ZERO:
+        return Known(_saved(saved, files), source)
+    if not files.schemas:
+        return Known(Holding(Kind.EMPTY, view_read=True), source)
+    return Unread(f"grastate.dat of {name} names no history, and InnoDB was not asked: {why}")
 
 
 def _saved(saved: Grastate, files: FileFacts) -> Holding:

@@ -56,7 +56,9 @@ def _state(
         return [("galera-aborted-transfer", Severity.CRITICAL, summary, repair)]
     if standing is Standing.UNJOINED:
         summary = f"{name} has data without a history: nothing says where it is from (#1701)"
-        return [("galera-no-history", Severity.CRITICAL, summary, triage_of(cluster))]
+        forced = f"hasteward repair {flags(cluster)} -i {member.ordinal} --force --dry-run"
+        remedy = forced if analysis.verdict.components else triage_of(cluster)
+        return [("galera-no-history", Severity.CRITICAL, summary, remedy)]
     match assessment.health:
         case Health.DOWN:
             remedy = triage_of(cluster) if standing is Standing.UNKNOWN else _describe(cluster, member)

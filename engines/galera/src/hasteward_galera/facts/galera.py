@@ -5,6 +5,7 @@ The answers of one exec come one after the other, each under a line ``@@ NAME EX
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,12 +82,20 @@ def parse_gvwstate(text: str, uuid: str) -> View | None:
 
 
 def parse_files(answers: Mapping[str, Answer]) -> FileFacts:
-    """The files of a stopped server."""
-    grastate = parse_grastate(answers["grastate"].text) if _there(answers["grastate"]) else None
+    """The files of a stopped server. A damaged ``grastate.dat`` says nothing, and InnoDB still may."""
+    grastate = None
+    if _there(answers["grastate"]):
+        with contextlib.suppress(ValueError):
+            grastate = parse_grastate(answers["grastate"].text)
     view = None
-    if _there(answers["gvwstate"]) and grastate is not None:
-        view = parse_gvwstate(answers["gvwstate"].text, grastate.uuid)
-    return FileFacts(grastate, view, transfer=answers["transfer"].text.strip() == "unfinished")
+    if _there(answers["gvwstate"]):
+        view = parse_gvwstate(answers["gvwstate"].text, grastate.uuid if grastate is not None else ZERO)
+    return FileFacts(
+        grastate,
+        view,
+        transfer=answers["transfer"].text.strip() == "unfinished",
+        schemas=tuple(answers["schemas"].text.split("/")[:-1]),
+    )
 
 
 def _there(answer: Answer) -> bool:

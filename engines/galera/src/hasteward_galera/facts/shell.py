@@ -60,6 +60,12 @@ fi
 echo "@@ presence 0"; echo "$p"
 show grastate "$2/grastate.dat"
 show gvwstate "$2/gvwstate.dat"
+echo "@@ schemas 0"
+for f in "$2"/*/; do
+  n=${f%/}; n=${n##*/}
+  case $n in '*'|mysql|performance_schema|sys|lost+found|'#innodb'*) ;; *) printf '%s/' "$n" ;; esac
+done
+echo
 echo "@@ transfer 0"
 for f in sst_in_progress wsrep_sst.pid rsync_sst.pid; do
   if [ -e "$2/$f" ]; then echo unfinished; break; fi
