@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from galera_kit import CLUSTER
+from galera_kit import CLUSTER, ENGINE
 from galera_real import Node, Steward, as_this_user
 
 from hasteward.domain.errors import Refused
 from hasteward.domain.snapshot import SnapshotFilter
+from hasteward.pipelines.backup import BackupOptions, backup
 from hasteward.pipelines.catalog import backups, manifest_of
-from hasteward.ports.kubernetes import PodRef
+from hasteward.ports.kubernetes import LEASES, PodRef
 from hasteward.testing.faults import Killed, KillNth
 from hasteward_galera.facts.galera import parse_files, parse_recovered, split_answers
 from hasteward_galera.facts.shell import files_argv, recover_argv
@@ -173,8 +174,21 @@ def test_a_stopped_member_tells_position_and_view_from_a_copy(shop: Node, stop: 
     assert list(scratch.iterdir()) == []
 
 
+def test_l39_two_runs_on_one_cluster_exclude_each_other(steward: Steward) -> None:
+    context = steward.context()
+    now = context.clock.now().isoformat()
+    spec = {"holderIdentity": "somebody/else", "leaseDurationSeconds": 3600, "renewTime": now}
+    body = {"metadata": {"name": "hasteward-galera-db", "namespace": "db"}, "spec": spec}
+    context.kubernetes.create(LEASES, "db", body)
+
+    with pytest.raises(Refused, match="somebody"):
+        backup(ENGINE, context, CLUSTER, steward.repository, BackupOptions())
+
+    assert steward.repository.files == {}
+
+
 def die_everywhere(shop: Node, steward: Steward, last: int) -> set[str]:
-    """Die before each of the last calls of a restore; what was live after the next run had put it in order."""
+    """Die before each of the last calls of a restore; what was live after the next run put it in order."""
     steward.backup()
     good = shop.content("shop")
     spoil = "ALTER TABLE shop.item ADD x INT; DROP TRIGGER shop.noted; DELETE FROM shop.item;"

@@ -217,7 +217,7 @@ def test_l49_l50_the_recovery_names_galera_and_row_and_never_writes_to_the_volum
     assert '--datadir="$1"' not in script
 
 
-def test_l48_l52_the_member_that_could_not_be_recovered_may_be_the_newest(stage: Stage) -> None:
+def test_l48_l52_p01_the_member_that_could_not_be_recovered_may_be_the_newest(stage: Stage) -> None:
     """54784 was lost for 50522 because the leader's recovery had failed."""
     down(stage, 50522, 50522, 54784)
     stage.world.servers["db-2"].recovered = None
@@ -311,7 +311,7 @@ def test_op1863_resuming_a_healthy_cluster_that_is_latched_is_a_hazard(stage: St
     )
 
 
-def test_l43_p01_an_operator_that_is_caught_in_recovery_is_named_although_the_data_is_well(
+def test_l43_an_operator_that_is_caught_in_recovery_is_named_although_the_data_is_well(
     stage: Stage,
 ) -> None:
     stage.world.latch = "False"
