@@ -73,6 +73,8 @@ class Node:
         words += ["--innodb-autoinc-lock-mode=2", "--wsrep-cluster-address=gcomm://", "--wsrep-new-cluster"]
         words += [f"--wsrep-provider={PROVIDER}", "--wsrep-node-name=db-0"]
         words += ["--wsrep-node-address=127.0.0.1"]
+        # a server that starts removes every temporary table it finds there, also those of others
+        words += [f"--tmpdir={self.folder}"]
         options = (
             f"gmcast.listen_addr=tcp://127.0.0.1:{port};gcache.size=4M;ist.recv_addr=127.0.0.1:{port + 1}"
         )

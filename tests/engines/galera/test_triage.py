@@ -362,6 +362,16 @@ def test_a_member_with_a_trouble_is_named(stage: Stage, changes: dict[str, Any],
     assert name in ids(stage.triage())
 
 
+def test_what_a_member_has_not_applied_yet_it_does_not_hold(stage: Stage) -> None:
+    stage.world.servers["db-0"].seqno = 200
+    stage.world.servers["db-1"].queue = 100
+
+    report = stage.triage()
+
+    assert report.newest == ("db-0", "db-2")
+    assert report.donors == ("db-0", "db-1", "db-2")
+
+
 def test_a_disk_that_is_full_is_read_from_the_log(stage: Stage) -> None:
     stage.world.among("db-0", "db-1")
     stage.world.stop("db-2", log="[ERROR] mariadbd: Disk is full writing './x' (Errcode: 28)\n", restarts=9)

@@ -156,7 +156,7 @@ def _running(
         (component,),
         component=component,
         leader="",
-        newest=tuple(name for name in component.members if _complete(evidence.member(name))),
+        newest=tuple(name for name in component.members if _complete(evidence.member(name), component)),
         words=words,
     )
 
@@ -168,9 +168,12 @@ def _unseen(component: Component) -> list[Question]:
     return [Question(Doubt.UNREAD, text)]
 
 
-def _complete(member: MemberEvidence | None) -> bool:
+def _complete(member: MemberEvidence | None, component: Component) -> bool:
+    """Whether it has applied what it was sent: what only waits in its memory goes with its process."""
     server = server_of(member)
-    return server is not None and server.synced
+    if server is None or not server.synced:
+        return False
+    return server.queue == 0 or server.seqno == component.seqno
 
 
 def _counted_in(member: MemberEvidence, component: Component) -> bool:
