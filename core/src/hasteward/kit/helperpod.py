@@ -70,7 +70,7 @@ class Helper:
     `user` and `group` are those of the database, so that its files can be read; `seconds` is the pod's own
     deadline, after which Kubernetes ends it whatever became of us. `labels` are for network policies; they
     MUST NOT match a selector of the database's services. `cluster` is whom it looks at, so that a later run
-    finds what a dead one left.
+    finds what a dead one left. `scratch` is where it may write.
     """
 
     name: str

@@ -81,8 +81,11 @@ def repair(
     repository: Repository | None,
     request: RepairRequest,
 ) -> RepairResult:
-    """Repair `cluster`. `repository` is None only with ``--no-escrow``."""
-    for capability in (Capability.TRIAGE, Capability.PLAN, Capability.HEAL):
+    """Repair `cluster`. `repository` is None only with ``--no-escrow``.
+
+    An engine that plans and does not heal shows its plan; it is refused when the plan is agreed to.
+    """
+    for capability in (Capability.TRIAGE, Capability.PLAN):
         engine.require(capability)
     if repository is not None:
         repository.open()
@@ -126,6 +129,7 @@ def _afresh(job: _Job) -> RepairResult:
         title = f"repair {job.cluster.namespace}/{job.cluster.name}"
         if not job.context.approve(words(title, plan, before=first)):
             return replace(result, dry_run=True)
+        job.engine.require(Capability.HEAL)
         _sweep(job.context, job.cluster, left)
         _save_first(job, before, decision.targets, wanted=bool(first))
         after = _treat_all(job, plan)
