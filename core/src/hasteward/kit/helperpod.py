@@ -1,8 +1,9 @@
-"""A short-lived pod of ours on a volume of a member, for looking at files whose server does not run.
+"""A pod of ours on the volumes of a member whose server does not run: to look at its files, or to mend them.
 
-It mounts read-only, carries no label of the database, has no rights of its own, ends by itself after its
-deadline, and goes when the block ends. A helper that finds no node says so at once instead of waiting (L66);
-meshes are asked to leave it alone, because a sidecar would keep it running (L65).
+It mounts read-only unless a mount says otherwise, carries no label that the database's own objects select
+by, has no rights of its own and ends by itself after its deadline. `helper_pod` takes it away when its block
+ends; `start_helper` leaves it to an act of a journal. A helper that finds no node says so at once instead of
+waiting (L66); meshes are asked to leave it alone, because a sidecar would keep it running (L65).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.events import PhaseStarted, Warned
 from hasteward.ports.context import EngineContext
@@ -20,6 +22,9 @@ from hasteward.ports.kubernetes import PODS, ApiNotFound, Json, PodRef
 _CONTAINER = "helper"
 _POLL_SECONDS = 0.5
 _TRIES = 5
+_OURS = {"app.kubernetes.io/managed-by": "hasteward"}
+_RUN = "hasteward.prplanit.com/run"
+_OVER = frozenset({"Failed", "Succeeded"})
 #: reasons of a waiting container that time does not cure
 _HOPELESS = frozenset(
     {
@@ -34,10 +39,28 @@ _HOPELESS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A volume claim and where it is mounted, read-only."""
+    """A volume claim and where it is mounted."""
 
     claim: str
     path: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMount:
+    """Files of a Secret, for the pod alone: we neither read nor need a right to it."""
+
+    secret: str
+    path: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A directory of the pod's own, gone with it; the node must have `size` bytes free."""
+
+    path: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +68,9 @@ class Helper:
     """What the pod is made of. `node` is where the volumes are attached already, "" if nowhere.
 
     `user` and `group` are those of the database, so that its files can be read; `seconds` is the pod's own
-    deadline, after which Kubernetes ends it whatever became of us.
+    deadline, after which Kubernetes ends it whatever became of us. `labels` are for network policies; they
+    MUST NOT match a selector of the database's services. `cluster` is whom it looks at, so that a later run
+    finds what a dead one left. `scratch` is where it may write.
     """
 
     name: str
@@ -56,43 +81,74 @@ class Helper:
     group: int = 0
     account: str = ""
     seconds: int = 600
+    scratch: tuple[Scratch, ...] = ()
+    #: what it is for, as one is told; "" where it is there to read its first mount
+    purpose: str = ""
     pull_secrets: tuple[str, ...] = ()
     tolerations: tuple[Mapping[str, Any], ...] = field(default=())
+    secrets: tuple[SecretMount, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cluster: ClusterRef | None = None
 
 
-def _manifest(namespace: str, helper: Helper, run: str) -> Json:
-    security = {
-        "runAsUser": helper.user,
-        "runAsGroup": helper.group,
-        "runAsNonRoot": helper.user != 0,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
+def _volumes(helper: Helper) -> tuple[list[Json], list[Json]]:
+    """The pod's volumes, and where its container mounts them."""
+    volumes: list[Json] = []
+    mounts: list[Json] = []
+    for number, mount in enumerate(helper.mounts):
+        claim = {"claimName": mount.claim, "readOnly": mount.read_only}
+        volumes.append({"name": f"v{number}", "persistentVolumeClaim": claim})
+        mounts.append({"name": f"v{number}", "mountPath": mount.path, "readOnly": mount.read_only})
+    for number, secret in enumerate(helper.secrets):
+        items = [{"key": key, "path": key} for key in secret.keys]
+        # a client refuses a private key that others may read
+        source = {"secretName": secret.secret, "items": items, "defaultMode": 0o400}
+        volumes.append({"name": f"s{number}", "secret": source})
+        mounts.append({"name": f"s{number}", "mountPath": secret.path, "readOnly": True})
+    for number, one in enumerate(helper.scratch):
+        volumes.append({"name": f"e{number}", "emptyDir": {"sizeLimit": str(one.size)}})
+        mounts.append({"name": f"e{number}", "mountPath": one.path})
+    return volumes, mounts
+
+
+def _container(helper: Helper, mounts: list[Json]) -> Json:
+    container: Json = {
+        "name": _CONTAINER,
+        "image": helper.image,
+        "command": ["sleep", str(helper.seconds)],
+        "securityContext": {
+            "runAsUser": helper.user,
+            "runAsGroup": helper.group,
+            "runAsNonRoot": helper.user != 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": mounts,
     }
+    if helper.scratch:
+        # room that is asked for: the scheduler finds a node that has it, or says that there is none
+        room = {"ephemeral-storage": str(sum(one.size for one in helper.scratch))}
+        container["resources"] = {"requests": room, "limits": room}
+    return container
+
+
+def manifest(namespace: str, helper: Helper, run: str) -> Json:
+    """The pod as it is created; it holds no secret."""
+    volumes, mounts = _volumes(helper)
     spec: Json = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": helper.seconds,
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "containers": [
-            {
-                "name": _CONTAINER,
-                "image": helper.image,
-                "command": ["sleep", str(helper.seconds)],
-                "securityContext": security,
-                "volumeMounts": [
-                    {"name": f"v{number}", "mountPath": mount.path, "readOnly": True}
-                    for number, mount in enumerate(helper.mounts)
-                ],
-            }
-        ],
-        "volumes": [
-            {"name": f"v{number}", "persistentVolumeClaim": {"claimName": mount.claim, "readOnly": True}}
-            for number, mount in enumerate(helper.mounts)
-        ],
+        "containers": [_container(helper, mounts)],
+        "volumes": volumes,
     }
+    if helper.secrets:
+        # the files of a Secret are root's: the group lets the database's user read them
+        spec["securityContext"] = {"fsGroup": helper.group, "fsGroupChangePolicy": "OnRootMismatch"}
     if helper.node:
         spec["nodeSelector"] = {"kubernetes.io/hostname": helper.node}
     if helper.account:
@@ -107,11 +163,16 @@ def _manifest(namespace: str, helper: Helper, run: str) -> Json:
         "metadata": {
             "name": helper.name,
             "namespace": namespace,
-            "labels": {"app.kubernetes.io/managed-by": "hasteward", "sidecar.istio.io/inject": "false"},
+            "labels": {
+                **helper.labels,
+                **(_marks(helper.cluster) if helper.cluster is not None else {}),
+                **_OURS,
+                "sidecar.istio.io/inject": "false",
+            },
             "annotations": {
                 "sidecar.istio.io/inject": "false",
                 "linkerd.io/inject": "disabled",
-                "hasteward.prplanit.com/run": run,
+                _RUN: run,
             },
         },
         "spec": spec,
@@ -122,15 +183,76 @@ def _manifest(namespace: str, helper: Helper, run: str) -> Json:
 def helper_pod(context: EngineContext, namespace: str, helper: Helper) -> Iterator[PodRef]:
     """The running helper. Raises RunFailed with the scheduler's or kubelet's words when it cannot."""
     api = context.kubernetes
-    context.reporter.emit(
-        PhaseStarted("triage", f"reading the files of {helper.mounts[0].claim} by a helper pod")
-    )
+    doing = helper.purpose or f"reading the files of {helper.mounts[0].claim} by a helper pod"
+    context.reporter.emit(PhaseStarted("triage", doing))
     try:
-        api.create(PODS, namespace, _manifest(namespace, helper, context.run.id))
+        api.create(PODS, namespace, manifest(namespace, helper, context.run.id))
         _await(context, namespace, helper.name)
         yield PodRef(namespace, helper.name, _CONTAINER)
     finally:
         _remove(context, namespace, helper.name)
+
+
+def start_helper(context: EngineContext, namespace: str, body: Json) -> PodRef:
+    """The running helper that `body` (of `manifest`) describes, made if it is not there or has ended.
+
+    Nobody takes it away but `end_helper`, or its own deadline. Raises RunFailed when it cannot run.
+    """
+    name = str(body["metadata"]["name"])
+    phase = _phase(context, namespace, name)
+    if phase in _OVER:
+        end_helper(context, namespace, name)
+        phase = None
+    if phase is None:
+        context.kubernetes.create(PODS, namespace, body)
+    _await(context, namespace, name)
+    return PodRef(namespace, name, _CONTAINER)
+
+
+def end_helper(context: EngineContext, namespace: str, name: str) -> None:
+    """Take it away, and wait until it no longer holds its volumes. Raises RunFailed when it does not go."""
+    deadline = context.clock.monotonic() + context.tuning.delete_seconds
+    with contextlib.suppress(ApiNotFound):
+        context.kubernetes.delete(PODS, namespace, name)
+    while _phase(context, namespace, name) is not None:
+        if context.clock.monotonic() >= deadline:
+            raise RunFailed(
+                f"the helper pod {name} does not go",
+                hint=f"kubectl delete pod {name} -n {namespace}",
+                code="helper.left",
+            )
+        context.clock.sleep(_POLL_SECONDS)
+
+
+def is_helper(body: Mapping[str, Any]) -> bool:
+    """Whether a pod is one of ours."""
+    return _OURS.items() <= dict((body.get("metadata") or {}).get("labels") or {}).items()
+
+
+def left_helpers(context: EngineContext, cluster: ClusterRef) -> list[str]:
+    """Helpers that look at `cluster` and are not of this run. A dead run's stay, as ended pods, for good."""
+    selector = ",".join(f"{key}={value}" for key, value in (_OURS | _marks(cluster)).items())
+    return [
+        str(body["metadata"]["name"])
+        for body in context.kubernetes.list(PODS, cluster.namespace, labels=selector)
+        if (body["metadata"].get("annotations") or {}).get(_RUN) != context.run.id
+    ]
+
+
+def _marks(cluster: ClusterRef) -> dict[str, str]:
+    return {
+        "hasteward.prplanit.com/engine": cluster.engine,
+        "hasteward.prplanit.com/cluster": cluster.name,
+    }
+
+
+def _phase(context: EngineContext, namespace: str, name: str) -> str | None:
+    """The pod's phase; None when it is proven not to be there."""
+    try:
+        pod = context.kubernetes.get(PODS, namespace, name)
+    except ApiNotFound:
+        return None
+    return str((pod.get("status") or {}).get("phase") or "Pending")
 
 
 def _await(context: EngineContext, namespace: str, name: str) -> None:
@@ -151,7 +273,7 @@ def _await(context: EngineContext, namespace: str, name: str) -> None:
 
 def _hopeless(status: Mapping[str, Any]) -> str:
     """Why waiting will not help; empty as long as it may."""
-    if status.get("phase") in {"Failed", "Succeeded"}:
+    if status.get("phase") in _OVER:
         return str(status.get("message") or status.get("reason") or f"it is {status['phase']}")
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":

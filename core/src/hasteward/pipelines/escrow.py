@@ -44,12 +44,12 @@ class Escrow:
             )
         return self.repository
 
-    def cluster_dump(self) -> None:
-        """The whole cluster as a proven backup, marked as escrow."""
+    def cluster_dump(self, source: int | None = None) -> None:
+        """The whole cluster as a proven backup, marked as escrow; of a diverged one, `source`'s branch."""
         self.context.reporter.emit(
             PhaseStarted("escrow", f"backing {self.cluster} up before anything changes")
         )
-        self._dump(BackupOptions(reason="escrow"))
+        self._dump(BackupOptions(reason="escrow", source=source))
 
     def diverged_dump(self, target: Target) -> None:
         """What the target's server still says of its branch. Best effort: its files are captured later."""

@@ -183,10 +183,14 @@ class ControlFacts:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """A stopped member as its files tell it. `position` is the end of its *valid* log, not its checkpoint."""
+    """A stopped member as its files tell it. `position` is the end of its *valid* log, not its checkpoint.
+
+    `free` are the bytes left on the volumes of the data and of the log, None where df did not tell.
+    """
 
     control: ControlFacts
     position: Position
+    free: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
-from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
+from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Right, Supported
+from hasteward.domain.option import Kind, OptionSpec
 
 if TYPE_CHECKING:
     from hasteward.domain.cluster import ClusterRef
+    from hasteward.domain.repair import RepairPlan, Target
     from hasteward.domain.report import TriageReport
     from hasteward.ports.context import (
         DumpOptions,
         DumpProof,
         DumpSink,
         EngineContext,
+        NativeOutcome,
+        Order,
         PutBack,
         RestoreOptions,
         RestoreOutcome,
@@ -37,8 +41,30 @@ _SURROUNDINGS = tuple(
     Right("list", "postgresql.cnpg.io", plural)
     for plural in ("poolers", "databases", "publications", "subscriptions")
 )
-_NO_REPAIR = Unsupported(
-    "not available in this release; triage says what is wrong and names the next command"
+#: a Backup object, which the operator works off
+_NATIVE = (
+    Right("get", "postgresql.cnpg.io", "clusters"),
+    Right("create", "postgresql.cnpg.io", "backups"),
+    Right("get", "postgresql.cnpg.io", "backups"),
+)
+#: the scratch server's pod
+_EXTRACT = (
+    Right("get", "postgresql.cnpg.io", "clusters"),
+    Right("list", "", "pods"),
+    Right("get", "", "pods"),
+    Right("create", "", "pods"),
+    Right("delete", "", "pods"),
+    Right("get", "", "pods", "exec"),
+    Right("create", "", "pods", "exec"),
+)
+#: what a treatment changes: two annotations, the member's pod, and a helper pod on its volumes
+_REPAIR = (
+    Right("patch", "postgresql.cnpg.io", "clusters"),
+    Right("get", "", "pods"),
+    Right("create", "", "pods"),
+    Right("delete", "", "pods"),
+    # the operator is asked to clone a member by an annotation of its pod
+    Right("patch", "", "pods"),
 )
 
 
@@ -57,14 +83,34 @@ class CnpgEngine(EngineSpec):
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),
                 Capability.RESTORE: Supported(),
-                Capability.PLAN: _NO_REPAIR,
-                Capability.HEAL: _NO_REPAIR,
+                Capability.NATIVE: Supported(),
+                Capability.EXTRACT: Supported(),
+                Capability.PLAN: Supported(),
+                Capability.HEAL: Supported(),
             },
             rights={
                 Capability.TRIAGE: _RIGHTS,
                 Capability.DUMP: _RIGHTS,
                 Capability.RESTORE: (*_RIGHTS, *_SURROUNDINGS),
+                Capability.NATIVE: _NATIVE,
+                Capability.EXTRACT: _EXTRACT,
+                Capability.PLAN: _RIGHTS,
+                Capability.HEAL: (*_RIGHTS, *_REPAIR),
             },
+            capture=DumpLayout("pgdata.tar", "physical"),
+        )
+
+    @hookimpl
+    def options(self) -> tuple[OptionSpec, ...]:
+        """Options of its own."""
+        return (
+            OptionSpec(
+                "native_method",
+                "With --method native: how the operator backs up, where the Cluster declares several ways.",
+                Kind.CHOICE,
+                choices=("plugin", "barmanObjectStore", "volumeSnapshot"),
+                verbs=("backup",),
+            ),
         )
 
     @hookimpl
@@ -74,6 +120,28 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.diagnose import report
 
         return report(cluster, collect(context, cluster))
+
+    @hookimpl
+    def plan(
+        self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
+    ) -> RepairPlan:
+        """Say how each target is treated."""
+        from hasteward.domain.errors import RunFailed
+        from hasteward_cnpg.collect.grounds import read_grounds
+        from hasteward_cnpg.evidence import Evidence
+        from hasteward_cnpg.plan.repair import repair_plan
+
+        if not isinstance(report.evidence, Evidence):
+            raise RunFailed("the report to plan by is not of this engine's triage", code="plan.evidence")
+        grounds = read_grounds(context, cluster, report.evidence)
+        return repair_plan(cluster, report.evidence, grounds, targets)
+
+    @hookimpl
+    def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
+        """Walk the acts of the journal."""
+        from hasteward_cnpg.heal import heal
+
+        heal(context, cluster, order)
 
     @hookimpl
     def dump(
@@ -92,6 +160,22 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.restore import restore
 
         return restore(context, cluster, source, options)
+
+    @hookimpl
+    def extract(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, sink: DumpSink
+    ) -> DumpProof:
+        """Recover captured files in a scratch server, and dump that."""
+        from hasteward_cnpg.extract import extract
+
+        return extract(context, cluster, source, sink)
+
+    @hookimpl
+    def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:
+        """A Backup object, and what became of it."""
+        from hasteward_cnpg.native import native
+
+        return native(context, cluster)
 
     @hookimpl
     def put_back(self, context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:

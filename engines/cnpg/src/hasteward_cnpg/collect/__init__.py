@@ -10,7 +10,9 @@ from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.kit.reading import attempt, short
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound, Json
-from hasteward_cnpg.collect.deep import deepen, reading
+from hasteward_cnpg.analyse.authority import reference_of
+from hasteward_cnpg.collect.deep import against, deepen, reading
+from hasteward_cnpg.collect.files import Place, read_files
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import (
     ClaimState,
@@ -51,12 +53,33 @@ def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
         return deepen(reader, evidence)
 
 
+def reread(context: EngineContext, cluster: ClusterRef, member: str, place: Place) -> Evidence:
+    """The files of a member whose pod is gone, held against the primary that is named now."""
+    body, facts = _cluster(context, cluster)
+    primary = facts.value.current_primary if isinstance(facts, Known) else ""
+    gone = MemberEvidence(
+        member,
+        named=True,
+        pod=Absent("its pod is gone"),
+        server=Unread("its pod is gone"),
+        claim=Known(ClaimState.BOUND, "the helper pod"),
+        files=read_files(context, place),
+    )
+    server = attempt(f"psql on {primary}", lambda: read_server(short(context), pod_of(cluster, primary)))
+    named = MemberEvidence(primary, named=True, pod=Unread("not looked at"), server=server)
+    evidence = Evidence(facts, Known(2, "the plan"), (named, gone))
+    with reading(context, cluster, body, {}) as reader:
+        reader.places |= {member: place, primary: Place(pod_of(cluster, primary), "")}
+        return against(reader, evidence, reference_of(evidence))
+
+
 def read_cluster(context: EngineContext, cluster: ClusterRef) -> ClusterFacts:
     """The Cluster object; InvalidInput with the names of those that exist when it does not."""
-    return parse_cluster(_cluster_body(context, cluster))
+    return parse_cluster(cluster_body(context, cluster))
 
 
-def _cluster_body(context: EngineContext, cluster: ClusterRef) -> Json:
+def cluster_body(context: EngineContext, cluster: ClusterRef) -> Json:
+    """The Cluster object as it is stored; InvalidInput as `read_cluster`."""
     try:
         return context.kubernetes.get(CLUSTERS, cluster.namespace, cluster.name)
     except ApiNotFound as error:
@@ -70,7 +93,7 @@ def _cluster_body(context: EngineContext, cluster: ClusterRef) -> Json:
 def _cluster(context: EngineContext, cluster: ClusterRef) -> tuple[Json, Known[ClusterFacts] | Unread]:
     """As `attempt`, except that a cluster which does not exist is the user's error and no reading."""
     try:
-        body = _cluster_body(context, cluster)
+        body = cluster_body(context, cluster)
         return body, Known(parse_cluster(body), "the Cluster object")
     except InvalidInput:
         raise

@@ -100,7 +100,7 @@ class Reader:
         if facts.wal_volume:
             mounts.append(Mount(f"{member}-wal", facts.wal_mount))
         return Helper(
-            name=f"hasteward-{member}-{self.context.run.id[:8]}",
+            name=f"hasteward-{member}-{self.context.run.id}",
             image=facts.image,
             mounts=tuple(mounts),
             node=facts.node,
@@ -109,6 +109,7 @@ class Reader:
             account=facts.account,
             pull_secrets=facts.pull_secrets,
             tolerations=facts.tolerations,
+            cluster=self.cluster,
         )
 
     def troubles(self, member: MemberEvidence) -> frozenset[Trouble]:
@@ -129,12 +130,13 @@ def deepen(reader: Reader, evidence: Evidence) -> Evidence:
     """The evidence with files, logs and comparisons where they can change the answer."""
     members = [_with_files(reader, member) for member in evidence.members]
     evidence = replace(evidence, members=tuple(members))
-    evidence = _against(reader, evidence, reference_of(evidence))
+    evidence = against(reader, evidence, reference_of(evidence))
     # of several that are ahead of the reference, does one hold what the others hold?
-    return _against(reader, evidence, leader_of(evidence))
+    return against(reader, evidence, leader_of(evidence))
 
 
-def _against(reader: Reader, evidence: Evidence, other: MemberEvidence | None) -> Evidence:
+def against(reader: Reader, evidence: Evidence, other: MemberEvidence | None) -> Evidence:
+    """The evidence with every member's log held against that of `other`."""
     if other is None:
         return evidence
     members = tuple(_compared(reader, member, other) for member in evidence.members)

@@ -52,6 +52,7 @@ if [ $p = there ]; then
     [ -f "$h" ] || continue
     echo "@@history ${h##*/}"; cat "$h"; echo
   done
+  echo "@@room"; df -Pk "$d" "$d/pg_wal/." 2>/dev/null
 fi
 echo "@@end"
 """
@@ -124,7 +125,7 @@ def _walk(context: EngineContext, place: Place, look: Look) -> FileFacts:
     control = parse_control(look.control)
     start = start_of(control, look)
     said = _run(context, place, _WALK, place.directory, str(start.timeline), str(start.at))
-    return FileFacts(control, parse_end(start, said, control.segment_bytes))
+    return FileFacts(control, parse_end(start, said, control.segment_bytes), look.free)
 
 
 def _count(context: EngineContext, place: Place, part: Stretch, later: Sequence[Stretch]) -> str:

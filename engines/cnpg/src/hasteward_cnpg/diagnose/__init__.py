@@ -40,11 +40,16 @@ def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTE
 
 
 def _primaries(evidence: Evidence) -> tuple[str, ...]:
-    """Who accepts writes, is named, or is about to be: nobody of them is ever treated."""
-    names = [member.name for member in accepting_writes(evidence)]
-    if isinstance(evidence.cluster, Known):
-        names += [evidence.cluster.value.current_primary, evidence.cluster.value.target_primary]
-    return tuple(sorted({name for name in names if name}))
+    """Who is named or about to be, and who accepts writes while nobody that is named does.
+
+    A member that accepts writes beside the named primary is a stray: it is fenced, read again and captured.
+    """
+    writers = [member.name for member in accepting_writes(evidence)]
+    if not isinstance(evidence.cluster, Known):
+        return tuple(sorted(writers))
+    facts = evidence.cluster.value
+    named = {facts.current_primary, facts.target_primary} - {""}
+    return tuple(sorted(named if facts.current_primary in writers else {*named, *writers}))
 
 
 def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import InvalidInput, Refused, RunFailed
 from hasteward.domain.reading import Absent, Known, Reading, Unread
-from hasteward.domain.report import Health
+from hasteward.domain.report import Authority, Health
 from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext
 from hasteward_cnpg.analyse import Analysis, Doubt
@@ -35,7 +35,7 @@ def choose(
         return _asked_for(context, cluster, evidence, f"{cluster.name}-{instance}")
     triage = f"hasteward triage -e {cluster.engine} -c {cluster.name} -n {cluster.namespace}"
     split = next((q for q in analysis.questions if q.kind is Doubt.TWO_PRIMARIES), None)
-    if split is not None:
+    if split is not None and analysis.authority is not Authority.PROVABLE:
         raise Refused(
             f"{split.text}; which of them holds the data you need is not known, so none is dumped unasked",
             hint=f"{triage}, then dump each by its number with -i",

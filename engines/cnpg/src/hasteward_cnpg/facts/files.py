@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from hasteward_cnpg.evidence import ControlFacts, Fork, Lsn, Position, Tally
 from hasteward_cnpg.facts.lineage import parse_history, past
+from hasteward_cnpg.facts.room import parse_df
 
 _SEGMENT = re.compile(r"([0-9A-F]{8})[0-9A-F]{16}")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
@@ -53,6 +54,7 @@ class Look:
     control: str
     segments: tuple[str, ...]
     histories: Mapping[int, str]
+    free: tuple[int, int] | None = None
 
 
 def parse_look(text: str) -> Look:
@@ -78,7 +80,17 @@ def parse_look(text: str) -> Look:
         control="\n".join(sections.get("control", [])),
         segments=tuple(name for name in sections.get("segments", []) if _SEGMENT.fullmatch(name)),
         histories=histories,
+        free=_free(sections.get("room", [])),
     )
+
+
+def _free(lines: list[str]) -> tuple[int, int] | None:
+    """Bytes left on the volumes of the data and of the log; None where df did not tell."""
+    try:
+        volumes = parse_df("\n".join(lines))
+    except ValueError:
+        return None
+    return volumes[0].free, volumes[-1].free
 
 
 def parse_control(text: str) -> ControlFacts:

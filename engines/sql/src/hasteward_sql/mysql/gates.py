@@ -36,8 +36,15 @@ def check_source(manifest: Manifest, options: RestoreOptions) -> list[str]:
     return wanted
 
 
-def check_server(context: EngineContext, server: Server, manifest: Manifest, options: RestoreOptions) -> None:
-    """Whether this server can take the snapshot at all."""
+def check_server(
+    context: EngineContext,
+    server: Server,
+    manifest: Manifest,
+    options: RestoreOptions,
+    *,
+    grouped: bool = False,
+) -> None:
+    """Whether this server can take the snapshot at all; `grouped` when somebody looks after the members."""
     flavour = Flavour(manifest.catalog.get("flavour", Flavour.MYSQL))
     if flavour is not server.flavour:
         raise Refused(
@@ -59,15 +66,16 @@ def check_server(context: EngineContext, server: Server, manifest: Manifest, opt
             hint=_EXPORT,
             code="restore.lower_case",
         )
-    check_role(context, server, force=options.force)
+    check_role(context, server, force=options.force, grouped=grouped)
 
 
-def check_role(context: EngineContext, server: Server, *, force: bool) -> None:
+def check_role(context: EngineContext, server: Server, *, force: bool, grouped: bool = False) -> None:
     """Whether tables may be renamed in it at all."""
     settings = _variables(context, server, "read_only", "wsrep_on")
-    if settings.get("wsrep_on") == "ON":
+    if settings.get("wsrep_on") == "ON" and not grouped:
         raise Refused(
-            "this server is part of a Galera cluster, whose members would not all see the renames as one",
+            "this server is part of a Galera cluster, so what the other members make of it has to be watched",
+            hint="restore it as a cluster, with the engine that knows it",
             code="restore.galera",
         )
     if settings.get("read_only", "OFF") not in {"OFF", "0"} and not force:

@@ -36,6 +36,7 @@ from hasteward_sql.mysql.gates import (
     live_words,
     sessions,
 )
+from hasteward_sql.mysql.group import Group, check_replicated
 from hasteward_sql.mysql.quoting import account as account_sql
 from hasteward_sql.mysql.quoting import identifier
 from hasteward_sql.mysql.state import mark, mark_table
@@ -69,9 +70,11 @@ def restore(
     server: Server,
     source: RestoreSource,
     options: RestoreOptions,
+    *,
+    group: Group | None = None,
 ) -> RestoreOutcome:
-    """Check every gate, show the plan, load, compare, swap."""
-    target = prepare(context, cluster, server, source, options)
+    """Check every gate, show the plan, load, compare, swap; `group` are the members that must agree first."""
+    target = prepare(context, cluster, server, source, options, grouped=group is not None)
     if not context.approve(target.plan):
         return RestoreOutcome(planned_only=True)
     end_orphans(context, server.place)
@@ -81,6 +84,8 @@ def restore(
         _make_accounts(context, server, source, target)
         for item in target.items:
             checks.append(_load(context, server, source, item))
+        if group is not None:
+            checks += group.agree(context, [item.names.new for item in target.items])
     except BaseException:
         _discard(context, server, target)
         raise
@@ -93,14 +98,17 @@ def prepare(
     server: Server,
     source: RestoreSource,
     options: RestoreOptions,
+    *,
+    grouped: bool = False,
 ) -> Target:
     """Every gate, and the plan. Changes nothing."""
     manifest = source.manifest
     wanted = check_source(manifest, options)
-    check_server(context, server, manifest, options)
+    check_server(context, server, manifest, options, grouped=grouped)
     check_crossings(context, server, manifest, wanted)
     entries = {name: manifest.catalog["schemas"][name] for name in wanted}
     notes = check_space(context, server, entries, options)
+    notes += check_replicated(entries, options) if grouped else []
     found = read_schemas(context, server)
     items = tuple(
         Item(_names(context, number, name), entries[name], found.get(name))

@@ -117,9 +117,11 @@ def _fill(store: Store, namespace: str, volume: Object, folder: Path) -> None:
         data = _data(store, resource, namespace, named, bool(source.get("optional")))
         wanted = source.get("items")
         files = {row["path"]: data.get(row["key"]) for row in wanted} if wanted else data
+        modes = {row["path"]: row["mode"] for row in wanted or [] if "mode" in row}
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in files.items():
             if content is None:
                 raise MissingError(f"references non-existent {resource.singular} key: {path}")
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
+            (folder / path).chmod(modes.get(path, source.get("defaultMode", 0o644)))
