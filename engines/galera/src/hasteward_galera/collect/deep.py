@@ -33,7 +33,7 @@ from hasteward_galera.facts.shell import files_argv, recover_argv
 from hasteward_galera.resources import CONTAINER, MOUNT, SCRATCH, SHARED_FOLDER, USER, claim_of
 
 #: the most that is copied to recover a position, in KiB
-_MOST_KIB = 8 * 1024 * 1024
+_MOST_KIB = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _helper(context: EngineContext, facts: ClusterFacts, member: MemberEvidence)
         account=pod.account if pod is not None else "",
         pull_secrets=pod.pull_secrets if pod is not None else (),
         tolerations=pod.tolerations if pod is not None else (),
-        scratch=(Scratch(SCRATCH, 2 * _MOST_KIB * 1024),),
+        scratch=(Scratch(SCRATCH, _MOST_KIB * 1024),),
     )
 
 
