@@ -27,7 +27,8 @@ STREAM_MARK = "hasteward-stream"
 #: short reads, which need no Lease and are never taken for orphans
 READ_MARK = "hasteward-read"
 
-_CHOOSE = r"""trap : TERM
+_CHOOSE = r"""t=
+trap 't=1' TERM
 set -f
 a=$1 m=$2; shift 2
 if [ "$a" = auto ]; then
@@ -44,7 +45,9 @@ n=; if nice -n 5 true >/dev/null 2>&1; then n='nice -n 5'; fi
 if [ "$m" != 0 ]; then ulimit -v "$m"; fi
 """
 
+#: whoever was asked to end has nobody to tell: a write could wait for ever
 _TRAILER = r"""
+[ -z "$t" ] || exit 143
 r=255 h=none
 for w in $o; do case $w in rc=*) r=${w#rc=} ;; -|'*'*) ;; *) h=$w ;; esac; done
 printf '%s %-11s %3s %64s\n' "${0##*:}" "$a" "$r" "$h" >&3
