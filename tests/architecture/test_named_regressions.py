@@ -1,4 +1,4 @@
-"""Every lesson that step 3 names has a test that begins with its number."""
+"""Every lesson that a step names has a test that begins with its number."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 LESSONS = (
-    *(f"w{number}" for number in (4, 5, 6, 12, 13, 14, 15, 16, 17, 20, 25)),
-    *(f"l{number}" for number in (2, 3, 4, 5, 25, 71, 74, 76, 82, 83)),
+    *(f"w{number}" for number in (4, 5, 6, 7, 12, 13, 14, 15, 16, 17, 20, 25)),
+    *(f"l{number}" for number in (2, 3, 4, 5, 25, 55, 64, 71, 74, 76, 82, 83)),
+    *("borgmatic_1303", "l8labs"),
     *(f"mode_{number:02}" for number in range(1, 18)),
 )
 

@@ -49,7 +49,7 @@ def test_accounts_that_are_missing_come_back_and_the_others_keep_their_password(
     assert shop.sql("SHOW CREATE USER 'clerk'@'%'") == changed != grants.splitlines()[-1]
 
 
-def test_the_stored_file_replays_with_the_plain_client_and_holds_nothing_that_breaks_a_server(
+def test_w7_the_stored_file_replays_with_the_plain_client_and_holds_nothing_that_breaks_a_server(
     shop: Any, steward: Any
 ) -> None:
     """W7: a dump of everything stopped half way at tables of the server itself."""

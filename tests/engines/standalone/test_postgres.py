@@ -213,7 +213,7 @@ def test_who_cannot_see_everything_makes_no_backup(app: Postgres, keeper: Any, t
         keeper.restore(db_user="app", secret_file=str(tmp_path / "clerk"))
 
 
-def test_the_password_is_in_no_argument(app: Postgres, keeper: Any) -> None:
+def test_w20_the_password_is_in_no_argument(app: Postgres, keeper: Any) -> None:
     """W20: MariaDB's was, in all of them; and so in ``ps`` and in the audit log of the API server."""
     keeper.host = Noting(keeper.host)
     keeper.backup()
@@ -244,7 +244,7 @@ class Noting:
 # --- what must not be saved, or replaced ------------------------------------------------------------------
 
 
-def test_a_server_as_it_was_made_is_no_backup(postgres: Postgres, keeper: Any) -> None:
+def test_l8labs_a_server_as_it_was_made_is_no_backup(postgres: Postgres, keeper: Any) -> None:
     """L8Labs: an archive of nothing counted as a backup, because the program that made it said so."""
     with pytest.raises(Refused, match="no database of a user and not one table") as caught:
         keeper.backup()
@@ -255,7 +255,7 @@ def test_a_server_as_it_was_made_is_no_backup(postgres: Postgres, keeper: Any) -
     postgres.psql("DROP TABLE t")
 
 
-def test_a_role_that_exists_keeps_its_password_and_the_superuser_is_not_in_the_dump(
+def test_borgmatic_1303_a_role_keeps_its_password_and_the_superuser_is_not_in_the_dump(
     app: Postgres, keeper: Any
 ) -> None:
     """borgmatic #1303 and its twin: a restored dump of everything took the root account's password away."""
