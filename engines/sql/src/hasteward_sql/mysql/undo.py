@@ -105,7 +105,7 @@ def _check(context: EngineContext, server: Server, kept: Sequence[Kept], chosen:
             raise Refused(
                 f"schema {one.live} is not what run {one.run} had put there: run {later[-1].run} has replaced"
                 " it since",
-                hint=f"hasteward undo {later[-1].run} first",
+                hint=f"hasteward undo {later[-1].run}   (that one first, with the same options)",
                 code="undo.replaced",
             )
 
@@ -163,7 +163,7 @@ def _swap_all(context: EngineContext, server: Server, chosen: Sequence[Kept], sa
             done = f" ({'; '.join(undone)})" if undone else ""
             raise RunFailed(
                 f"{error.message}; schema {one.live} is not put back{done}",
-                hint=f"hasteward undo {run} with the same options does the rest",
+                hint=f"hasteward undo {run}   (with the same options; it does the rest)",
                 code="undo.partly",
             ) from error
         text = f"schema {one.live} is what it was before"
