@@ -92,8 +92,9 @@ class Authenticator:
             "nbf": now,
             "sub": f"{_PREFIX}{namespace}:{name}",
         }
-        # A real server signs with RS256; nobody but the server itself ever checks it.
-        head = _encode(json.dumps({"alg": "HS256"}).encode()) + "." + _encode(json.dumps(claims).encode())
+        # A real server signs with RS256 and says so, on which clients that read a token insist. Nobody but
+        # the server itself ever checks the signature.
+        head = _encode(json.dumps({"alg": "RS256"}).encode()) + "." + _encode(json.dumps(claims).encode())
         return f"{head}.{self._sign(head)}", now + seconds
 
     def _sign(self, head: str) -> str:

@@ -10,6 +10,7 @@ from hasteward_lab.api.auth.rbac import Attributes
 from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.resources import (
     ACCESS_REVIEWS,
+    ACCOUNTS,
     LOCAL_REVIEWS,
     OTHERS_REVIEWS,
     RULES_REVIEWS,
@@ -96,7 +97,12 @@ def _token(spec: Object, context: ApiContext) -> Object:
     user = context.authenticator.by_token(spec.get("token", ""))
     if user is None:
         return {"user": {}, "error": "[invalid bearer token, token lookup failed]"}
-    return {"authenticated": True, "user": {"username": user.name, "groups": list(user.all_groups)}}
+    found: Object = {"username": user.name, "groups": list(user.all_groups)}
+    kind, _, name = user.name.rpartition(":")
+    account = context.store.find(ACCOUNTS, kind.rpartition(":")[2], name)
+    if account is not None:
+        found["uid"] = account["metadata"]["uid"]
+    return {"authenticated": True, "user": found}
 
 
 def token_request(body: Object, context: ApiContext, namespace: str, name: str) -> Object:
