@@ -19,7 +19,7 @@ from hasteward_lab.api.store import Store
 Object = dict[str, Any]
 
 _PREFIX = "system:serviceaccount:"
-_ISSUER = "https://kubernetes.default.svc.cluster.local"
+ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ class Authenticator:
         now = int(time.time())
         reference = {"name": name, "uid": account["uid"]}
         claims = {
-            "aud": audiences or [_ISSUER],
+            "aud": audiences or [ISSUER],
             "exp": now + seconds,
             "iat": now,
-            "iss": _ISSUER,
+            "iss": ISSUER,
             "kubernetes.io": {"namespace": namespace, "serviceaccount": reference},
             "nbf": now,
             "sub": f"{_PREFIX}{namespace}:{name}",
@@ -136,3 +136,15 @@ def _of_certificate(certificate: Any) -> User:
     name = next((value for key, value in pairs if key == "commonName"), "")
     groups = tuple(value for key, value in pairs if key == "organizationName")
     return User(name, groups)
+
+
+def audiences(token: str) -> list[str] | None:
+    """For whom a token was issued; None for one that does not say."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        found = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))["aud"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return list(found)
