@@ -17,7 +17,8 @@ def _run(session: Session) -> Answer:
     from hasteward.domain.capability import Capability
 
     settings = session.settings
-    engine = session.engine(Capability.HEAL)
+    # an engine that cannot heal yet still says what it would do
+    engine = session.engine(Capability.PLAN if session.dry_run else Capability.HEAL)
     cluster = session.cluster()
     escrow = not settings.flag("no_escrow")
     repository = session.wiring.repository if escrow else None
