@@ -57,12 +57,14 @@ def test_the_servers_own_account_logs_in_and_its_token_is_revoked_afterwards(bao
     bao.put("by", "login", bao.leader())
     store = FakeRepository()
     bao.backup(store, token=source)
+    assert accessors(bao) <= before
     bao.put("by", "nobody", bao.leader())
     bao.restore(store, token=source)
 
     bao.until(lambda found: found.healthy)
     assert bao.get("by", bao.leader()) == "login"
-    assert accessors(bao) <= before
+    # the token that took the snapshot is in it, and lives again until its time is over
+    assert len(accessors(bao) - before) <= 1
 
 
 def test_a_role_that_does_not_bind_the_account_is_refused_and_nothing_is_done(bao: Bao, role: str) -> None:
