@@ -47,7 +47,7 @@ def role() -> dict[str, Any]:
     return found
 
 
-NEEDED = rights(plugin.info(), Capability.TRIAGE, Capability.DUMP, Capability.RESTORE)
+NEEDED = rights(plugin.info(), Capability.TRIAGE, Capability.DUMP, Capability.RESTORE, Capability.NATIVE)
 #: only to name the clusters that there are when the one that was asked for is not; a run does without
 TO_HELP = Right("list", CLUSTERS.group, CLUSTERS.plural)
 

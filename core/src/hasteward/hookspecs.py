@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         DumpProof,
         DumpSink,
         EngineContext,
+        NativeOutcome,
         Order,
         RestoreOptions,
         RestoreOutcome,
@@ -180,5 +181,30 @@ class EngineSpec(PluginSpec):
         is replaced in one atomic act, only after the digests of all sections were compared in the pod.
         Killed at any moment, it leaves the old data live, or the new; leftovers of a dead run are removed by
         the next.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:
+        """Have the database's own operator back the cluster up, in the way the cluster declares; wait for it.
+
+        MUST refuse a cluster that declares no way, then call ``context.approve(plan)`` before it asks for
+        anything. MUST NOT return before the operator has said that the backup is complete; one that failed
+        is RunFailed with the operator's own words. What the operator was asked for stays, whatever becomes
+        of the run: every error after that MUST name it. Nothing is written to the repository.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def extract(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, sink: DumpSink
+    ) -> DumpProof:
+        """Make a dump, as `dump` makes it, of the files that a repair has captured of a member.
+
+        `source` is a proven capture of ours, stored as `EngineInfo.capture` says. MUST call
+        ``context.approve(plan)`` before it creates anything and stop with ``planned_only`` when it answers
+        no. Works in a scratch server of its own, which MUST NOT reach out (no archive, no replication, no
+        jobs), MUST NOT be reached by clients of the database, and MUST go, whatever happens. Touches no
+        member. The sections of the dump are proven as those of `dump`.
         """
         raise NotImplementedError

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,11 +138,22 @@ class Remembered:
 
     def open(self) -> RepositoryInfo:
         """Prove that it exists, that the password fits, and that it is the same one; once per run."""
-        if self._info is None:
-            info = self._repository.open()
-            self._check(self._location, info.id)
-            self._info = info
-        return self._info
+        with self.opening() as info:
+            return info()
+
+    @contextmanager
+    def opening(self) -> Iterator[Callable[[], RepositoryInfo]]:
+        """The same, while other work goes on."""
+        if (known := self._info) is not None:
+            yield lambda: known
+            return
+        with self._repository.opening() as found:
+            yield lambda: self._same(found())
+
+    def _same(self, info: RepositoryInfo) -> RepositoryInfo:
+        self._check(self._location, info.id)
+        self._info = info
+        return info
 
     def init(self) -> RepositoryInfo:
         """Create it and remember its id."""

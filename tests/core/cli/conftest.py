@@ -15,7 +15,7 @@ import pytest
 from hasteward import CommandSpec, EngineSpec, hookimpl
 from hasteward.cli.main import main
 from hasteward.config.resolve import Settings
-from hasteward.domain.capability import Capability, EngineInfo, Right, Supported, Unsupported
+from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Right, Supported, Unsupported
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import RunFailed
 from hasteward.domain.events import Progress, Warned
@@ -38,6 +38,7 @@ from hasteward.ports.context import (
     DumpProof,
     DumpSink,
     EngineContext,
+    NativeOutcome,
     Order,
     RestoreOptions,
     RestoreOutcome,
@@ -49,6 +50,7 @@ from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.repository import FakeRepository
 from hasteward.wiring import Factories, Secret
 
+FILES = DumpLayout("toy.tar", "physical")
 DUMP = b"-- head\n" + b"row\n" * 3000
 
 
@@ -62,6 +64,7 @@ class Toy(EngineSpec):
         self.options: list[Any] = []
         self.tuning: list[float] = []
         self.lacks: tuple[Capability, ...] = ()
+        self.files: DumpLayout | None = FILES
         self.key_breaks = False
 
     def _stumble(self) -> None:
@@ -75,7 +78,9 @@ class Toy(EngineSpec):
         able = tuple(one for one in Capability if one not in self.lacks)
         said = dict.fromkeys(able, Supported()) | dict.fromkeys(self.lacks, Unsupported("not written yet"))
         wind = (Right("get", "toys.example.com", "boxes"), Right("create", "", "pods", "exec"))
-        return EngineInfo("toy", "a toy", "toy.txt", "toy-1", said, dict.fromkeys(able, wind))
+        return EngineInfo(
+            "toy", "a toy", "toy.txt", "toy-1", said, dict.fromkeys(able, wind), capture=self.files
+        )
 
     @hookimpl
     def triage(self, context: EngineContext, cluster: ClusterRef) -> TriageReport:
@@ -132,6 +137,26 @@ class Toy(EngineSpec):
             return RestoreOutcome(planned_only=True)
         self._stumble()
         return RestoreOutcome(("box",), ("box_old",), ("it answers",))
+
+    @hookimpl
+    def extract(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, sink: DumpSink
+    ) -> DumpProof:
+        if not context.approve(Plan("put the toy together", (Step("in a box of its own"),))):
+            return DumpProof("box-2", "1", (), planned_only=True)
+        self._stumble()
+        writer = SectionWriter(context, sink, Algorithm.BLAKE2B_256)
+        for _, pieces in source.read(["files"]):
+            writer.text("body", "box", b"made of " + b"".join(bytes(piece) for piece in pieces))
+        return DumpProof("box-2", "1", writer.sections)
+
+    @hookimpl
+    def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:
+        if not context.approve(Plan("have the toy backed up", (Step("ask for it"),))):
+            return NativeOutcome("box-1970", "shelf", planned_only=True)
+        self._stumble()
+        times = ("2026-01-02T03:04:05Z", "2026-01-02T03:05:05Z")
+        return NativeOutcome("box-1970", "shelf", "box-1", *times, {"shelf": "the upper one"})
 
 
 @dataclass

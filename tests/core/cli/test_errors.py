@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hasteward.domain import errors
+from hasteward.domain.capability import Capability
 from hasteward.domain.errors import ExitCode, HastewardError
 from hasteward.ports.kubernetes import ApiForbidden, StreamStalled
 
@@ -231,12 +232,31 @@ def test_a_missing_password_is_named(
     assert cli.secrets == []
 
 
-def test_native_backups_are_not_available(cli: Any, there: tuple[str, ...]) -> None:
-    for verb in ("backup", "restore"):
-        done = cli(verb, *there, "-m", "native")
-        assert done.code == ExitCode.INVALID
-        assert "not available in this release" in done.err
+def test_a_native_backup_of_an_engine_that_has_none_is_bad_input(cli: Any, where: tuple[str, ...]) -> None:
+    cli.toy.lacks = (Capability.NATIVE,)
+
+    done = cli("backup", *where, "-m", "native")
+
+    assert done.code == ExitCode.INVALID
+    assert "engine toy does not support native: not written yet" in done.err
     assert cli.connected == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("restore", "-m", "native"), "is restored by it, into a new cluster"),
+        (("backup", "-m", "native", "-i", "2"), "--method native and -i exclude each other"),
+    ],
+)
+def test_what_a_native_backup_cannot_do_is_told_before_anything_is_asked(
+    argv: tuple[str, ...], words: str, cli: Any, there: tuple[str, ...]
+) -> None:
+    done = cli(*argv, *there)
+
+    assert done.code == ExitCode.INVALID
+    assert words in done.err
+    assert (cli.connected, cli.secrets) == (0, [])
 
 
 def test_a_wrong_platform_is_told_kindly(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,9 +122,6 @@ def test_help_tells_how_a_command_can_end(command: str, statuses: list[int], cli
 
 
 def test_help_does_not_promise_what_is_not_there(cli: Any) -> None:
-    words = " ".join(cli("backup", "--help").out.split())
-
-    assert "native is not available yet" in words
     assert "prune" not in cli("--help").out
 
 

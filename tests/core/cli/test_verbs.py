@@ -290,7 +290,7 @@ def test_engines_lists_what_each_can_do(cli: Any) -> None:
     done = cli("engines")
 
     assert done.code == 0
-    assert re.search(r"^toy +yes +no +no +yes +yes +a toy$", done.out, re.MULTILINE)
+    assert re.search(r"^toy +yes +no +no +yes +yes +yes +yes +a toy$", done.out, re.MULTILINE)
     assert "toy: no plan, heal: not written yet" in done.out
     assert "broken sick (sick_module): ImportError: no module" in done.out
 
@@ -391,3 +391,37 @@ def test_a_member_that_is_not_there_is_bad_input_and_names_the_next_command(
     assert done.code == 3
     assert done.envelope["errors"][0]["code"] == "gate.unknown_member"
     assert done.envelope["errors"][0]["hint"].startswith("hasteward triage")
+
+
+def test_a_native_backup_needs_no_repository_and_tells_what_the_operator_has_made(
+    cli: Any, where: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RESTIC_PASSWORD")
+
+    done = cli("backup", *where, "-m", "native")
+    data = cli("backup", *where, "-m", "native", "--output", "json").data
+
+    assert done.code == 0
+    assert "Backup box-1970 is completed, says its operator; nothing of it was proven" in done.out
+    assert "the upper one" in done.out
+    assert data["native"] == {
+        "name": "box-1970",
+        "method": "shelf",
+        "started": "2026-01-02T03:04:05Z",
+        "stopped": "2026-01-02T03:05:05Z",
+        "details": {"shelf": "the upper one"},
+    }
+    assert (data["member"], data["snapshot"], data["size"]) == ("box-1", "", 0)
+    assert cli.secrets == []
+    assert cli.repository.listed == []
+
+
+def test_a_native_backup_keeps_the_lease_and_a_dry_run_of_it_nothing(
+    cli: Any, where: tuple[str, ...]
+) -> None:
+    dry = cli("backup", *where, "-m", "native", "--dry-run")
+    assert cli.kubernetes.writes == []
+    cli("backup", *where, "-m", "native")
+
+    assert (dry.code, "Dry run: nothing was changed." in dry.out) == (0, True)
+    assert cli.kubernetes.writes[0] == "create leases hasteward-toy-box"

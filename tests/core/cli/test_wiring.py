@@ -109,14 +109,17 @@ def test_nothing_is_built_before_it_is_needed() -> None:
     assert built == [1]
 
 
-def test_cheap_checks_then_the_repository_then_the_cluster(cli: Any, there: tuple[str, ...]) -> None:
+def test_cheap_checks_then_repository_and_cluster_and_the_repository_is_told_first(
+    cli: Any, there: tuple[str, ...]
+) -> None:
     cli.repository.exists = False
     assert cli("backup", *there, "-e", "nope").code == 3
     assert cli("backup", *there, "-c", "../box").code == 3
     assert cli.secrets == []
     assert cli("backup", *there).code == 10
+    assert cli.connected == 1
+    cli.kubernetes.denied = {("create", "pods/exec")}
     assert cli("restore", *there).code == 10
-    assert cli.connected == 0
 
 
 def test_another_repository_at_the_same_place_is_refused() -> None:

@@ -17,7 +17,6 @@ from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, Json, Pod
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward_cnpg.collect import files as reading
-from hasteward_cnpg.collect import room
 from hasteward_cnpg.collect import server as asking
 from hasteward_cnpg.evidence import Lsn
 from hasteward_cnpg.facts import shell
@@ -25,6 +24,7 @@ from hasteward_cnpg.facts.files import segment_name
 from hasteward_cnpg.facts.names import slot_name
 from hasteward_cnpg.facts.objects import parse_fences
 from hasteward_cnpg.resources import CLUSTERS, FENCED_INSTANCES, RECONCILIATION, UNRECOVERABLE
+from hasteward_sql.postgresql.collect import room
 
 CLUSTER = ClusterRef("cnpg", "db", "pg")
 SYSTEM = "7541220011223344556"

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from hasteward.domain.errors import Refused, RunFailed, Unproven
 from hasteward.ports.context import RestoreOptions, RestoreOutcome
-from hasteward_cnpg.facts.belongings import Belongings, in_order, rights_sql
 from hasteward_cnpg.plugin import plugin
-from hasteward_cnpg.restore.replay import Replayed, prelude, restricts
-from hasteward_cnpg.restore.role import LoadRole, scram
+from hasteward_sql.postgresql.collect.client import Login
+from hasteward_sql.postgresql.facts.belongings import Belongings, in_order, rights_sql
+from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
+from hasteward_sql.postgresql.restore.role import LoadRole, scram
 
 Dump = Callable[..., Stored]
 
@@ -62,8 +63,8 @@ def test_a_section_that_is_not_closed_as_it_was_opened_is_refused(end: bytes, si
 
 
 def test_the_key_is_new_for_every_stream() -> None:
-    assert prelude("", restricted=True) != prelude("", restricted=True)
-    assert prelude("", restricted=False) == b""
+    assert prelude(restricted=True) != prelude(restricted=True)
+    assert prelude(restricted=False) == b""
 
 
 def test_only_newer_versions_of_psql_can_be_restricted() -> None:
@@ -279,15 +280,15 @@ def test_no_password_of_the_load_is_in_an_argument(
     single: LocalKubernetes, small: Server, dump: Dump
 ) -> None:
     sent: list[str] = []
-    plain = LoadRole.connect
+    plain = LoadRole.login
 
-    def seen(role: LoadRole, database: str) -> str:
+    def seen(role: LoadRole, like: Login, door: str) -> Login:
         sent.append(role.password)
-        return plain(role, database)
+        return plain(role, like, door)
 
     source = dump(single)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LoadRole, "connect", seen)
+        patch.setattr(LoadRole, "login", seen)
         restore(single, source)
 
     assert sent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hasteward_cnpg.restore import _of_new_roles
+from hasteward_sql.postgresql.restore import _of_new_roles
 
 ROWS = [
     {"role": "readers", "member": "old"},

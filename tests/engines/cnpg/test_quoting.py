@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hasteward.domain.errors import InvalidInput
 from hasteward_cnpg.evidence import Lsn
-from hasteward_cnpg.facts.quoting import conninfo, identifier, literal, set_clause, setting_items
+from hasteward_sql.postgresql.facts.quoting import conninfo, identifier, literal, set_clause, setting_items
 
 texts = st.lists(
     st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=20)

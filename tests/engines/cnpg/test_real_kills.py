@@ -74,7 +74,7 @@ def test_a_repair_killed_at_an_act_is_ended_by_the_next_command(
     writer = Writer(lab)
     with writer.at_work():
         kill_at(hasteward, ACTS[place], delay)
-        code, answer = hasteward("undo", *CLUSTER, "--yes")
+        code, answer = hasteward("undo", *CLUSTER)
         if code != 0:
             assert place >= LAST_REVERSIBLE, answer["said"]
             (error,) = answer["errors"]

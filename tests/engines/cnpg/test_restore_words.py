@@ -6,19 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.manifest import Section
 from hasteward_cnpg.facts.room import MIB
-from hasteward_cnpg.plan import Live, Replacement, RestoreWords, restore_plan
-from hasteward_cnpg.restore import _done
-from hasteward_cnpg.restore.survey import _activity
-from hasteward_cnpg.restore.target import Item, LiveDatabase
+from hasteward_sql.postgresql.restore import _done
+from hasteward_sql.postgresql.restore.plan import Live, Replacement, RestoreWords, restore_plan
+from hasteward_sql.postgresql.restore.survey import _activity
+from hasteward_sql.postgresql.restore.target import Item, LiveDatabase
 
 WORDS = RestoreWords(
     snapshot="abcdef0123",
     member="pg-2",
     finished="2026-11-21T11:33:16+00:00",
-    primary="pg-1",
+    place="db/pg on its primary pg-1",
     new_roles=(),
     leftovers=(),
     keep_old=True,
@@ -42,7 +41,7 @@ OFF = "track_commit_timestamp is off, so the time of the last one is not known"
 def test_a_plan_names_what_goes_out_of_service_and_notes_how_it_was_used(live: Live, said: str) -> None:
     databases = [Replacement("app", "old_app", live), Replacement("new", "old_new", None)]
 
-    plan = restore_plan(ClusterRef("cnpg", "db", "pg"), databases, WORDS)
+    plan = restore_plan(databases, WORDS)
 
     assert plan.gives_up == (said,)
     assert plan.notes == ("app: quiet", "the last")

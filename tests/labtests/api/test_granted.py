@@ -92,6 +92,8 @@ def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
     """Each story goes through all that its role is for, down to the name that is not there."""
     here = ("-c", story.lab.cluster)
     lease = f"/apis/coordination.k8s.io/v1/namespaces/{story.lab.namespace}/leases"
+    cluster = f"/apis/postgresql.cnpg.io/v1/namespaces/{story.lab.namespace}/clusters/{story.lab.cluster}"
+    story.lab.client.call("PATCH", cluster, {"spec": {"backup": {"volumeSnapshot": {"className": "csi"}}}})
     # Without exec the servers cannot be asked: not known.
     story.asks_for("view", "triage", *here, code=20)
     assert story.tool("backup", "init").returncode == 0
@@ -102,6 +104,14 @@ def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
         # The first run makes the Lease, the second takes it over.
         story.asks_for(role, "backup", *here)
         story.asks_for(role, *second, *here)
+        # The operator makes it: a Backup is created and looked at.
+        story.asks_for(role, "backup", "--method", "native", *here)
+    made = story.lab.client.call("GET", cluster.replace(f"clusters/{story.lab.cluster}", "backups"))["items"]
+    assert [(one["spec"]["method"], one["status"]["phase"]) for one in made] == [
+        ("volumeSnapshot", "completed"),
+        ("volumeSnapshot", "completed"),
+    ]
+    story.lab.client.call("PATCH", cluster, {"spec": {"backup": None}})
     # Why a server is down is in its pod's log.
     story.lab.stop("pg-3")
     for role in ("backup", "repair"):

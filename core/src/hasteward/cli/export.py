@@ -9,7 +9,7 @@ from hasteward.domain.errors import ExitCode, InvalidInput
 
 if TYPE_CHECKING:
     from hasteward.cli.session import Session
-    from hasteward.domain.snapshot import SnapshotFilter
+    from hasteward.domain.snapshot import Snapshot, SnapshotEntry
     from hasteward.plugins import Engine
     from hasteward.ports.repository import Repository
 
@@ -21,13 +21,40 @@ def _engine(session: Session) -> Engine:
     return session.engine(Capability.DUMP)
 
 
-def _planned(session: Session, repository: Repository, wanted: SnapshotFilter, name: str) -> bool:
+def _chosen(session: Session, engine: Engine, repository: Repository) -> SnapshotEntry | None:
+    """What is to be written out: a dump, the one made of a member's files, or these; None in a dry run that
+    would have to make it first.
+    """
+    from hasteward.cli import preflight
+    from hasteward.domain.capability import Capability
+    from hasteward.pipelines.catalog import find
+    from hasteward.pipelines.extract import extract, is_capture, wanted_snapshot, wanted_snapshots
+
+    settings, cluster = session.settings, session.cluster()
+    instance, capture, raw = settings.integer("instance"), engine.info.capture, settings.flag("raw")
+    if raw and (instance is None or capture is None):
+        raise InvalidInput(
+            "--raw is for the captured files of one member"
+            if capture is not None
+            else f"--raw: engine {engine.info.name} captures no files",
+            hint="name the member: -i N" if capture is not None else "leave --raw away",
+            code="setting.conflict",
+        )
+    wanted = wanted_snapshots(engine, engine.layout(settings.options()), cluster, instance)
+    if raw and capture is not None:
+        wanted = (wanted_snapshot(capture, cluster, instance),)
+    repository.open()
+    entry = find(repository, settings.text("snapshot"), *wanted)
+    if raw or not is_capture(engine, entry):
+        return entry
+    preflight.require(session, engine.info, Capability.EXTRACT)
+    return extract(engine, session.wiring.context(), cluster, repository, entry)
+
+
+def _planned(session: Session, snapshot: Snapshot, name: str) -> bool:
     from hasteward.cli.render.units import size
     from hasteward.domain.plan import Plan, Reversal, Step
-    from hasteward.pipelines.catalog import find
 
-    repository.open()
-    snapshot = find(repository, session.settings.text("snapshot"), wanted).snapshot
     steps = (
         Step(f"read snapshot {snapshot.short_id} ({snapshot.path}, {size(snapshot.size)}) and check it"),
         Step(f"write {'standard output' if name == '-' else name}", Reversal.REVERSIBLE),
@@ -42,7 +69,7 @@ def _run(session: Session) -> Answer:
     settings = session.settings
     name = settings.required("file")
     engine = _engine(session)
-    cluster = session.cluster()
+    session.cluster()
     to_stdout = name == output_file.STDOUT
     if to_stdout and session.console.mode is not Mode.HUMAN:
         raise InvalidInput(
@@ -56,18 +83,19 @@ def _run(session: Session) -> Answer:
 
     from hasteward.cli.render import human
     from hasteward.cli.render.shapes import ExportData
+    from hasteward.domain.snapshot import SnapshotFilter
     from hasteward.pipelines.export import ExportResult, export
-    from hasteward.pipelines.restore import wanted_snapshot
 
-    wanted = wanted_snapshot(engine.layout(settings.options()), cluster, settings.integer("instance"))
+    entry = _chosen(session, engine, repository)
     dry_run = session.dry_run
-    if dry_run:
-        _planned(session, repository, wanted, name)
+    if dry_run or entry is None:
+        if entry is not None:
+            _planned(session, entry.snapshot, name)
         result = ExportResult("", "", 0, 0, proven=False, seconds=0.0)
     else:
         context = session.wiring.context()
         with output_file.opened(name, session.run.id, force=force) as output:
-            result = export(context, repository, settings.text("snapshot"), wanted, output)
+            result = export(context, repository, entry.snapshot.id, SnapshotFilter(), output)
     data = ExportData(
         cluster=session.cluster_data(),
         snapshot=result.snapshot,
@@ -88,14 +116,15 @@ VERB = Verb(
     _run,
     "The file appears under its name only when every byte of it was compared with the proof. Plain SQL;"
     " compressed if the name ends in .gz.",
-    settings=(*CLUSTER, *REPOSITORY, "snapshot", "file"),
+    settings=(*CLUSTER, *REPOSITORY, "snapshot", "file", "raw"),
     exit_codes={
         **STORE_CODES,
         ExitCode.INVALID: "a value is wrong, no such snapshot, or the file exists",
         ExitCode.UNPROVEN: "the stored bytes are not the proven ones",
     },
     notes={
-        "instance": "The diverged capture of this member.",
+        "instance": "The diverged capture of this member. Of its files a dump is made first, in a scratch"
+        " server that is gone afterwards.",
         "force": "Replace the file if it exists.",
     },
     observed=True,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hasteward.domain.capability import Capability, Right
-from hasteward.domain.errors import PermissionDenied
+from hasteward.domain.errors import HastewardError, PermissionDenied
 from hasteward.domain.events import Warned
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: where the missing rights are written down
 GRANT = "grant them (see the Role in run-without-cluster-admin)"
 #: core keeps a Lease on the cluster while one of these is at work
-_LEASED = (Capability.DUMP, Capability.RESTORE, Capability.HEAL)
+_LEASED = (Capability.DUMP, Capability.RESTORE, Capability.HEAL, Capability.NATIVE)
 _LEASE_VERBS = ("get", "create", "update")
 #: and writes a journal for this one
 _JOURNAL_VERBS = ("get", "create", "update", "delete")
@@ -92,9 +92,21 @@ def warn(session: Session, info: EngineInfo, capability: Capability) -> None:
 
 
 def require(session: Session, info: EngineInfo, *capabilities: Capability, store: bool = True) -> None:
-    """Repository first (if the run needs one), then the API, then our rights. Nothing is touched."""
-    if store:
-        session.wiring.repository.open()
+    """Repository (if the run needs one), the API, and our rights. Nothing is touched."""
+    if not store:
+        _require_rights(session, info, *capabilities)
+        return
+    # to open it takes the store a second, most of it for the password; the API is asked meanwhile
+    with session.wiring.repository.opening() as opened:
+        try:
+            _require_rights(session, info, *capabilities)
+        except HastewardError:
+            opened()  # its own failure would be the first to be told
+            raise
+        opened()
+
+
+def _require_rights(session: Session, info: EngineInfo, *capabilities: Capability) -> None:
     if without_kubernetes(session):
         return
     connect(session)

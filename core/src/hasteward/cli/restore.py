@@ -10,6 +10,22 @@ from hasteward.domain.errors import ExitCode
 
 if TYPE_CHECKING:
     from hasteward.cli.session import Session
+    from hasteward.domain.cluster import ClusterRef
+    from hasteward.plugins import Engine
+
+
+def _allowed_to_extract(session: Session, engine: Engine, cluster: ClusterRef) -> None:
+    """A capture of files needs more rights than a dump; they are asked for before anything begins."""
+    from hasteward.cli import preflight
+    from hasteward.domain.capability import Capability
+    from hasteward.pipelines.catalog import find
+    from hasteward.pipelines.extract import is_capture, wanted_snapshots
+
+    settings = session.settings
+    layout = engine.layout(settings.options())
+    wanted = wanted_snapshots(engine, layout, cluster, settings.integer("instance"))
+    if is_capture(engine, find(session.wiring.repository, settings.text("snapshot"), *wanted)):
+        preflight.require(session, engine.info, Capability.EXTRACT)
 
 
 def _run(session: Session) -> Answer:
@@ -28,6 +44,8 @@ def _run(session: Session) -> Answer:
     from hasteward.ports.context import RestoreOptions
 
     preflight.require(session, engine.info, Capability.RESTORE)
+    if engine.info.capture is not None and settings.integer("instance") is not None:
+        _allowed_to_extract(session, engine, cluster)
     request = RestoreRequest(
         snapshot=settings.text("snapshot"),
         options=RestoreOptions(
@@ -58,6 +76,9 @@ VERB = Verb(
     " act; until then nothing of what is live has changed.",
     settings=(*CLUSTER, *REPOSITORY, "method", "snapshot", "yes", "database", "keep_old", "as_superuser"),
     exit_codes={**WORK_CODES, ExitCode.UNPROVEN: "the stored bytes are not the proven ones"},
-    notes={"instance": "Restore from the diverged capture of this member."},
+    notes={
+        "instance": "Restore from the diverged capture of this member. Of its files a dump is made first, in"
+        " a scratch server that is gone afterwards."
+    },
     observed=True,
 )

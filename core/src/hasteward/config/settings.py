@@ -179,7 +179,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "method",
         Kind.CHOICE,
-        "Backup method; native is not available yet.",
+        "`dump`: into the repository; `native`: by the database's own operator, where it keeps them.",
         short="-m",
         env=("HASTEWARD_BACKUP_METHOD",),
         default="dump",
@@ -193,6 +193,14 @@ SETTINGS: tuple[Setting, ...] = (
         env=("HASTEWARD_SNAPSHOT",),
         default="latest",
         metavar="ID",
+        common=False,
+        in_file=False,
+    ),
+    Setting(
+        "raw",
+        Kind.BOOLEAN,
+        "With -i: the captured files of the member as they are, a tar, and no dump made of them.",
+        default=False,
         common=False,
         in_file=False,
     ),

@@ -15,6 +15,12 @@ class Capability(StrEnum):
     HEAL = "heal"
     DUMP = "dump"
     RESTORE = "restore"
+    NATIVE = "native"
+    EXTRACT = "extract"
+
+
+#: what few engines have a use for; one that says nothing of them does not offer them
+OCCASIONAL = frozenset({Capability.NATIVE, Capability.EXTRACT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,8 @@ class EngineInfo:
     `rights` are what the engine itself needs for a capability; a run asks for them before it begins.
     `dump_file` is the last part of the snapshot path (``pgdumpall.sql``) and `dump_format` a stable name
     for what the file holds; both are empty for an engine that does not dump. `via` says that the engine also
-    works without Kubernetes, on a host that ``--via`` leads to.
+    works without Kubernetes, on a host that ``--via`` leads to. `capture` says how
+    the files of a member lie in the repository, for an engine whose repair captures them.
     """
 
     name: str
@@ -68,6 +75,7 @@ class EngineInfo:
     capabilities: Mapping[Capability, Supported | Unsupported] = field(default_factory=dict)
     rights: Mapping[Capability, tuple[Right, ...]] = field(default_factory=dict)
     via: bool = False
+    capture: DumpLayout | None = None
 
     def capability(self, wanted: Capability) -> Supported | Unsupported:
         """What the engine says of one hook; silence is a no."""

@@ -99,6 +99,7 @@ class SnapshotFilter:
     cluster: str = ""
     type: str = ""
     path: str = ""
+    reason: str = ""
 
     def matches(self, snapshot: Snapshot) -> bool:
         """Whether every given field is equal."""
@@ -109,6 +110,7 @@ class SnapshotFilter:
             (self.cluster, tags.cluster),
             (self.type, tags.type),
             (self.path, snapshot.path),
+            (self.reason, tags.reason),
         )
         return all(not wanted or wanted == have for wanted, have in pairs)
 
@@ -141,6 +143,17 @@ def entries(snapshots: Sequence[Snapshot]) -> list[SnapshotEntry]:
     return sorted(found, key=lambda entry: (entry.snapshot.time, entry.snapshot.id), reverse=True)
 
 
-def newest_proven(found: Iterable[SnapshotEntry], wanted: SnapshotFilter) -> SnapshotEntry | None:
-    """What ``latest`` means: the newest proven snapshot that matches; `found` is newest first (W16)."""
-    return next((entry for entry in found if entry.proven and wanted.matches(entry.snapshot)), None)
+def newest_proven(found: Iterable[SnapshotEntry], *wanted: SnapshotFilter) -> SnapshotEntry | None:
+    """What ``latest`` means: the newest proven snapshot that one of `wanted` matches (W16).
+
+    `found` is newest first. Of the snapshots of one time, which are of one job, the first of
+    `wanted` decides.
+    """
+    ranked = [
+        (entry.snapshot.time, -rank, entry)
+        for entry in found
+        if entry.proven
+        for rank, one in enumerate(wanted)
+        if one.matches(entry.snapshot)
+    ]
+    return max(ranked, key=lambda row: row[:2])[2] if ranked else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from hasteward import __version__
 from hasteward.domain.capability import Capability
@@ -20,6 +21,7 @@ from hasteward.domain.manifest import Manifest, covers
 from hasteward.domain.shrink import has_shrunk, usual_size
 from hasteward.domain.snapshot import (
     PROOF,
+    Snapshot,
     SnapshotFilter,
     SnapshotTags,
     SnapshotType,
@@ -70,16 +72,21 @@ class BackupResult:
 
 
 class _Sink:
-    """Counts, reports, and starts the snapshot with the first byte, so that a dry run starts none."""
+    """Counts, reports, and starts the snapshot with the first byte, so that a dry run starts none.
+
+    The earlier snapshots are listed from then on, beside the dump.
+    """
 
     def __init__(
         self,
         context: EngineContext,
         begin: contextlib.AbstractContextManager[SaveStream],
+        listing: contextlib.AbstractContextManager[Callable[[], list[Snapshot]]],
         stack: contextlib.ExitStack,
     ) -> None:
         self._context = context
         self._begin = begin
+        self._listing = listing
         self._stack = stack
         self._shown = 0.0
         self._stream: SaveStream | None = None
@@ -89,6 +96,7 @@ class _Sink:
     def stream(self) -> SaveStream:
         if self._stream is None:
             self._stream = self._stack.enter_context(self._begin)
+            self.earlier = self._stack.enter_context(self._listing)
         return self._stream
 
     def write(self, data: bytes | memoryview) -> None:
@@ -154,13 +162,19 @@ def save(
     path: str,
     tags: SnapshotTags,
     produce: Callable[[DumpSink], DumpProof],
+    *,
+    time: datetime | None = None,
 ) -> BackupResult:
-    """Run `produce` into a snapshot at `path`, which exists only if all of it was proven."""
+    """Run `produce` into a snapshot at `path`, which exists only if all of it was proven.
+
+    Its time is the run's, unless it holds the data of another `time`.
+    """
+    time = time or context.run.started
     begun = context.clock.monotonic()
     with contextlib.ExitStack() as stack:
         stall = context.tuning.stall_seconds
-        begin = repository.save(path, tags, context.run.started, stall_seconds=stall)
-        sink = _Sink(context, begin, stack)
+        begin = repository.save(path, tags, time, stall_seconds=stall)
+        sink = _Sink(context, begin, repository.listing(), stack)
         proof = produce(sink)
         if proof.planned_only:
             return BackupResult("", "", path, proof.member, 0, 0, 0, 0.0, dry_run=True)
@@ -169,11 +183,11 @@ def save(
         sink.stream.end()
         context.reporter.emit(Progress("dump", sink.position, sink.position))
         context.reporter.emit(PhaseStarted("proof", "every section is proven; writing the manifest"))
-        manifest = _write_manifest(context, repository, tags, path, proof)
+        manifest = _write_manifest(context, repository, tags, path, proof, time=time)
         saved = sink.stream.commit()
-    context.reporter.emit(StepDone("proof", f"snapshot {saved.snapshot_id[:8]} is saved"))
-    seconds = context.clock.monotonic() - begun
-    shrunk_from = _shrunk_from(context, repository, tags, path, saved)
+        context.reporter.emit(StepDone("proof", f"snapshot {saved.snapshot_id[:8]} is saved"))
+        seconds = context.clock.monotonic() - begun
+        shrunk_from = _shrunk_from(context, sink.earlier, tags, path, saved)
     return BackupResult(
         snapshot=saved.snapshot_id,
         manifest=manifest.snapshot_id,
@@ -188,12 +202,12 @@ def save(
 
 
 def _shrunk_from(
-    context: EngineContext, repository: Repository, tags: SnapshotTags, path: str, saved: Saved
+    context: EngineContext, earlier: Callable[[], list[Snapshot]], tags: SnapshotTags, path: str, saved: Saved
 ) -> int | None:
     """The usual size, if the new dump is far below it. The snapshot stays: it is proven, only suspicious."""
     wanted = SnapshotFilter(tags.engine, tags.namespace, tags.cluster, tags.type, path)
     try:
-        usual = usual_size(entries(repository.snapshots()), wanted, saved.snapshot_id)
+        usual = usual_size(entries(earlier()), wanted, saved.snapshot_id)
     except HastewardError as error:
         text = f"the size could not be compared with earlier backups: {error.message}"
         context.reporter.emit(Warned("backup.not_compared", text))
@@ -214,6 +228,8 @@ def _write_manifest(
     tags: SnapshotTags,
     path: str,
     proof: DumpProof,
+    *,
+    time: datetime,
 ) -> Saved:
     manifest = Manifest(
         run=tags.run,
@@ -236,7 +252,7 @@ def _write_manifest(
     begin = repository.save(
         manifest_path(path),
         replace(tags, type=SnapshotType.MANIFEST),
-        context.run.started,
+        time,
         stall_seconds=context.tuning.stall_seconds,
     )
     with begin as stream:

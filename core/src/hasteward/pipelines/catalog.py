@@ -28,19 +28,19 @@ def backups(repository: Repository, wanted: SnapshotFilter) -> list[SnapshotEntr
     return [entry for entry in entries(repository.snapshots()) if wanted.matches(entry.snapshot)]
 
 
-def find(repository: Repository, reference: str, wanted: SnapshotFilter) -> SnapshotEntry:
+def find(repository: Repository, reference: str, *wanted: SnapshotFilter) -> SnapshotEntry:
     """The snapshot called `reference`: ``latest`` (the newest proven one that matches) or an id prefix.
 
-    Raises InvalidInput if there is none, if the prefix is ambiguous, or if the snapshot is of another kind
-    than `wanted` says (W16).
+    Of several `wanted` the first ones are preferred among the snapshots of one job. Raises InvalidInput if
+    there is none, if the prefix is ambiguous, or if the snapshot is of another kind than they say (W16).
     """
     found = entries(repository.snapshots())
-    what = wanted.path or f"{wanted.namespace}/{wanted.cluster}"
+    what = " or ".join(dict.fromkeys(one.path or f"{one.namespace}/{one.cluster}" for one in wanted))
     if reference == LATEST:
-        entry = newest_proven(found, wanted)
+        entry = newest_proven(found, *wanted)
         if entry is None:
             raise InvalidInput(
-                f"the repository holds no proven {wanted.type or 'backup'} of {what}",
+                f"the repository holds no proven {wanted[0].type or 'backup'} of {what}",
                 hint="hasteward get backups",
                 code="snapshot.none",
             )
@@ -55,7 +55,7 @@ def find(repository: Repository, reference: str, wanted: SnapshotFilter) -> Snap
             hint="hasteward get backups",
             code="snapshot.unknown",
         )
-    if not wanted.matches(matching[0].snapshot):
+    if not any(one.matches(matching[0].snapshot) for one in wanted):
         have = matching[0].snapshot
         raise InvalidInput(
             f"snapshot {have.short_id} is a {have.tags.type} of {have.tags.engine}/{have.cluster}"

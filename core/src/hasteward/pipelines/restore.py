@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 
-from hasteward.domain.capability import Capability, DumpLayout
+from hasteward.domain.capability import Capability
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused
 from hasteward.domain.events import StepDone
-from hasteward.domain.snapshot import SnapshotFilter, SnapshotType, data_path
 from hasteward.pipelines.catalog import LATEST, find, manifest_of
+from hasteward.pipelines.extract import extract, is_capture, wanted_snapshots
 from hasteward.pipelines.leased import leased_on_approval
 from hasteward.pipelines.sections import StoredSections
 from hasteward.plugins import Engine
@@ -36,18 +36,6 @@ class RestoreResult:
     dry_run: bool = False
 
 
-def wanted_snapshot(layout: DumpLayout, cluster: ClusterRef, instance: int | None) -> SnapshotFilter:
-    """The snapshots that can be meant: of this cluster, and of the right kind (W16)."""
-    kind = SnapshotType.BACKUP if instance is None else SnapshotType.DIVERGED
-    return SnapshotFilter(
-        engine=cluster.engine,
-        namespace=cluster.namespace,
-        cluster=cluster.name,
-        type=kind,
-        path=data_path(cluster, layout.file, instance),
-    )
-
-
 def restore(
     engine: Engine,
     context: EngineContext,
@@ -55,11 +43,21 @@ def restore(
     repository: Repository,
     request: RestoreRequest,
 ) -> RestoreResult:
-    """Restore `cluster`. Repository and proof are checked before the cluster is touched."""
+    """Restore `cluster`. Repository and proof are checked before the cluster is touched.
+
+    A capture of a member's files is made a dump first; the plan of that is one of its own.
+    """
     spec = engine.require(Capability.RESTORE)
     repository.open()
     layout = engine.layout(context.options)
-    entry = find(repository, request.snapshot, wanted_snapshot(layout, cluster, request.options.instance))
+    wanted = wanted_snapshots(engine, layout, cluster, request.options.instance)
+    entry = find(repository, request.snapshot, *wanted)
+    begun = context.clock.monotonic()
+    if is_capture(engine, entry):
+        extracted = extract(engine, context, cluster, repository, entry)
+        if extracted is None:
+            return RestoreResult(entry.snapshot.id, RestoreOutcome(planned_only=True), 0.0, dry_run=True)
+        entry = extracted
     manifest = manifest_of(repository, entry)
     if manifest.format != layout.format:
         raise Refused(
@@ -70,7 +68,6 @@ def restore(
     context.reporter.emit(
         StepDone("repository", f"snapshot {entry.snapshot.short_id} of {manifest.started} is proven")
     )
-    begun = context.clock.monotonic()
     with contextlib.ExitStack() as stack:
         context = leased_on_approval(context, cluster, stack)
         source = StoredSections(context, repository, entry.snapshot, manifest)

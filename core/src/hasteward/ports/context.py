@@ -188,6 +188,23 @@ class RestoreOutcome:
     planned_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NativeOutcome:
+    """A backup that the database's own operator has finished; `planned_only`: the plan was not approved.
+
+    `name` is the operator's object, `method` the way the cluster declares, `details` what the operator says
+    of the backup (where it lies, from when to when), never a secret. Times are the operator's own words.
+    """
+
+    name: str
+    method: str
+    member: str = ""
+    started: str = ""
+    stopped: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    planned_only: bool = False
+
+
 class Journal(Protocol):
     """The record of a treatment, stored in the cluster before each act and after it."""
 

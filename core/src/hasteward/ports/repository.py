@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,11 +50,20 @@ class Repository(Protocol):
     def open(self) -> RepositoryInfo:
         """Prove that it exists and the password fits. Never creates one."""
 
+    def opening(self) -> AbstractContextManager[Callable[[], RepositoryInfo]]:
+        """`open` while other work goes on: begin now, and call what is given to have the answer.
+
+        Leaving the context without asking ends it.
+        """
+
     def init(self) -> RepositoryInfo:
         """Create it; InvalidInput if one is already there."""
 
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot that carries our tags, in no particular order."""
+
+    def listing(self) -> AbstractContextManager[Callable[[], list[Snapshot]]]:
+        """`snapshots` while other work goes on, as `opening` is for `open`."""
 
     def save(
         self, path: str, tags: SnapshotTags, time: datetime, *, stall_seconds: float

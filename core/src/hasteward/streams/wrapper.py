@@ -26,7 +26,9 @@ READ_MARK = "hasteward-read"
 _CHOOSE = r"""set -f
 a=$1 m=$2; shift 2
 if [ "$a" = auto ]; then
-  if b2sum -l 256 </dev/null >/dev/null 2>&1; then a=blake2b-256; else a=sha256; fi
+  a=sha256
+  if ! { grep -qm 1 -wE 'sha_ni|sha2' /proc/cpuinfo && command -v openssl; } >/dev/null 2>&1 \
+    && b2sum -l 256 </dev/null >/dev/null 2>&1; then a=blake2b-256; fi
 fi
 case $a in
   blake2b-256) d='b2sum -l 256' ;;

@@ -34,6 +34,11 @@ class FakeRepository:
             raise RepositoryMissing("there is no repository", hint="hasteward init")
         return RepositoryInfo(id="f" * 64, location="fake", program_version="0.0.0")
 
+    @contextlib.contextmanager
+    def opening(self) -> Iterator[Callable[[], RepositoryInfo]]:
+        """Nothing happens before one asks."""
+        yield self.open
+
     def init(self) -> RepositoryInfo:
         """Create it once."""
         self.on_call("init")
@@ -46,6 +51,11 @@ class FakeRepository:
         """Everything that was committed."""
         self.on_call("snapshots")
         return list(self.listed)
+
+    @contextlib.contextmanager
+    def listing(self) -> Iterator[Callable[[], list[Snapshot]]]:
+        """Nothing happens before one asks."""
+        yield self.snapshots
 
     @contextlib.contextmanager
     def save(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
 from hasteward.domain.capability import Capability, EngineInfo, Right, Supported
+from hasteward.domain.option import Kind, OptionSpec
 
 if TYPE_CHECKING:
     from hasteward.domain.cluster import ClusterRef
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         DumpProof,
         DumpSink,
         EngineContext,
+        NativeOutcome,
         Order,
         RestoreOptions,
         RestoreOutcome,
@@ -37,6 +39,12 @@ _RIGHTS = (
 _SURROUNDINGS = tuple(
     Right("list", "postgresql.cnpg.io", plural)
     for plural in ("poolers", "databases", "publications", "subscriptions")
+)
+#: a Backup object, which the operator works off
+_NATIVE = (
+    Right("get", "postgresql.cnpg.io", "clusters"),
+    Right("create", "postgresql.cnpg.io", "backups"),
+    Right("get", "postgresql.cnpg.io", "backups"),
 )
 #: what a treatment changes: two annotations, the member's pod, and a helper pod on its volumes
 _REPAIR = (
@@ -64,6 +72,7 @@ class CnpgEngine(EngineSpec):
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),
                 Capability.RESTORE: Supported(),
+                Capability.NATIVE: Supported(),
                 Capability.PLAN: Supported(),
                 Capability.HEAL: Supported(),
             },
@@ -71,9 +80,23 @@ class CnpgEngine(EngineSpec):
                 Capability.TRIAGE: _RIGHTS,
                 Capability.DUMP: _RIGHTS,
                 Capability.RESTORE: (*_RIGHTS, *_SURROUNDINGS),
+                Capability.NATIVE: _NATIVE,
                 Capability.PLAN: _RIGHTS,
                 Capability.HEAL: (*_RIGHTS, *_REPAIR),
             },
+        )
+
+    @hookimpl
+    def options(self) -> tuple[OptionSpec, ...]:
+        """Options of its own."""
+        return (
+            OptionSpec(
+                "native_method",
+                "With --method native: how the operator backs up, where the Cluster declares several ways.",
+                Kind.CHOICE,
+                choices=("plugin", "barmanObjectStore", "volumeSnapshot"),
+                verbs=("backup",),
+            ),
         )
 
     @hookimpl
@@ -123,6 +146,13 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.restore import restore
 
         return restore(context, cluster, source, options)
+
+    @hookimpl
+    def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:
+        """A Backup object, and what became of it."""
+        from hasteward_cnpg.native import native
+
+        return native(context, cluster)
 
 
 plugin = CnpgEngine()

@@ -8,6 +8,7 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.ports.kubernetes import PodRef, Resource
 
 CLUSTERS: Final = Resource("postgresql.cnpg.io", "v1", "clusters")
+BACKUPS: Final = Resource("postgresql.cnpg.io", "v1", "backups")
 POOLERS: Final = Resource("postgresql.cnpg.io", "v1", "poolers")
 DATABASES: Final = Resource("postgresql.cnpg.io", "v1", "databases")
 PUBLICATIONS: Final = Resource("postgresql.cnpg.io", "v1", "publications")
@@ -43,13 +44,6 @@ OPERATOR_VERSION: Final = "cnpg.io/operatorVersion"
 #: on a pod: its operator removes the member with all its volumes and clones it anew
 UNRECOVERABLE: Final = "alpha.cnpg.io/unrecoverable"
 
-#: databases of ours: being loaded, and replaced ones that were kept
-NEW_PREFIX: Final = "hasteward_new_"
-OLD_PREFIX: Final = "hasteward_old_"
-#: the role without rights that a restore loads content as; it exists only while one is at work
-LOAD_ROLE_PREFIX: Final = "hasteward_load_"
-
-DUMP_FORMAT: Final = "postgresql-sections-2"
 #: a member's own files, captured when its server was proven to be gone
 CAPTURE_FILE: Final = "pgdata.tar"
 CAPTURE_FORMAT: Final = "physical"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 _STEP = 1024
+_WHOLE_FROM = 10
 
 
 def human(size: float) -> str:
-    """``1.5 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
+    """Bytes in binary units: ``1.5 MiB``, ``12 GiB``."""
+    for unit in ("B", "KiB", "MiB"):
         if size < _STEP:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+            return _sized(size, unit)
         size /= _STEP
-    return f"{size:.1f} TiB"
+    return _sized(size, "GiB")
+
+
+def _sized(size: float, unit: str) -> str:
+    return f"{size:.0f} {unit}" if unit == "B" or size >= _WHOLE_FROM else f"{size:.1f} {unit}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -32,7 +32,7 @@ def db_type(options: Mapping[str, Value]) -> DbType:
 
 #: where a dump lies below ``<namespace>/<cluster>/``, and what it is
 LAYOUTS = {
-    DbType.POSTGRES: DumpLayout("pgdumpall.sql", "postgresql-plain-1"),
+    DbType.POSTGRES: DumpLayout("pgdumpall.sql", "postgresql-sections-2"),
     DbType.MYSQL: DumpLayout("mysqldump.sql", "mysql-sections-1"),
     DbType.MARIADB: DumpLayout("mysqldump.sql", "mysql-sections-1"),
     DbType.MONGO: DumpLayout("mongodump.archive", "mongo-archive-1"),

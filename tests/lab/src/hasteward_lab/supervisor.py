@@ -101,6 +101,7 @@ async def _serve(state: StateDir, config: LabConfig, listening: int, progress: _
     progress.say("the API answers")
     cluster = parts.make(config, store, kubelet, volumes)
     context.extra.update(cluster.endpoints())
+    context.webhooks.update(cluster.webhooks())
     await cluster.create(progress.say)
     following = asyncio.create_task(cluster.follow())
     await cluster.settled()

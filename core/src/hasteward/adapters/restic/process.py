@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,15 +225,25 @@ class Launcher:
 
     def run(self, arguments: Sequence[str], *, doing: str) -> bytes:
         """Run a short command to its end and return what it printed; raises the reason if it failed."""
+        with self.running(arguments, doing=doing) as answer:
+            return answer()
+
+    @contextlib.contextmanager
+    def running(self, arguments: Sequence[str], *, doing: str) -> Iterator[Callable[[], bytes]]:
+        """A short command that runs while other work goes on; call what is given to have what it printed."""
         process = self.start(arguments)
-        try:
-            outcome = process.wait_finished(self.patience)
-        except ResticStalled:
-            raise process.stall_error(doing, self.patience) from None
-        else:
+
+        def answer() -> bytes:
+            try:
+                outcome = process.wait_finished(self.patience)
+            except ResticStalled:
+                raise process.stall_error(doing, self.patience) from None
             if outcome.status != 0:
                 raise process.failure(doing, self.location)
             return outcome.stdout
+
+        try:
+            yield answer
         finally:
             process.end(0)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -61,7 +61,17 @@ class ResticRepository:
 
     def open(self) -> RepositoryInfo:
         """Prove that it exists and the password fits."""
-        answer = self._launcher.run(["cat", "config", "--json", "--no-lock"], doing=f"opening {self._where}")
+        with self.opening() as info:
+            return info()
+
+    @contextmanager
+    def opening(self) -> Iterator[Callable[[], RepositoryInfo]]:
+        """The same, while other work goes on."""
+        command = ["cat", "config", "--json", "--no-lock"]
+        with self._launcher.running(command, doing=f"opening {self._where}") as answer:
+            yield lambda: self._opened(answer())
+
+    def _opened(self, answer: bytes) -> RepositoryInfo:
         try:
             return self._info(ConfigDocument.model_validate_json(answer).id)
         except ValidationError as error:
@@ -89,9 +99,17 @@ class ResticRepository:
 
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot that carries our tags, in no particular order."""
-        answer = self._launcher.run(
-            ["snapshots", "--json", "--no-lock"], doing=f"listing the snapshots of {self._where}"
-        )
+        with self.listing() as found:
+            return found()
+
+    @contextmanager
+    def listing(self) -> Iterator[Callable[[], list[Snapshot]]]:
+        """The same, while other work goes on."""
+        command = ["snapshots", "--json", "--no-lock"]
+        with self._launcher.running(command, doing=f"listing the snapshots of {self._where}") as answer:
+            yield lambda: self._listed(answer())
+
+    def _listed(self, answer: bytes) -> list[Snapshot]:
         try:
             found = parse_snapshots(answer.decode("utf-8", "replace"))
         except ValidationError as error:

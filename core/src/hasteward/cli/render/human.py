@@ -16,6 +16,7 @@ from hasteward.cli.render.shapes import (
     ExportData,
     InitData,
     MemberData,
+    NativeData,
     PlanData,
     RepairData,
     RestoreData,
@@ -86,6 +87,9 @@ def backup(data: BackupData, paint: Paint) -> Lines:
     if data.dry_run:
         yield from dry_run(data.plan, paint)
         return
+    if data.native is not None:
+        yield from _native(data, data.native, paint)
+        return
     yield f"{paint.good('Snapshot ' + data.snapshot[:8])} is saved and proven"
     yield from _facts(
         [
@@ -100,6 +104,21 @@ def backup(data: BackupData, paint: Paint) -> Lines:
     verb = "restore" if data.type == "backup" else "export -o FILE"
     instance = "" if data.type == "backup" else f" -i {data.path.rpartition('/')[2].partition('-')[0]}"
     yield f"Get it back: hasteward {verb} {_flags(data.cluster)} --snapshot {data.snapshot[:8]}{instance}"
+
+
+def _native(data: BackupData, made: NativeData, paint: Paint) -> Lines:
+    """What the operator has made, in its own words."""
+    yield f"{paint.good('Backup ' + made.name)} is completed, says its operator; nothing of it was proven"
+    yield from _facts(
+        [
+            ("method", made.method),
+            ("member", data.member),
+            ("from", made.started),
+            ("to", made.stopped),
+            *made.details.items(),
+            ("took", seconds(data.seconds)),
+        ]
+    )
 
 
 def restore(data: RestoreData, paint: Paint) -> Lines:

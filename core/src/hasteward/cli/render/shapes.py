@@ -98,10 +98,22 @@ class InitData(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class NativeData(Shape):
+    """What the database's own operator has made: its object, the way, and what it says of it."""
+
+    name: str
+    method: str
+    started: str
+    stopped: str
+    details: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class BackupData(Shape):
     """The snapshot that now exists. `added` is new in the repository; ids are empty in a dry run.
 
-    `shrunk_from` is the usual size when this one is far smaller (exit status 5), else null.
+    `shrunk_from` is the usual size when this one is far smaller (exit status 5), else null. `native` is null
+    unless ``--method native`` was given; then there is no snapshot, and what tells of one is empty.
     """
 
     cluster: ClusterData
@@ -116,6 +128,7 @@ class BackupData(Shape):
     seconds: float
     dry_run: bool
     shrunk_from: int | None
+    native: NativeData | None
     plan: PlanData | None
 
 

@@ -6,7 +6,7 @@ import functools
 import sys
 from typing import Any
 
-from hasteward.domain.capability import Capability, Supported, Unsupported
+from hasteward.domain.capability import OCCASIONAL, Capability, Supported, Unsupported
 from hasteward.domain.cluster import ClusterRef
 from hasteward.testing.conformance.base import Conformance
 
@@ -61,12 +61,13 @@ class InfoConformance(Conformance):
         assert watch.seen == []
 
     def test_what_it_cannot_do_it_says_in_words(self) -> None:
-        """An engine is asked for every capability there is."""
+        """An engine is asked for every capability there is; of what is occasional, silence is an answer."""
         info = self.engine.info()
         silent = [
             capability
             for capability in Capability
-            if not isinstance(info.capability(capability), Supported)
+            if capability not in OCCASIONAL
+            and not isinstance(info.capability(capability), Supported)
             and not _reason(info.capabilities.get(capability))
         ]
 

@@ -75,10 +75,11 @@ def reread(context: EngineContext, cluster: ClusterRef, member: str, place: Plac
 
 def read_cluster(context: EngineContext, cluster: ClusterRef) -> ClusterFacts:
     """The Cluster object; InvalidInput with the names of those that exist when it does not."""
-    return parse_cluster(_cluster_body(context, cluster))
+    return parse_cluster(cluster_body(context, cluster))
 
 
-def _cluster_body(context: EngineContext, cluster: ClusterRef) -> Json:
+def cluster_body(context: EngineContext, cluster: ClusterRef) -> Json:
+    """The Cluster object as it is stored; InvalidInput as `read_cluster`."""
     try:
         return context.kubernetes.get(CLUSTERS, cluster.namespace, cluster.name)
     except ApiNotFound as error:
@@ -92,7 +93,7 @@ def _cluster_body(context: EngineContext, cluster: ClusterRef) -> Json:
 def _cluster(context: EngineContext, cluster: ClusterRef) -> tuple[Json, Known[ClusterFacts] | Unread]:
     """As `attempt`, except that a cluster which does not exist is the user's error and no reading."""
     try:
-        body = _cluster_body(context, cluster)
+        body = cluster_body(context, cluster)
         return body, Known(parse_cluster(body), "the Cluster object")
     except InvalidInput:
         raise

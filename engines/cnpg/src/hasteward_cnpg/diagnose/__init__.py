@@ -13,7 +13,8 @@ from hasteward_cnpg.diagnose.cluster import findings
 from hasteward_cnpg.diagnose.member import logged, slotted
 from hasteward_cnpg.evidence import Evidence
 from hasteward_cnpg.facts.room import human
-from hasteward_cnpg.resources import CONTAINER, NEW_PREFIX, OLD_PREFIX, SUPERUSER
+from hasteward_cnpg.resources import CONTAINER, SUPERUSER
+from hasteward_sql.postgresql.names import NEW_PREFIX, OLD_PREFIX
 
 
 def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTES) -> TriageReport:

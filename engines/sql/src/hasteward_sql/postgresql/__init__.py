@@ -1,6 +1,5 @@
-"""PostgreSQL: sections by database. Only the dump is here yet; see `dump`."""
+"""PostgreSQL: roles and databases as proven sections, restored beside the live databases and swapped by name.
 
-from hasteward_sql.postgresql.client import Server, connect
-from hasteward_sql.postgresql.dump import FORMAT, dump
-
-__all__ = ["FORMAT", "Server", "connect", "dump"]
+It knows servers, not who looks after them. What an operator declares, and which member to ask, is for the
+engine to know.
+"""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import InvalidInput
 from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
-from hasteward_sql import mysql, postgresql
+from hasteward_sql import mysql
+from hasteward_sql.postgresql.collect.client import Login
+from hasteward_sql.postgresql.collect.server import connect
 from hasteward_standalone.collect import password, place
-from hasteward_standalone.dump import files, mongo
+from hasteward_standalone.dump import files, mongo, postgres
 from hasteward_standalone.facts import choice
 from hasteward_standalone.resources import DbType
 
@@ -28,5 +30,5 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
         case DbType.MONGO:
             return mongo.dump(context, cluster, where, sink, user=wanted.user, password=secret)
         case DbType.POSTGRES:
-            found = postgresql.connect(context, where, user=wanted.user, password=secret)
-            return postgresql.dump(context, cluster, found, sink)
+            found = connect(context, Login(where, wanted.user, password=secret))
+            return postgres.dump(context, cluster, found, sink)

@@ -7,10 +7,12 @@ from hasteward.domain.errors import InvalidInput
 from hasteward.domain.events import Warned
 from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward_sql import mysql
+from hasteward_sql.postgresql.collect.client import Login
+from hasteward_sql.postgresql.collect.server import connect
 from hasteward_standalone.collect import password, place
 from hasteward_standalone.facts import choice
 from hasteward_standalone.resources import EXPERIMENTAL, DbType
-from hasteward_standalone.restore import files
+from hasteward_standalone.restore import files, postgres
 
 
 def restore(
@@ -25,15 +27,14 @@ def restore(
             hint="hasteward export -o -   (writes the archive; load it with mongorestore --archive)",
             code="engine.unsupported",
         )
-    if wanted.db_type is DbType.POSTGRES:
-        raise InvalidInput(
-            "a restore of a bare PostgreSQL is not available in this release",
-            hint="hasteward export -o -   (plain SQL, proven byte by byte; load it with psql)",
-            code="engine.unsupported",
-        )
     where = place(context, cluster, wanted)
     secret = password(context, cluster, wanted)
-    if wanted.db_type is DbType.FILES:
-        return files.restore(context, cluster, where, source, options, folders=wanted.path)
-    server = mysql.connect(context, where, user=wanted.user, password=secret)
-    return mysql.restore(context, cluster, server, source, options)
+    match wanted.db_type:
+        case DbType.FILES:
+            return files.restore(context, cluster, where, source, options, folders=wanted.path)
+        case DbType.POSTGRES:
+            found = connect(context, Login(where, wanted.user, password=secret))
+            return postgres.restore(context, cluster, found, source, options)
+        case DbType.MYSQL | DbType.MARIADB:
+            server = mysql.connect(context, where, user=wanted.user, password=secret)
+            return mysql.restore(context, cluster, server, source, options)

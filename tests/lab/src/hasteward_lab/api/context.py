@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hasteward_lab.api.auth.identity import User
+    from hasteward_lab.api.resources import Resource
     from hasteward_lab.api.runtime import Runtime
     from hasteward_lab.api.store import Store
 
@@ -52,6 +53,10 @@ class ApiContext:
     audit: list[AuditRecord] = field(default_factory=list)
     # More endpoints below `/lab/`, by path: they take the call's body and give the answer's.
     extra: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = field(default_factory=dict)
+    # Who has a say before an object of a kind is written: given the object and what it was, they may refuse.
+    webhooks: dict[Resource, Callable[[dict[str, Any], dict[str, Any] | None], None]] = field(
+        default_factory=dict
+    )
     authenticator: Authenticator = field(init=False)
     authorizer: Authorizer = field(init=False)
     catalog: Catalog = field(init=False)

@@ -46,9 +46,9 @@ def negotiate(offered: list[str]) -> str | None:
     return next((name for name in PROTOCOLS if name in offered), None)
 
 
-def container_of(pod: Object, asked: str) -> str:
-    """The container that is meant; 400 when the pod has none of that name."""
-    names = [row["name"] for row in pod["spec"]["containers"]]
+def container_of(pod: Object, asked: str, *more: str) -> str:
+    """The container that is meant; 400 when the pod has none of that name, in these lists too."""
+    names = [row["name"] for kind in ("containers", *more) for row in pod["spec"].get(kind) or []]
     if asked and asked not in names:
         raise ApiError(400, f"container {asked} is not valid for pod {pod['metadata']['name']}")
     return str(asked or names[0])
@@ -88,7 +88,12 @@ async def _websocket(
         argv = _instead(argv, fault)
     try:
         process = context.runtime.spawn(
-            target.namespace, target.name, argv, stdin=_yes(request, "stdin"), tty=_yes(request, "tty")
+            target.namespace,
+            target.name,
+            argv,
+            stdin=_yes(request, "stdin"),
+            tty=_yes(request, "tty"),
+            container=container,
         )
     except ContainerNotRunningError:
         failure = f'unable to upgrade connection: container not found ("{container}")'
@@ -131,7 +136,12 @@ async def _spdy(
     process = None
     try:
         process = context.runtime.spawn(
-            target.namespace, target.name, argv, stdin=_yes(request, "stdin"), tty=tty
+            target.namespace,
+            target.name,
+            argv,
+            stdin=_yes(request, "stdin"),
+            tty=tty,
+            container=container,
         )
     except ContainerNotRunningError:
         raise ApiError(

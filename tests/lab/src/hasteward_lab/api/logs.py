@@ -31,9 +31,9 @@ def _yes(request: web.Request, name: str) -> bool:
 async def serve(request: web.Request, target: Target, context: ApiContext) -> web.StreamResponse:
     """Send the log, and with `follow` what comes after till the client leaves or the container ends."""
     pod = context.store.get(PODS, target.namespace, target.name)
-    container = container_of(pod, request.query.get("container", ""))
+    container = container_of(pod, request.query.get("container", ""), "initContainers")
     previous = _yes(request, "previous")
-    path = context.runtime.log_file(target.namespace, target.name, previous=previous)
+    path = context.runtime.log_file(target.namespace, target.name, previous=previous, container=container)
     if path is None:
         raise ApiError(400, _absent(pod["metadata"]["name"], container, previous=previous))
     clock = context.runtime.log_clock(target.namespace, target.name, path)

@@ -23,15 +23,15 @@ class Runtime(Protocol):
     """The kubelet, as far as exec and logs are concerned."""
 
     def spawn(
-        self, namespace: str, pod: str, argv: list[str], *, stdin: bool, tty: bool
+        self, namespace: str, pod: str, argv: list[str], *, stdin: bool, tty: bool, container: str = ""
     ) -> subprocess.Popen[bytes]:
         """Start a command in a pod with pipes for its streams."""
 
     async def dial(self, namespace: str, pod: str, port: int) -> socket.socket:
         """Connect to a port of a pod from inside its own network; OSError when nobody answers there."""
 
-    def log_file(self, namespace: str, pod: str, *, previous: bool) -> Path | None:
-        """The container's output so far; None when it never ran."""
+    def log_file(self, namespace: str, pod: str, *, previous: bool, container: str = "") -> Path | None:
+        """The container's output so far; None when it never ran. No name means the first container."""
 
     def writes(self, namespace: str, pod: str, log: Path) -> bool:
         """Say whether the container that writes this log still runs."""

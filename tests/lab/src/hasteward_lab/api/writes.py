@@ -129,7 +129,11 @@ class Write:
         resource = self.target.resource
         version = self.context.catalog.version_of(resource)
         if version is not None:
-            return structural.admit(resource, version, item, strict=self.strict)
+            item = structural.admit(resource, version, item, strict=self.strict)
+            webhook = self.context.webhooks.get(resource)
+            if webhook is not None and not self.target.subresource:
+                webhook(item, old)
+            return item
         item = admission.defaulted(resource, item)
         admission.check(resource, item, old)
         if resource == PODS and old is None:

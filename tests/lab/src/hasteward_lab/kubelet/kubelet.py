@@ -16,6 +16,7 @@ from hasteward_lab.api.runtime import CommandNotFoundError, ContainerNotRunningE
 from hasteward_lab.kubelet import attach, contents, images
 from hasteward_lab.kubelet.container import RunningContainer
 from hasteward_lab.kubelet.logclock import LogClock
+from hasteward_lab.kubelet.native import Program
 from hasteward_lab.kubelet.network import Network, enter
 from hasteward_lab.kubelet.pod import PodWorker
 from hasteward_lab.kubelet.probes import WANDERERS
@@ -48,6 +49,7 @@ class Kubelet:
         self.issue: contents.Issue = lambda _namespace, _account: ""
         self._network = Network()
         self._images: dict[str, Image] = {}
+        self._programs: dict[str, Program] = {}
         self._workers: dict[Key, PodWorker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: dict[str, str] = {}
@@ -69,6 +71,10 @@ class Kubelet:
     def add_image(self, image: Image) -> None:
         """Make an image known."""
         self._images[image.name] = image
+
+    def add_program(self, image: str, program: Program) -> None:
+        """Make an image known whose program is the lab's own: see `kubelet.native`."""
+        self._programs[image] = program
 
     def set_hosts(self, hosts: Mapping[str, str]) -> None:
         """Set what some names resolve to, in all pods, whatever the Services say."""
@@ -120,9 +126,12 @@ class Kubelet:
     # What the API asks (api.runtime.Runtime).
 
     def spawn(
-        self, namespace: str, pod: str, argv: list[str], *, stdin: bool, tty: bool
+        self, namespace: str, pod: str, argv: list[str], *, stdin: bool, tty: bool, container: str = ""
     ) -> subprocess.Popen[bytes]:
         """Start a command in a pod."""
+        worker = self._workers.get((namespace, pod))
+        if worker is not None and worker.is_native(container):
+            raise CommandNotFoundError(argv[0])
         running = self._running(namespace, pod)
         path = running.container.environment()["PATH"]
         if not has_program(running.pid, "/usr", path):
@@ -141,10 +150,10 @@ class Kubelet:
 
         return await asyncio.get_running_loop().run_in_executor(WANDERERS, connect)
 
-    def log_file(self, namespace: str, pod: str, *, previous: bool) -> Path | None:
+    def log_file(self, namespace: str, pod: str, *, previous: bool, container: str = "") -> Path | None:
         """The container's output so far."""
         worker = self._workers.get((namespace, pod))
-        return worker.log_file(previous=previous) if worker else None
+        return worker.log_file(previous=previous, container=container) if worker else None
 
     def writes(self, namespace: str, pod: str, log: Path) -> bool:
         """Say whether the container that writes this log still runs."""
@@ -286,6 +295,7 @@ class Kubelet:
             volumes=volumes,
             scale=self._scale,
             issue=self.issue,
+            programs=self._programs,
         )
 
     async def _pull(self, pod: Object, key: Key) -> Image | None:

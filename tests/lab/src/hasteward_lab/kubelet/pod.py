@@ -14,6 +14,7 @@ from hasteward_lab.api.resources import PODS
 from hasteward_lab.kubelet import contents, images
 from hasteward_lab.kubelet.container import RunningContainer
 from hasteward_lab.kubelet.logclock import LogClock
+from hasteward_lab.kubelet.native import Native, Place, Program
 from hasteward_lab.kubelet.network import Network
 from hasteward_lab.kubelet.probes import Prober
 from hasteward_lab.kubelet.sandbox import Container, Image, Mount, write_etc
@@ -46,6 +47,7 @@ class PodWorker:
         volumes: Volumes,
         scale: float,
         issue: contents.Issue,
+        programs: Mapping[str, Program],
     ) -> None:
         self.namespace: str = pod["metadata"]["namespace"]
         self.name: str = pod["metadata"]["name"]
@@ -65,6 +67,10 @@ class PodWorker:
         self._issue = issue
         row = self._spec["containers"][0]
         self._state = ContainerState(row["name"], row["image"])
+        self._programs = programs
+        self._first: list[Native] = []
+        self._beside: list[Native] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._held = False
         self._ending = False
         self._wake = asyncio.Event()
@@ -76,7 +82,7 @@ class PodWorker:
         return Container(
             pod=self.name,
             image=self._image,
-            argv=argv or _argv(row),
+            argv=argv or _argv(row, self._image),
             env=env,
             mounts=tuple(self._mounts(row)),
             etc=self.folder / "etc",
@@ -101,20 +107,65 @@ class PodWorker:
         self._image.prepare(self.name, scratch)
         for volume in self._spec.get("volumes", []):
             contents.fill(self._store, self._pod, volume, scratch / volume["name"], self._issue)
+        self._first = self._natives(self._spec.get("initContainers") or [])
+        self._beside = self._natives(self._spec["containers"][1:])
 
-    def log_file(self, *, previous: bool) -> Path | None:
-        """The log of the current container or of the one before it."""
+    def _natives(self, rows: list[Object]) -> list[Native]:
+        """The containers whose program is the lab's own."""
+        known = [row for row in rows if row["image"] in self._programs]
+        return [Native(row, self._programs[row["image"]], self._place(row)) for row in known]
+
+    def _place(self, row: Object) -> Place:
+        return Place(
+            self._pod,
+            self.address,
+            Network.path(self.name),
+            {mount.target: mount.source for mount in self._mounts(row)},
+            contents.environment(self._store, self._pod, row, self.address),
+            self.folder / f"logs/{row['name']}.log",
+            tuple(row.get("args", [])),
+        )
+
+    def log_file(self, *, previous: bool, container: str = "") -> Path | None:
+        """The log of the current container or of the one before it; of the first when none is named."""
+        for native in (*self._first, *self._beside):
+            if container == native.state.name:
+                return native.log if native.log.exists() and not previous else None
         # While it waits for its next start, the one that ended is both.
         number = self._state.starts - (1 if previous and "running" in self._state.state else 0)
         path = self.folder / f"logs/{number}.log"
         return path if number > 0 and path.exists() else None
+
+    def is_native(self, container: str) -> bool:
+        """Say whether the program of a container is the lab's own: there is nothing in it to be run."""
+        return any(native.state.name == container for native in (*self._first, *self._beside))
 
     def clock(self, log: Path) -> LogClock:
         """When which part of a log was written."""
         return self._clocks.setdefault(log, LogClock(log))
 
     async def run(self) -> None:
-        """Keep the container running until the pod is to end."""
+        """Prepare the pod, then keep its containers running until it is to end."""
+        try:
+            await self._prepare_natives()
+            await self._run_first()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def _prepare_natives(self) -> None:
+        loop = asyncio.get_running_loop()
+        for native in self._first:
+            self._state.state = {"waiting": {"reason": "PodInitializing"}}
+            task = loop.create_task(native.prepare(self._publish))
+            self._tasks.add(task)
+            await asyncio.wait([task])
+            if self._is_ending():
+                return
+        self._tasks = {loop.create_task(native.serve(self._publish)) for native in self._beside}
+
+    async def _run_first(self) -> None:
+        """Keep the first container running."""
         while not self._ending:
             if self._held:
                 await self._pause(None)
@@ -146,6 +197,8 @@ class PodWorker:
         self._wake.set()
         running = self.running
         if running is None:
+            for task in self._tasks:
+                task.cancel()
             return
         if grace > 0:
             running.signal(signal.SIGTERM)
@@ -218,7 +271,9 @@ class PodWorker:
 
     def _publish(self) -> None:
         def change(pod: Object) -> None:
-            pod["status"] = pod_status(pod, [self._state], self.address, self.over)
+            states = [self._state, *(native.state for native in self._beside)]
+            first = [native.state for native in self._first]
+            pod["status"] = pod_status(pod, states, self.address, self.over, first)
 
         self._store.modify(PODS, self.namespace, self.name, change)
 
@@ -248,7 +303,9 @@ class PodWorker:
         return source
 
 
-def _argv(row: Object) -> tuple[str, ...]:
+def _argv(row: Object, image: Image) -> tuple[str, ...]:
+    if image.entrypoint and not row.get("command"):
+        return (*image.entrypoint, *row.get("args", []))
     usual = () if row.get("command") else images.known(row["image"]) or ()
     if row.get("args") and not row.get("command") and usual in {("sh",), ("bash",)}:
         usual = ()

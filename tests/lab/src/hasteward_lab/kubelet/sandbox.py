@@ -38,6 +38,12 @@ class Image:
     writable: bool = False
     # Programs of this machine that are not in the image.
     hidden: tuple[str, ...] = ()
+    # What runs when the pod names no command, with the pod's arguments behind it.
+    entrypoint: tuple[str, ...] = ()
+    # Folders it has beside the usual ones.
+    folders: tuple[str, ...] = ()
+    # Files of its own below /etc: name and content.
+    etc: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,9 @@ def write_etc(folder: Path, image: Image, pod: str) -> None:
     (folder / "hostname").write_text(f"{pod}\n", encoding="ascii")
     (folder / "resolv.conf").write_text("options timeout:1 attempts:1\n", encoding="ascii")
     (folder / "hosts").touch()
+    for name, content in image.etc:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
 
 
 def _root(image: Image) -> list[str]:
@@ -89,7 +98,7 @@ def _root(image: Image) -> list[str]:
             argv += ["--ro-bind", str(path), str(path)]
     for name in _ETC:
         argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    for name in ("home", "root", "tmp", "opt", "srv", "var/tmp", "var/lib/postgresql"):
+    for name in ("home", "root", "tmp", "opt", "srv", "var/tmp", "var/lib/postgresql", *image.folders):
         argv += ["--dir", f"/{name}"]
     for name in image.hidden:
         if Path("/usr/bin", name).exists():
@@ -103,9 +112,22 @@ def command(container: Container, status_descriptor: int) -> list[str]:
     """The command line that runs a container; its first process is PID 1 of the pod."""
     image = container.image
     argv = [find("nsenter"), f"--net={Network.path(container.pod)}", "--", find("bwrap"), *_root(image)]
-    for name in ("passwd", "group", "hosts", "hostname", "resolv.conf"):
+    own = [name for name, _ in image.etc]
+    for name in ("passwd", "group", "hosts", "hostname", "resolv.conf", *own):
         argv += ["--ro-bind", str(container.etc / name), f"/etc/{name}"]
-    argv += ["--dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc", "--tmpfs", "/sys"]
+    # Nobody but root makes files in /dev, and a server tells by that where its log can go.
+    argv += [
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/dev/shm",
+        "--remount-ro",
+        "/dev",
+        "--proc",
+        "/proc",
+        "--tmpfs",
+        "/sys",
+    ]
     for mount in container.mounts:
         argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
     argv += ["--chdir", "/"] if image.writable else ["--remount-ro", "/", "--chdir", "/"]

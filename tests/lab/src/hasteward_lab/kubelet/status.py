@@ -75,8 +75,17 @@ class ContainerState:
         }
 
 
-def pod_status(pod: Object, containers: list[ContainerState], address: str, ended: str = "") -> Object:
-    """The status of a pod whose containers are in these states; `ended` is the phase of one that is over."""
+def pod_status(
+    pod: Object,
+    containers: list[ContainerState],
+    address: str,
+    ended: str = "",
+    first: list[ContainerState] | None = None,
+) -> Object:
+    """The status of a pod whose containers are in these states; `ended` is the phase of one that is over.
+
+    `first` are the init containers, if there are any.
+    """
     ready = all(container.ready for container in containers)
     begun = any(container.starts for container in containers)
     old = pod.get("status", {})
@@ -89,11 +98,14 @@ def pod_status(pod: Object, containers: list[ContainerState], address: str, ende
         "startTime": old.get("startTime", now()),
         "containerStatuses": [container.to_json() for container in containers],
     }
+    if first:
+        status["initContainerStatuses"] = [container.to_json() for container in first]
+    prepared = all(container.ready for container in first or [])
     why = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(ended, "ContainersNotReady")
     wanted = {
         "PodReadyToStartContainers": (not ended, ""),
         "PodScheduled": (True, ""),
-        "Initialized": (True, "PodCompleted" if ended == "Succeeded" else ""),
+        "Initialized": (prepared, "PodCompleted" if ended == "Succeeded" else "ContainersNotInitialized"),
         "ContainersReady": (ready, why),
         "Ready": (ready, why),
     }

@@ -26,11 +26,11 @@ class Volumes:
     """The claims of one lab, by name."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     def path(self, namespace: str, claim: str) -> Path:
         """Where a claim is mounted, there or not."""
-        return self._root / f"{namespace}_{claim}"
+        return self.root / f"{namespace}_{claim}"
 
     def provision(self, namespace: str, claim: str, size: str) -> Path:
         """Make a claim's volume."""

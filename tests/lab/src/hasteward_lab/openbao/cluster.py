@@ -21,9 +21,11 @@ from hasteward_lab.openbao.server import RefusedError, Servers
 from hasteward_lab.pki import Authority
 
 if TYPE_CHECKING:
+    from hasteward_lab.api.resources import Resource
     from hasteward_lab.api.store import Store
     from hasteward_lab.kubelet.kubelet import Kubelet
     from hasteward_lab.kubelet.volumes import Volumes
+    from hasteward_lab.parts import Webhook
     from hasteward_lab.state import LabConfig
 
 Object = dict[str, Any]
@@ -72,6 +74,10 @@ class OpenBaoCluster:
                 return {"lab_error": str(error) or type(error).__name__}
 
         return {"operator": operator, "openbao": call}
+
+    def webhooks(self) -> dict[Resource, Webhook]:
+        """Nobody has a say in its writes."""
+        return {}
 
     async def create(self, say: Say) -> None:
         """Stand the whole cluster up; returns when every member is unsealed."""

@@ -37,9 +37,11 @@ from hasteward_lab.postgres.operator.schedule import Scheduler
 from hasteward_lab.postgres.operator.status import HEALTHY, micro, set_phase
 
 if TYPE_CHECKING:
+    from hasteward_lab.api.resources import Resource
     from hasteward_lab.api.store import Store
     from hasteward_lab.kubelet.kubelet import Kubelet
     from hasteward_lab.kubelet.volumes import Volumes
+    from hasteward_lab.parts import Webhook
     from hasteward_lab.state import LabConfig
 
 Object = dict[str, Any]
@@ -92,6 +94,10 @@ class PostgresCluster:
             return {"up": self._loop.is_up}
 
         return {"operator": operator}
+
+    def webhooks(self) -> dict[Resource, Webhook]:
+        """Nobody has a say in its writes."""
+        return {}
 
     async def create(self, say: Say) -> None:
         """Stand the whole cluster up; returns when every member is ready and the status says so."""

@@ -93,10 +93,20 @@ class Backups:
             self._write(backup, {"phase": "failed", "error": text})
             self._condition("False", "LastBackupFailed", text)
             return
-        name = f"backup-{secrets.token_hex(6)}"
-        self._write(backup, {"phase": "completed", "stoppedAt": now(), "backupId": name, "backupName": name})
+        self._write(backup, await self._done(backup, method))
         self._desk.event(backup, "Completed", "Backup completed")
         self._condition("True", "LastBackupSucceeded", "Backup was successful")
+
+    async def _done(self, backup: Object, method: str) -> Object:
+        """What a completed status tells. Snapshots are made first, and are then waited for to be ready."""
+        ended: Object = {"phase": "completed", "stoppedAt": now()}
+        if method == "volumeSnapshot":
+            element = {"name": name_of(backup), "type": "PG_DATA"}
+            self._write(backup, {"phase": "finalizing", "snapshotBackupStatus": {"elements": [element]}})
+            await asyncio.sleep(_TAKES * self._scale)
+            return ended | {"backupName": name_of(backup)}
+        name = f"backup-{secrets.token_hex(6)}"
+        return ended | {"backupId": name, "backupName": name}
 
     def _write(self, backup: Object, fields: Object) -> None:
         """Merge into the status; a Backup that was deleted meanwhile is let go."""

@@ -1,0 +1,1 @@
+"""Asks a server, through its own client programs."""

@@ -1,0 +1,178 @@
+"""Runs SQL through the server's own client programs; every answer is a proven capture.
+
+Reading goes by ``-c`` in a read-only session. Writing goes through stdin, so no name or hash shows in a
+process list or an audit log, and its last statement is the COMMIT: a stream that is cut commits nothing.
+
+A password is never an argument. Told to ask for one (``-W``), psql and pg_dump ask the terminal; where there
+is none, as in every exec of ours, they read the first line of standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hasteward.domain.errors import RunFailed, Unproven
+from hasteward.kit.streaming import Captured, capture, upload
+from hasteward.ports.context import EngineContext
+from hasteward.ports.host import Place
+from hasteward.streams.proof import Algorithm
+from hasteward_sql.postgresql.facts.quoting import conninfo
+
+_CONNECT_SECONDS = 10
+_STATEMENT_SECONDS = 20
+#: what a database, a role or the server may have set otherwise; of two, the last one counts. The owner of a
+#: database may set a search path or a role for whoever connects: then our own statements would call his
+#: functions and operators, so both are pinned, and what a name means is decided here.
+_SETTINGS = (
+    "search_path=pg_catalog",
+    "role=none",
+    "standard_conforming_strings=on",
+    "TimeZone=UTC",
+    "DateStyle=ISO",
+    "IntervalStyle=postgres",
+    "default_transaction_read_only=off",
+    "statement_timeout=0",
+    "lock_timeout=0",
+    "idle_in_transaction_session_timeout=0",
+    "idle_session_timeout=0",
+)
+#: what the programs say when they ask for the password
+_PROMPT = re.compile(r"Password(?: for user [^\n]*)?: \n*")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How a server is reached: where its client programs are, and as whom they come.
+
+    `host` is empty for the way that the programs go by themselves there, and `password` for a log-in without
+    one.
+    """
+
+    place: Place
+    user: str
+    host: str = ""
+    password: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return str(self.place)
+
+    @property
+    def feed(self) -> str:
+        """The password as text for the program; "" when there is none."""
+        return f"{self.password}\n" if self.password else ""
+
+    @property
+    def words(self) -> list[str]:
+        """The options of every client program."""
+        host = ["-h", self.host] if self.host else []
+        return ["-W" if self.password else "-w", "-U", self.user, *host]
+
+    def before(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+        """`chunks` as a program reads them from standard input: behind the password."""
+        if self.password:
+            yield self.feed.encode()
+        yield from chunks
+
+
+def application_name(context: EngineContext, role: str = "") -> str:
+    """What our sessions are called in pg_stat_activity (at most 63 bytes)."""
+    return f"hasteward-{context.run.id}{'-' + role if role else ''}"[:63]
+
+
+def environment(context: EngineContext, *options: str, role: str = "") -> list[str]:
+    """``env`` and the variables that make a client's behaviour the same in every place."""
+    argv = [
+        "env",
+        "LC_ALL=C",
+        "PGCLIENTENCODING=UTF8",
+        f"PGAPPNAME={application_name(context, role)}",
+        f"PGCONNECT_TIMEOUT={_CONNECT_SECONDS}",
+    ]
+    return [*argv, "PGOPTIONS=" + " ".join(f"-c {setting}" for setting in (*_SETTINGS, *options))]
+
+
+def psql(context: EngineContext, login: Login, database: str, *options: str) -> list[str]:
+    """``psql`` that reads no start-up file and stops at the first error."""
+    return [
+        *environment(context, *options),
+        *("psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", *login.words),
+        *("-d", conninfo(database)),
+    ]
+
+
+def one_line(text: str) -> str:
+    """An error text without its line breaks."""
+    return " ".join(text.split())
+
+
+def unprompted(error: RunFailed) -> RunFailed:
+    """The failure of a program without its request for a password."""
+    return type(error)(_PROMPT.sub("", error.message), hint=error.hint, code=error.code)
+
+
+def ask(
+    context: EngineContext, login: Login, sql: str, *, database: str = "postgres", seconds: int = 0
+) -> Captured:
+    """Run one read-only statement; RunFailed when psql did not succeed."""
+    options = (
+        f"statement_timeout={seconds or _STATEMENT_SECONDS}s",
+        "jit=off",
+        "default_transaction_read_only=on",
+    )
+    argv = [*psql(context, login, database, *options), "-c", sql.strip()]
+    answer = capture(context, login.place, argv, feed=login.feed)
+    if answer.exit_status != 0:
+        said = one_line(_PROMPT.sub("", answer.stderr)) or "no message"
+        raise RunFailed(f"psql in {login} exited with {answer.exit_status}: {said}", code="psql.failed")
+    return answer
+
+
+def decode(answer: Captured, login: Login) -> Any:
+    """The answer's one JSON document."""
+    try:
+        return json.loads(answer.stdout.decode("utf-8"))
+    except ValueError as error:
+        raise Unproven(f"psql in {login} answered with something that is not JSON: {error}") from error
+
+
+def query(
+    context: EngineContext, login: Login, sql: str, *, database: str = "postgres", seconds: int = 0
+) -> Any:
+    """Run one read-only statement that produces one JSON document."""
+    return decode(ask(context, login, sql, database=database, seconds=seconds), login)
+
+
+def feed(
+    context: EngineContext,
+    login: Login,
+    argv: list[str],
+    chunks: Iterable[bytes | memoryview],
+    *,
+    what: str,
+    algorithm: Algorithm,
+) -> int:
+    """Give a program that logs in `chunks` to read; how many bytes of them arrived, proven."""
+    try:
+        sent = upload(context, login.place, argv, login.before(chunks), what=what, algorithm=algorithm)
+    except RunFailed as error:
+        raise unprompted(error) from error
+    return sent.length - len(login.feed.encode())
+
+
+def run_script(
+    context: EngineContext,
+    login: Login,
+    script: str,
+    *,
+    what: str,
+    algorithm: Algorithm,
+    database: str = "postgres",
+    options: tuple[str, ...] = (),
+) -> None:
+    """Run a script that changes something; RunFailed with the server's words when it failed."""
+    argv = [*psql(context, login, database, *options), "-v", "VERBOSITY=verbose"]
+    feed(context, login, argv, [script.encode()], what=what, algorithm=algorithm)

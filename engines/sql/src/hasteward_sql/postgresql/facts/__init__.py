@@ -1,0 +1,1 @@
+"""Names, values, owners and rights of PostgreSQL as text. Pure."""

@@ -1,0 +1,235 @@
+"""Brings the snapshot into fresh databases beside the live ones, and takes them away again on failure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from hasteward.domain.errors import HastewardError, RunFailed, Unproven
+from hasteward.domain.events import StepDone, Warned
+from hasteward.domain.manifest import Section
+from hasteward.kit.orphans import end_orphans
+from hasteward.ports.context import EngineContext, RestoreSource
+from hasteward.streams.proof import Algorithm
+from hasteward_sql.postgresql.collect.catalog import read_counts
+from hasteward_sql.postgresql.collect.client import Login, feed, psql, run_script
+from hasteward_sql.postgresql.facts.grants import grant_sql, in_order
+from hasteward_sql.postgresql.facts.quoting import identifier
+from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
+from hasteward_sql.postgresql.restore.role import LoadRole, drop_role
+from hasteward_sql.postgresql.restore.sql import create_database, drop_database, properties
+from hasteward_sql.postgresql.restore.target import Item, Target
+
+
+class Loader:
+    """Loads one snapshot; remembers what it made, so that it can be taken back."""
+
+    def __init__(self, context: EngineContext, target: Target) -> None:
+        self._context = context
+        self._target = target
+        self._stage = target.scene.stage
+        self._role = None if target.as_superuser else LoadRole.of(context.run.job)
+        self._loading = self._stage.login
+        self._roles: list[str] = []
+        self._databases: list[str] = []
+        self.checks: list[str] = []
+
+    def script(self, script: str, what: str, *, database: str = "postgres") -> None:
+        """Run a script as superuser; without triggers on events, which others may own."""
+        run_script(
+            self._context,
+            self._stage.login,
+            script,
+            what=what,
+            algorithm=self._target.scene.algorithm,
+            database=database,
+            options=("session_replication_role=replica",),
+        )
+
+    def _load_script(self, login: Login, script: str, what: str, database: str) -> None:
+        """Run a script as whoever loads."""
+        if self._role is None:
+            self.script(script, what, database=database)
+            return
+        algorithm = self._target.scene.algorithm
+        run_script(self._context, login, script, what=what, algorithm=algorithm, database=database)
+
+    def drop_leftovers(self) -> None:
+        """End the streams of dead runs and remove what they were loading, and as whom."""
+        end_orphans(self._context, self._stage.login.place)
+        left = self._target.leftovers
+        for name in (*left.databases, *left.unwanted):
+            self._context.check_lease()
+            self.script(drop_database(name), f"dropping {name}, left by a dead run,")
+            self._context.reporter.emit(StepDone("restore", f"dropped {name}, which a dead run had left"))
+        for name in left.roles:
+            self._context.check_lease()
+            self.script(drop_role(name), f"dropping role {name}, left by a dead run,")
+            self._context.reporter.emit(
+                StepDone("restore", f"dropped role {name}, which a dead run had left")
+            )
+
+    def load(self, source: RestoreSource) -> None:
+        """Every wanted section, in stored order: roles come before the databases that need them."""
+        items = {
+            f"{kind}:{item.name}": item
+            for item in self._target.items
+            for kind in ("database", "sequences", "rights")
+        }
+        stored = {section.key for section in source.manifest.sections}
+        keys: Collection[str] = [*self._target.role_keys, *(stored & items.keys())]
+        entered = False
+        count = 0
+        for section, chunks in source.read(keys):
+            if not entered and section.key in items:
+                self._enter()
+                entered = True
+            match section.kind:
+                case "database":
+                    self._content(items[section.key], section, chunks)
+                case "sequences":
+                    self._feed(items[section.key].new_name, section, chunks, self._loading)
+                case "rights":
+                    self._rights(items[section.key], section, chunks)
+                case _:
+                    self._one_role(section, chunks)
+            count += 1
+        if count != len(keys):
+            raise Unproven(f"the snapshot delivered {count} of {len(keys)} sections")
+        self.checks.append(f"the digests of {count} sections were compared in {self._stage.words.where}")
+        self._leave()
+
+    def _one_role(self, section: Section, chunks: Iterable[memoryview]) -> None:
+        if section.kind == "role":
+            self._roles.append(section.name)
+        self._feed("postgres", section, chunks, self._stage.login)
+
+    def _enter(self) -> None:
+        """Grant what the roles need, then make the role to load as and see that it is let in."""
+        rows = in_order(self._target.grants, self._target.scene.superuser)
+        if rows:
+            script = "\n".join(["BEGIN;", *(grant_sql(row) for row in rows), "COMMIT;", ""])
+            self.script(script, "granting memberships")
+        if self._role is None:
+            return
+        self.script(self._role.create(self._context.run.id), f"creating role {self._role.name}")
+        words = self._stage.words
+        problem = ""
+        for door in self._stage.doors:
+            self._loading = self._role.login(self._stage.login, door)
+            try:
+                self._load_script(self._loading, "", f"the log-in of {self._role.name}", "postgres")
+            except RunFailed as error:
+                problem = error.message
+            else:
+                return
+        raise RunFailed(
+            f"content is loaded by a role without rights, and {words.server} does not let it in: {problem}",
+            hint=f"{words.login}; or --as-superuser, which runs all that is in the dump as superuser",
+            code="restore.login",
+        )
+
+    def _content(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+        role = self._role
+        self._databases.append(item.new_name)
+        load_role = None if role is None else role.name
+        create = create_database(item, self._context.run.id, self._stage.server.major, load_role)
+        self.script(create, f"creating {item.new_name}")
+        if role is not None:
+            prepare = role.prepare(item, self._target.tablespaces)
+            self.script(prepare, f"the extensions of {item.name}", database=item.new_name)
+        try:
+            self._feed(item.new_name, section, chunks, self._loading, "synchronous_commit=off")
+        except RunFailed as error:
+            if role is None or error.hint:
+                raise
+            raise RunFailed(
+                error.message,
+                hint="it was loaded by a role without rights; --as-superuser runs all that is in the dump as"
+                " superuser: only if you trust everybody who could write to that database",
+                code=error.code,
+            ) from error
+
+    def _rights(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+        """The last section of a database. Its functions are run for the last time before it is given away."""
+        role, name = self._role, item.new_name
+        self._load_script(self._loading, "ANALYZE;\n", f"analysing {name}", name)
+        self._feed(name, section, chunks, self._stage.login)
+        if role is not None:
+            handed_over = role.hand_over(item, self._target.scene.superuser)
+            self.script(handed_over, f"giving {item.name} to its owner", database=name)
+        self._count(item)
+        self.script(properties(item), f"the rights and settings of {item.name}")
+        self._context.reporter.emit(StepDone("restore", f"database {item.name}: loaded, digest compared"))
+
+    def _leave(self) -> None:
+        if self._role is not None:
+            self.script(drop_role(self._role.name), f"dropping role {self._role.name}")
+
+    def _feed(
+        self, database: str, section: Section, chunks: Iterable[memoryview], login: Login, *options: str
+    ) -> None:
+        """One section through psql; `source` compares its digest with the manifest's on the way."""
+        what = f"the load of {section.kind} {section.name}"
+        before = prelude(restricted=restricts(self._stage.client.number))
+        content = Replayed(chunks, section.length)
+        sent = feed(
+            self._context,
+            login,
+            psql(self._context, login, database, *options),
+            _after(before, content),
+            what=what,
+            algorithm=Algorithm(section.algorithm),
+        )
+        arrived = sent - len(before) + content.left_out
+        if arrived != section.length:
+            raise Unproven(
+                f"{what}: {arrived} bytes arrived in {login}, the manifest has {section.length}",
+                code="proof.digest",
+            )
+
+    def _count(self, item: Item) -> None:
+        expected = item.entry["counts"]
+        if expected is None:
+            self.checks.append(f"{item.name}: objects were not counted when it was dumped")
+            return
+        counts = read_counts(self._context, self._stage.login, item.new_name)
+        wrong = [
+            f"{kind}: {counts.get(kind)} instead of {number}"
+            for kind, number in expected.items()
+            if counts.get(kind) != number
+        ]
+        if wrong:
+            raise Unproven(
+                f"database {item.name} was loaded, but its objects are not those of the dump:"
+                f" {'; '.join(wrong)}",
+                code="restore.counts",
+            )
+        self.checks.append(
+            f"{item.name}: {sum(expected.values())} objects of {len(expected)} kinds, as dumped"
+        )
+
+    def undo(self) -> None:
+        """Take back what was made, as far as it can be, and say what stayed."""
+        made = [(f"database {name}", drop_database(name)) for name in reversed(self._databases)]
+        if self._role is not None:
+            made.append((f"role {self._role.name}", drop_role(self._role.name)))
+        made += [
+            (f"role {name}", f"DROP ROLE IF EXISTS {identifier(name)};\n") for name in reversed(self._roles)
+        ]
+        stayed = []
+        for what, sql in made:
+            try:
+                self.script(sql, f"dropping {what}")
+            except HastewardError as error:
+                stayed.append(f"{what} ({error.message})")
+        reporter = self._context.reporter
+        if stayed:
+            text = f"the live databases are as they were, but this stayed: {'; '.join(stayed)}"
+            reporter.emit(Warned("restore.left", f"{text}; the next restore drops what it loaded"))
+        else:
+            reporter.emit(StepDone("restore", "taken back: the live databases are as they were"))
+
+
+def _after(before: bytes, content: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:
+    yield before
+    yield from content
