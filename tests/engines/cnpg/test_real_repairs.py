@@ -40,7 +40,6 @@ CASES = (
     Case("receiver-certificate-rejected", {"pg-3": "restart"}, late=False),
     Case("wal-recycled-yet-ready", {"pg-3": "reseed"}),
     Case("slot-lost", {"pg-3": "reseed"}),
-    Case("crash-looping-not-a-child", {"pg-3": "rewind"}, ("-i", "3", "--force"), captured="pg-3"),
     Case("promoted-partitioned-replica", {"pg-2": "rewind"}, ("-i", "2", "--force"), captured="pg-2"),
     Case("stale-restore-highest-timeline", {"pg-3": "rewind"}),
 )
