@@ -120,7 +120,7 @@ def test_what_must_not_be_touched_is_refused_and_nothing_is_changed(name: str, t
 def test_log_volumes_and_tablespaces_are_cloned_with_the_member(
     spaces: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """W25. Without tablespaces there is room to keep the old data, and its log, beside the new for a while."""
+    """W25. Without tablespaces there is room to keep the old data and its log for a while."""
     declared = [{"name": name, "storage": {"size": "128Mi"}, "owner": {"name": "app"}} for name in spaces]
     spec = {"walStorage": {"size": "384Mi"}, "tablespaces": declared}
     with Lab.up(volume_size="512Mi", time_scale=0.2, spec=spec) as lab:
