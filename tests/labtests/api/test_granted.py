@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,13 +22,16 @@ pytestmark = pytest.mark.servers
 Tool = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+CAPTURE = Path(__file__).parents[2] / "scenarios" / "capture_files.py"
+
+
 @pytest.fixture
-def tool(lab: Lab, tmp_path: Path) -> Tool:
-    """The command line with a repository of its own; the first argument is the context."""
+def environment(lab: Lab, tmp_path: Path) -> dict[str, str]:
+    """A repository of its own."""
     (tmp_path / "password").write_text("secret")
     place = shutil.which("restic") or str(Path.cwd() / ".tools/bin/restic")
     env = {key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))}
-    env |= {
+    return env | {
         "PATH": f"{Path(place).parent}:{os.environ['PATH']}",
         "KUBECONFIG": str(lab.kubeconfig),
         "HASTEWARD_BACKUPS_PATH": str(tmp_path / "repository"),
@@ -35,10 +39,15 @@ def tool(lab: Lab, tmp_path: Path) -> Tool:
         **{f"XDG_{name}_HOME": str(tmp_path / name) for name in ("STATE", "CONFIG", "CACHE")},
     }
 
+
+@pytest.fixture
+def tool(environment: dict[str, str]) -> Tool:
+    """The command line; the first argument is the context."""
+
     def run(context: str, *argv: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "hasteward.cli.main", *argv],
-            env=env | {"HASTEWARD_CONTEXT": context},
+            env=environment | {"HASTEWARD_CONTEXT": context},
             capture_output=True,
             text=True,
             check=False,
@@ -60,6 +69,16 @@ class Story:
         done = self.tool(role, *argv, "-e", "cnpg", "-n", self.lab.namespace)
         assert done.returncode == code, done.stderr
 
+    def lose_everything(self, member: str) -> None:
+        """A member's data is gone, and its server with it."""
+        self.lab.exec(member, ["sh", "-c", "rm -rf $PGDATA/* $PGDATA/.??*"])
+        self.lab.kill(member)
+        self.lab.wait(lambda: "waiting" in self._container(member)["state"])
+
+    def _container(self, member: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.lab.pod(member)["status"]["containerStatuses"][0]
+        return found
+
     def difference(self, role: str) -> Difference:
         """The rights granted against those used, in both directions."""
         return compare(self.lab.audit(), bootstrap.manifests(), role)
@@ -77,7 +96,9 @@ TRIED = {"get pods/exec", "create pods/exec", "get pods/log"}
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
+def test_the_three_roles_are_what_is_used_and_no_more(
+    story: Story, environment: dict[str, str], tmp_path: Path
+) -> None:
     """Each story goes through all that its role is for, down to the name that is not there."""
     here = ("-c", story.lab.cluster)
     lease = f"/apis/coordination.k8s.io/v1/namespaces/{story.lab.namespace}/leases"
@@ -105,8 +126,16 @@ def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
     story.lab.stop("pg-3")
     for role in ("backup", "repair"):
         story.asks_for(role, "triage", *here, code=20)
+    # What a repair would have saved of it becomes a dump, in a pod that the repair role may make.
+    captured = [sys.executable, str(CAPTURE), str(story.lab.kubeconfig), "3"]
+    subprocess.run(captured, env=environment, check=True, timeout=120)
+    story.asks_for("repair", "export", "-i", "3", "-o", str(tmp_path / "pg-3.sql"), *here)
     story.lab.start("pg-3")
     story.lab.wait_ready("pg-3")
+    # A member that is made anew, and one that the operator makes anew because it holds nothing.
+    story.asks_for("repair", "repair", "--yes", *here, "-i", "3", "--force")
+    story.lose_everything("pg-2")
+    story.asks_for("repair", "repair", "--yes", *here)
     for role in ("view", "backup", "repair"):
         # The list of clusters is asked for only when one is not found.
         story.asks_for(role, "triage", "-c", "nobody", code=3)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.events import PhaseStarted, Warned
 from hasteward.ports.context import EngineContext
@@ -21,6 +22,8 @@ from hasteward.ports.kubernetes import PODS, ApiNotFound, Json, PodRef
 _CONTAINER = "helper"
 _POLL_SECONDS = 0.5
 _TRIES = 5
+_OURS = {"app.kubernetes.io/managed-by": "hasteward"}
+_RUN = "hasteward.prplanit.com/run"
 _OVER = frozenset({"Failed", "Succeeded"})
 #: reasons of a waiting container that time does not cure
 _HOPELESS = frozenset(
@@ -53,12 +56,21 @@ class SecretMount:
 
 
 @dataclass(frozen=True, slots=True)
+class Scratch:
+    """A directory of the pod's own, gone with it; the node must have `size` bytes free."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Helper:
     """What the pod is made of. `node` is where the volumes are attached already, "" if nowhere.
 
     `user` and `group` are those of the database, so that its files can be read; `seconds` is the pod's own
     deadline, after which Kubernetes ends it whatever became of us. `labels` are for network policies; they
-    MUST NOT match a selector of the database's services.
+    MUST NOT match a selector of the database's services. `cluster` is whom it looks at, so that a later run
+    finds what a dead one left. `scratch` is where it may write.
     """
 
     name: str
@@ -69,10 +81,14 @@ class Helper:
     group: int = 0
     account: str = ""
     seconds: int = 600
+    scratch: tuple[Scratch, ...] = ()
+    #: what it is for, as one is told; "" where it is there to read its first mount
+    purpose: str = ""
     pull_secrets: tuple[str, ...] = ()
     tolerations: tuple[Mapping[str, Any], ...] = field(default=())
     secrets: tuple[SecretMount, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    cluster: ClusterRef | None = None
 
 
 def _volumes(helper: Helper) -> tuple[list[Json], list[Json]]:
@@ -89,36 +105,45 @@ def _volumes(helper: Helper) -> tuple[list[Json], list[Json]]:
         source = {"secretName": secret.secret, "items": items, "defaultMode": 0o400}
         volumes.append({"name": f"s{number}", "secret": source})
         mounts.append({"name": f"s{number}", "mountPath": secret.path, "readOnly": True})
+    for number, one in enumerate(helper.scratch):
+        volumes.append({"name": f"e{number}", "emptyDir": {"sizeLimit": str(one.size)}})
+        mounts.append({"name": f"e{number}", "mountPath": one.path})
     return volumes, mounts
+
+
+def _container(helper: Helper, mounts: list[Json]) -> Json:
+    container: Json = {
+        "name": _CONTAINER,
+        "image": helper.image,
+        "command": ["sleep", str(helper.seconds)],
+        "securityContext": {
+            "runAsUser": helper.user,
+            "runAsGroup": helper.group,
+            "runAsNonRoot": helper.user != 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": mounts,
+    }
+    if helper.scratch:
+        # room that is asked for: the scheduler finds a node that has it, or says that there is none
+        room = {"ephemeral-storage": str(sum(one.size for one in helper.scratch))}
+        container["resources"] = {"requests": room, "limits": room}
+    return container
 
 
 def manifest(namespace: str, helper: Helper, run: str) -> Json:
     """The pod as it is created; it holds no secret."""
     volumes, mounts = _volumes(helper)
-    security = {
-        "runAsUser": helper.user,
-        "runAsGroup": helper.group,
-        "runAsNonRoot": helper.user != 0,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
     spec: Json = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": helper.seconds,
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "containers": [
-            {
-                "name": _CONTAINER,
-                "image": helper.image,
-                "command": ["sleep", str(helper.seconds)],
-                "securityContext": security,
-                "volumeMounts": mounts,
-            }
-        ],
+        "containers": [_container(helper, mounts)],
         "volumes": volumes,
     }
     if helper.secrets:
@@ -140,13 +165,14 @@ def manifest(namespace: str, helper: Helper, run: str) -> Json:
             "namespace": namespace,
             "labels": {
                 **helper.labels,
-                "app.kubernetes.io/managed-by": "hasteward",
+                **(_marks(helper.cluster) if helper.cluster is not None else {}),
+                **_OURS,
                 "sidecar.istio.io/inject": "false",
             },
             "annotations": {
                 "sidecar.istio.io/inject": "false",
                 "linkerd.io/inject": "disabled",
-                "hasteward.prplanit.com/run": run,
+                _RUN: run,
             },
         },
         "spec": spec,
@@ -157,9 +183,8 @@ def manifest(namespace: str, helper: Helper, run: str) -> Json:
 def helper_pod(context: EngineContext, namespace: str, helper: Helper) -> Iterator[PodRef]:
     """The running helper. Raises RunFailed with the scheduler's or kubelet's words when it cannot."""
     api = context.kubernetes
-    context.reporter.emit(
-        PhaseStarted("triage", f"reading the files of {helper.mounts[0].claim} by a helper pod")
-    )
+    doing = helper.purpose or f"reading the files of {helper.mounts[0].claim} by a helper pod"
+    context.reporter.emit(PhaseStarted("triage", doing))
     try:
         api.create(PODS, namespace, manifest(namespace, helper, context.run.id))
         _await(context, namespace, helper.name)
@@ -197,6 +222,28 @@ def end_helper(context: EngineContext, namespace: str, name: str) -> None:
                 code="helper.left",
             )
         context.clock.sleep(_POLL_SECONDS)
+
+
+def is_helper(body: Mapping[str, Any]) -> bool:
+    """Whether a pod is one of ours."""
+    return _OURS.items() <= dict((body.get("metadata") or {}).get("labels") or {}).items()
+
+
+def left_helpers(context: EngineContext, cluster: ClusterRef) -> list[str]:
+    """Helpers that look at `cluster` and are not of this run. A dead run's stay, as ended pods, for good."""
+    selector = ",".join(f"{key}={value}" for key, value in (_OURS | _marks(cluster)).items())
+    return [
+        str(body["metadata"]["name"])
+        for body in context.kubernetes.list(PODS, cluster.namespace, labels=selector)
+        if (body["metadata"].get("annotations") or {}).get(_RUN) != context.run.id
+    ]
+
+
+def _marks(cluster: ClusterRef) -> dict[str, str]:
+    return {
+        "hasteward.prplanit.com/engine": cluster.engine,
+        "hasteward.prplanit.com/cluster": cluster.name,
+    }
 
 
 def _phase(context: EngineContext, namespace: str, name: str) -> str | None:
