@@ -16,7 +16,8 @@ from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward_cnpg.plugin import plugin
 from hasteward_cnpg.resources import CLUSTERS
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-without-cluster-admin.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "run-without-cluster-admin.md"
 
 
 class Bound(FakeKubernetes):
@@ -64,6 +65,13 @@ def granted(role: dict[str, Any]) -> set[Right]:
 def test_the_role_of_the_page_is_what_is_needed(role: dict[str, Any]) -> None:
     assert granted(role) == {*NEEDED, TO_HELP}
     assert missing_rights(Bound(role), role["metadata"]["namespace"], NEEDED) == []
+
+
+def test_the_role_for_repairs_is_what_a_repair_and_all_else_needs() -> None:
+    shipped = yaml.safe_load((ROOT / "deploy" / "rbac" / "repair.yaml").read_text(encoding="utf-8"))
+    needed = rights(plugin.info(), *Capability)
+
+    assert granted(shipped) == {*needed, TO_HELP}
 
 
 def test_a_role_without_exec_is_not_enough(role: dict[str, Any]) -> None:

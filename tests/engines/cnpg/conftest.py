@@ -16,20 +16,22 @@ if TYPE_CHECKING:
     from cnpg_kit import LocalKubernetes, Server, Stored
 
 
-def _load() -> Any:
-    """In importlib mode the folder is not on the path; the helper is registered by hand."""
-    if "cnpg_kit" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("cnpg_kit", Path(__file__).with_name("cnpg_kit.py"))
+def _load(name: str) -> Any:
+    """In importlib mode the folder is not on the path; the helpers are registered by hand."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules["cnpg_kit"] = module
+        sys.modules[name] = module
         spec.loader.exec_module(module)
-    return sys.modules["cnpg_kit"]
+    return sys.modules[name]
 
 
 if not TYPE_CHECKING:
-    kit = _load()
+    kit = _load("cnpg_kit")
+    _load("heal_kit")
+    _load("real_kit")
 
 CONTENT = Path(__file__).with_name("content.sql")
 

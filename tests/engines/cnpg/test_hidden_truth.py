@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Refused
 from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.domain.repair import CAPTURE, RepairPlan, RepairRequest
 from hasteward.domain.report import Authority
-from hasteward_cnpg.analyse.authority import Verdict, judge, leader_of, needs_comparison
+from hasteward.pipelines.gates import Refusal, decide
+from hasteward_cnpg.analyse.authority import Standing, Verdict, judge, leader_of, needs_comparison
+from hasteward_cnpg.analyse.remedy import may_be_overwritten
+from hasteward_cnpg.diagnose import report
 from hasteward_cnpg.evidence import (
     ClusterFacts,
     Comparison,
@@ -32,6 +39,9 @@ from hasteward_cnpg.evidence import (
     ServerFacts,
     Tally,
 )
+from hasteward_cnpg.facts.grounds import Grounds, MemberGrounds, Room
+from hasteward_cnpg.facts.objects import HelperFacts
+from hasteward_cnpg.plan.repair import repair_plan
 
 NAMES = ("pg-1", "pg-2", "pg-3")
 STEP = 10
@@ -262,3 +272,149 @@ def test_what_is_hidden_never_makes_a_verdict_bolder(
         world.play(event)
 
     assert_true(world, judge(shown(world, sights)))
+
+
+# --- plans ------------------------------------------------------------------------------------------------
+
+HELPER = HelperFacts(
+    "img", "node-1", 26, 26, "pg", wal_volume=False, wal_mount="", pull_secrets=(), tolerations=()
+)
+MEMBER = MemberGrounds("pod", "claim", active=True, helper=HELPER, room=Known(Room(10**12, 10**12), "df"))
+GROUNDS = Grounds("run", dict.fromkeys(NAMES, MEMBER), (1, 30), (), "pg-ca", "pg-replication")
+REQUESTS = st.builds(
+    RepairRequest,
+    instance=st.sampled_from([None, 1, 2, 3]),
+    force=st.booleans(),
+    escrow=st.booleans(),
+    discard_branch=st.sampled_from([None, None, 1, 2, 3]),
+)
+
+
+def planned(world: World, sights: Sequence[Sight], request: RepairRequest) -> RepairPlan | None:
+    """What a repair would set out to do; None where a gate or the planner says no."""
+    evidence = shown(world, sights)
+    cluster = ClusterRef("cnpg", "db", "pg")
+    decision = decide(report(cluster, evidence), request)
+    if isinstance(decision, Refusal) or not decision.targets:
+        return None
+    try:
+        return repair_plan(cluster, evidence, GROUNDS, decision.targets)
+    except Refused:
+        return None
+
+
+def seen_again(world: World, name: str) -> Standing:
+    """How the member stands by its files, once nobody writes to them, beside the primary that is named."""
+    sight = {
+        one: Sight(
+            running=one == world.named,
+            hidden=one not in {name, world.named},
+            tally=True,
+            mark=True,
+            streaming=False,
+        )
+        for one in NAMES
+    }
+    pair = tuple(member(world, one, sight) for one in NAMES if one in {name, world.named})
+    cluster = ClusterFacts(3, NAMES, world.named, world.named, "", frozenset(), "", hibernated=False)
+    evidence = Evidence(Known(cluster, "api"), Known(2, "api"), pair)
+    reference = evidence.member(world.named)
+    assert reference is not None
+    compared = tuple(compare_shown(world, one, reference, sight) for one in evidence.members)
+    return judge(replace(evidence, members=compared)).standing[name]
+
+
+def assert_nothing_is_lost(
+    world: World, plan: RepairPlan, later: Sequence[tuple[str, str, str, int]]
+) -> None:
+    """Whatever happens until the server is gone: what is overwritten has no commit that is not saved."""
+    for event in later:
+        world.play(event)
+    for treatment in plan.treatments:
+        target = treatment.target
+        if not target.remediation.overwrites:
+            continue
+        wanted = treatment.preconditions
+        primary = world.logs[world.named]
+        if (
+            world.named != wanted["primary"]
+            or str(primary.timeline) != wanted["timeline"]
+            or not primary.writer
+        ):
+            continue  # an act looks at this before it does anything
+        agreed = target.capture or bool(target.gives_up)
+        if not may_be_overwritten(seen_again(world, target.member), agreed=agreed, empty=False):
+            continue
+        captured = any(act.kind == CAPTURE for act in treatment.acts)
+        given_up = bool(target.gives_up) and not target.capture
+        assert target.member != world.named
+        assert captured or given_up or world.logs[target.member].commits <= primary.commits
+
+
+def _plans_keep(
+    events: list[tuple[str, str, str, int]],
+    later: list[tuple[str, str, str, int]],
+    sights: tuple[Sight, ...],
+    request: RepairRequest,
+) -> bool:
+    world = start()
+    for event in events:
+        world.play(event)
+    plan = planned(world, sights, request)
+    if plan is not None:
+        assert request.force or not any(t.target.capture for t in plan.treatments)
+        assert_nothing_is_lost(world, plan, later)
+    return plan is not None
+
+
+WORLDS = (
+    st.lists(EVENTS, max_size=14),
+    st.lists(EVENTS, max_size=4),
+    st.tuples(BLIND, BLIND, BLIND) | st.tuples(SIGHTS, SIGHTS, SIGHTS),
+    REQUESTS,
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(*WORLDS)
+def test_no_plan_with_its_preconditions_discards_a_commit_that_is_not_captured(
+    events: list[tuple[str, str, str, int]],
+    later: list[tuple[str, str, str, int]],
+    sights: tuple[Sight, ...],
+    request_: RepairRequest,
+) -> None:
+    _plans_keep(events, later, sights, request_)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@settings(max_examples=100_000, deadline=None)
+@given(*WORLDS)
+def test_no_plan_discards_a_commit_at_length(
+    events: list[tuple[str, str, str, int]],
+    later: list[tuple[str, str, str, int]],
+    sights: tuple[Sight, ...],
+    request_: RepairRequest,
+) -> None:
+    _plans_keep(events, later, sights, request_)
+
+
+def test_the_model_reaches_plans_of_every_kind() -> None:
+    """Or the above would be content with a planner that always says no."""
+    seen = set()
+    whole = Sight(running=True, hidden=False, tally=True, mark=True, streaming=True)
+    for kind in ("stray", "diverged"):
+        world = start()
+        world.play(("write", "pg-1", "pg-1", 3))
+        for name in ("pg-2", "pg-3"):
+            world.play(("replicate", name, "pg-1", 3))
+        world.play(("promote", "pg-3", "pg-3", 1))
+        if kind == "diverged":
+            world.play(("write", "pg-3", "pg-3", 1))
+            world.play(("write", "pg-1", "pg-1", 1))
+            world.play(("replicate", "pg-2", "pg-1", 3))
+        request = RepairRequest(instance=3, force=kind != "stray")
+        plan = planned(world, (whole, whole, whole), request)
+        assert plan is not None, kind
+        seen |= {(kind, act.kind) for treatment in plan.treatments for act in treatment.acts}
+    assert {("stray", "rewind"), ("diverged", "capture"), ("diverged", "rewind")} <= seen

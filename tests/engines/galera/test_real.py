@@ -17,6 +17,7 @@ from hasteward.domain.errors import Refused
 from hasteward.domain.snapshot import SnapshotFilter
 from hasteward.pipelines.backup import BackupOptions, backup
 from hasteward.pipelines.catalog import backups, manifest_of
+from hasteward.pipelines.undo import undo
 from hasteward.ports.kubernetes import LEASES, PodRef
 from hasteward.testing.faults import Killed, KillNth
 from hasteward_galera.facts.galera import parse_files, parse_recovered, split_answers
@@ -110,6 +111,18 @@ def test_one_database_comes_back_by_its_name(shop: Node, steward: Steward) -> No
     assert shop.content("shop") == saved
     assert shop.sql("SELECT COUNT(*) FROM other.t").strip() == "0"
     assert result.outcome.restored == ("shop",)
+
+
+def test_a_restore_is_taken_back(shop: Node, steward: Steward) -> None:
+    steward.backup()
+    shop.sql("DELETE FROM shop.item; UPDATE other.t SET n = 8")
+    spoilt = shop.content("shop", "other")
+    steward.restore()
+
+    result = undo(ENGINE, steward.context(), CLUSTER)
+
+    assert shop.content("shop", "other") == spoilt
+    assert "shop" in " ".join(result.undone)
 
 
 def test_op1757_what_galera_does_not_replicate_is_refused_by_name(shop: Node, steward: Steward) -> None:

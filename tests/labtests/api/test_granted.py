@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,16 @@ class Story:
         done = self.tool(role, *argv, "-e", "cnpg", "-n", self.lab.namespace)
         assert done.returncode == code, done.stderr
 
+    def lose_everything(self, member: str) -> None:
+        """A member's data is gone, and its server with it."""
+        self.lab.exec(member, ["sh", "-c", "rm -rf $PGDATA/* $PGDATA/.??*"])
+        self.lab.kill(member)
+        self.lab.wait(lambda: "waiting" in self._container(member)["state"])
+
+    def _container(self, member: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.lab.pod(member)["status"]["containerStatuses"][0]
+        return found
+
     def difference(self, role: str) -> Difference:
         """The rights granted against those used, in both directions."""
         return compare(self.lab.audit(), bootstrap.manifests(), role)
@@ -107,6 +118,10 @@ def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
         story.asks_for(role, "triage", *here, code=20)
     story.lab.start("pg-3")
     story.lab.wait_ready("pg-3")
+    # A member that is made anew, and one that the operator makes anew because it holds nothing.
+    story.asks_for("repair", "repair", "--yes", *here, "-i", "3", "--force")
+    story.lose_everything("pg-2")
+    story.asks_for("repair", "repair", "--yes", *here)
     for role in ("view", "backup", "repair"):
         # The list of clusters is asked for only when one is not found.
         story.asks_for(role, "triage", "-c", "nobody", code=3)

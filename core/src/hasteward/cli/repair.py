@@ -71,8 +71,10 @@ VERB = Verb(
         ExitCode.UNPROVEN: "what had to be saved first was not proven, so nothing was overwritten",
     },
     notes={
-        "instance": "Treat only this member, which is then the one to be overwritten.",
-        "force": "With -i: overwrite a member of a cluster that has diverged, or one that is healthy.",
+        "instance": "Treat only this member, which is then the one to be overwritten; where a majority is"
+        " lost for good, the one to go on with.",
+        "force": "With -i: overwrite a member of a cluster that has diverged, or one that is healthy; go on"
+        " with what is left where a majority is lost.",
     },
     observed=True,
 )

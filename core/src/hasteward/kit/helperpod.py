@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.events import PhaseStarted, Warned
 from hasteward.ports.context import EngineContext
@@ -21,6 +22,8 @@ from hasteward.ports.kubernetes import PODS, ApiNotFound, Json, PodRef
 _CONTAINER = "helper"
 _POLL_SECONDS = 0.5
 _TRIES = 5
+_OURS = {"app.kubernetes.io/managed-by": "hasteward"}
+_RUN = "hasteward.prplanit.com/run"
 _OVER = frozenset({"Failed", "Succeeded"})
 #: reasons of a waiting container that time does not cure
 _HOPELESS = frozenset(
@@ -59,7 +62,8 @@ class Helper:
     `user` and `group` are those of the database, so that its files can be read; `seconds` is the pod's own
     deadline, after which Kubernetes ends it whatever became of us. `labels` are for network policies; they
     MUST NOT match a selector of the database's services. `scratch` is where it may write, on a volume of its
-    own that goes with it; "" for nowhere.
+    own that goes with it, "" for nowhere. `cluster` is whom it looks at, so that a later run finds what a
+    dead one left.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Helper:
     secrets: tuple[SecretMount, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     scratch: str = ""
+    cluster: ClusterRef | None = None
 
 
 def _volumes(helper: Helper) -> tuple[list[Json], list[Json]]:
@@ -145,13 +150,14 @@ def manifest(namespace: str, helper: Helper, run: str) -> Json:
             "namespace": namespace,
             "labels": {
                 **helper.labels,
-                "app.kubernetes.io/managed-by": "hasteward",
+                **(_marks(helper.cluster) if helper.cluster is not None else {}),
+                **_OURS,
                 "sidecar.istio.io/inject": "false",
             },
             "annotations": {
                 "sidecar.istio.io/inject": "false",
                 "linkerd.io/inject": "disabled",
-                "hasteward.prplanit.com/run": run,
+                _RUN: run,
             },
         },
         "spec": spec,
@@ -202,6 +208,28 @@ def end_helper(context: EngineContext, namespace: str, name: str) -> None:
                 code="helper.left",
             )
         context.clock.sleep(_POLL_SECONDS)
+
+
+def is_helper(body: Mapping[str, Any]) -> bool:
+    """Whether a pod is one of ours."""
+    return _OURS.items() <= dict((body.get("metadata") or {}).get("labels") or {}).items()
+
+
+def left_helpers(context: EngineContext, cluster: ClusterRef) -> list[str]:
+    """Helpers that look at `cluster` and are not of this run. A dead run's stay, as ended pods, for good."""
+    selector = ",".join(f"{key}={value}" for key, value in (_OURS | _marks(cluster)).items())
+    return [
+        str(body["metadata"]["name"])
+        for body in context.kubernetes.list(PODS, cluster.namespace, labels=selector)
+        if (body["metadata"].get("annotations") or {}).get(_RUN) != context.run.id
+    ]
+
+
+def _marks(cluster: ClusterRef) -> dict[str, str]:
+    return {
+        "hasteward.prplanit.com/engine": cluster.engine,
+        "hasteward.prplanit.com/cluster": cluster.name,
+    }
 
 
 def _phase(context: EngineContext, namespace: str, name: str) -> str | None:

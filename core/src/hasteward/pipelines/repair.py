@@ -27,6 +27,7 @@ from hasteward.domain.repair import (
     words,
 )
 from hasteward.domain.report import Authority, TriageReport
+from hasteward.kit.helperpod import end_helper, left_helpers
 from hasteward.kit.journal import StoredJournal, start, unfinished
 from hasteward.pipelines import escrow
 from hasteward.pipelines.escrow import Escrow
@@ -95,8 +96,11 @@ def repair(
     if left is not None:
         if not _settle(job, left):
             return RepairResult(None, None, dry_run=True)
-        settled = left.record.run
+        settled, done = left.record.run, left.record.target
         job = _Job(engine, context, cluster, repository, request)
+        if _direction(left.record) is Direction.FORWARD and request.instance == done.ordinal:
+            # the member that was asked for has been treated just now; once more would be once too often
+            return RepairResult(None, _triage(job), treated=(done,), settled=settled)
     return replace(_afresh(job), settled=settled)
 
 
@@ -113,8 +117,9 @@ def _afresh(job: _Job) -> RepairResult:
         if isinstance(decision, Refusal):
             raise refused(decision)
         result = RepairResult(before, None, skipped=decision.skipped, waiting=decision.waiting)
+        left = left_helpers(job.context, job.cluster)
         if not decision.targets:
-            return result
+            return result if _swept(job.context, job.cluster, left) else replace(result, dry_run=True)
         plan = job.engine.require(Capability.PLAN).plan(
             context=job.context, cluster=job.cluster, report=before, targets=decision.targets
         )
@@ -125,9 +130,30 @@ def _afresh(job: _Job) -> RepairResult:
         if not job.context.approve(words(title, plan, before=first)):
             return replace(result, dry_run=True)
         job.engine.require(Capability.HEAL)
+        _sweep(job.context, job.cluster, left)
         _save_first(job, before, decision.targets, wanted=bool(first))
         after = _treat_all(job, plan)
     return replace(result, after=after, treated=decision.targets, snapshots=tuple(job.escrow.snapshots))
+
+
+def _swept(context: EngineContext, cluster: ClusterRef, left: list[str]) -> bool:
+    """Take away the helper pods that dead runs left, if that is agreed to; True when none is left."""
+    if not left:
+        return True
+    steps = tuple(
+        Step(f"delete helper pod {name}, which another run left", Reversal.READ_ONLY) for name in left
+    )
+    if not context.approve(Plan(f"tidy up after dead runs on {cluster.namespace}/{cluster.name}", steps)):
+        return False
+    _sweep(context, cluster, left)
+    return True
+
+
+def _sweep(context: EngineContext, cluster: ClusterRef, left: list[str]) -> None:
+    """Those of a look that goes on at this moment too: it will read less, and say so."""
+    for name in left:
+        end_helper(context, cluster.namespace, name)
+        context.reporter.emit(StepDone("helper", f"deleted helper pod {name}, which another run left"))
 
 
 def refused(refusal: Refusal) -> HastewardError:
@@ -259,12 +285,16 @@ def leftover_plan(cluster: ClusterRef, record: Record, direction: Direction) -> 
     return Plan(title, tuple(Step(f"take back: {act.text}", Reversal.REVERSIBLE) for act in back))
 
 
+def _direction(record: Record) -> Direction:
+    """Past the point of no return only forward; else back, and afresh."""
+    forward = record.finished or record.point_of_no_return is not None
+    return Direction.FORWARD if forward else Direction.BACK
+
+
 def _settle(job: _Job, journal: StoredJournal) -> bool:
     """Bring a dead run's treatment to its end. False when the plan was not approved."""
     record = journal.record
-    direction = Direction.BACK
-    if record.finished or record.point_of_no_return is not None:
-        direction = Direction.FORWARD
+    direction = _direction(record)
     with contextlib.ExitStack() as stack:
         job.under(leased_on_approval(job.context, job.cluster, stack))
         if not job.context.approve(leftover_plan(job.cluster, record, direction)):
@@ -292,10 +322,14 @@ def _same(job: _Job, journal: StoredJournal) -> StoredJournal:
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """`run` is the run whose acts were taken back, `undone` what they were; both empty if there was none."""
+    """`run` is the run whose acts were taken back, `undone` what they were; both empty if there was none.
+
+    `kept` is where that stayed which was live until then.
+    """
 
     run: str
     undone: tuple[str, ...]
+    kept: tuple[str, ...] = ()
     dry_run: bool = False
 
 
@@ -307,7 +341,10 @@ def undo(engine: Engine, context: EngineContext, cluster: ClusterRef, run: str =
     engine.require(Capability.HEAL)
     journal = unfinished(context, cluster)
     if journal is None:
-        return UndoResult("", ())
+        with contextlib.ExitStack() as stack:
+            leased = leased_on_approval(context, cluster, stack)
+            done = _swept(leased, cluster, left_helpers(leased, cluster))
+        return UndoResult("", (), dry_run=not done)
     record = journal.record
     if run and run != record.run:
         raise InvalidInput(

@@ -13,15 +13,17 @@ from hasteward.domain.option import Value
 from hasteward.domain.repair import RepairRequest
 from hasteward.domain.report import TriageReport
 from hasteward.domain.snapshot import SnapshotEntry, SnapshotFilter
+from hasteward.kit.helperpod import is_helper
 from hasteward.kit.journal import journal_name
 from hasteward.pipelines.backup import BackupOptions, BackupResult, backup
 from hasteward.pipelines.catalog import backups
-from hasteward.pipelines.repair import RepairResult, UndoResult, repair, undo
+from hasteward.pipelines.repair import RepairResult, UndoResult, repair
 from hasteward.pipelines.restore import RestoreRequest, RestoreResult, restore
 from hasteward.pipelines.triage import triage
+from hasteward.pipelines.undo import undo
 from hasteward.plugins import Engine
 from hasteward.ports.context import EngineContext, Run
-from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES, Json
+from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES, PODS, Json
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes
 from hasteward.testing.reporter import Approval, RecordingReporter
@@ -37,7 +39,7 @@ def _none() -> None:
 
 
 def _unversioned(body: Json) -> Json:
-    meta = {name: value for name, value in body["metadata"].items() if name != "resourceVersion"}
+    meta = {name: value for name, value in body["metadata"].items() if name not in {"resourceVersion", "uid"}}
     return body | {"metadata": meta}
 
 
@@ -128,18 +130,28 @@ class World:
         key = (CONFIG_MAPS.title, self.cluster.namespace, journal_name(self.cluster))
         return key in self.kubernetes.objects
 
+    @property
+    def helpers(self) -> list[str]:
+        """The helper pods that are there."""
+        return sorted(
+            key[2]
+            for key, body in self.kubernetes.objects.items()
+            if key[0] == PODS.title and is_helper(body)
+        )
+
     def proven(self) -> list[SnapshotEntry]:
         """The snapshots that count as backups."""
         return [entry for entry in backups(self.repository, SnapshotFilter()) if entry.proven]
 
-    def picture(self, *, lease: bool = True, versions: bool = True) -> Picture:
+    def picture(self, *, lease: bool = True, versions: bool = True, helpers: bool = True) -> Picture:
         """What there is now. Without the Lease, which every run but triage leaves behind, if so wished; and
-        without resourceVersions, which no undo takes back.
+        without resourceVersions and UIDs, which no undo takes back: what a controller makes again has others;
+        and without helper pods, which end by themselves and go with the next run.
         """
         objects = [
             [list(key), body if versions else _unversioned(body)]
             for key, body in sorted(self.kubernetes.objects.items())
-            if lease or key[0] != LEASES.title
+            if (lease or key[0] != LEASES.title) and (helpers or key[2] not in self.helpers)
         ]
         return Picture(
             objects=json.dumps(objects, sort_keys=True, indent=1),

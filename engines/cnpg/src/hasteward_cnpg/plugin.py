@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         EngineContext,
         NativeOutcome,
         Order,
+        PutBack,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -153,6 +154,13 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.native import native
 
         return native(context, cluster)
+
+    @hookimpl
+    def put_back(self, context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
+        """Swap back what a restore has replaced and kept."""
+        from hasteward_cnpg.restore import put_back
+
+        return put_back(context, cluster, run)
 
 
 plugin = CnpgEngine()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hasteward_lab import cli_break, cli_scenarios, launch
+from hasteward_lab.demo.play import STORIES
 from hasteward_lab.lab import Lab
 from hasteward_lab.parts import PARTS
 from hasteward_lab.programs import MissingError
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     cli_break.add_parser(command("break", "break something, or put it right again", cli_break.run))
     demo = command("demo", "tell the whole story: backup, accident, restore, a member that dies", _demo)
     demo.set_defaults(name="demo")
+    whose = "whose story (default: %(default)s)"
+    demo.add_argument("--engine", default="cnpg", choices=STORIES, help=whose)
     demo.add_argument("--keep", action="store_true", help="leave the lab and the files for a look around")
     return parser
 
@@ -164,6 +167,6 @@ def _exec(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from hasteward_lab.demo.story import play
+    from hasteward_lab.demo.play import play
 
-    return play(arguments.name, colour=sys.stdout.isatty(), keep=arguments.keep)
+    return play(arguments.engine, arguments.name, colour=sys.stdout.isatty(), keep=arguments.keep)

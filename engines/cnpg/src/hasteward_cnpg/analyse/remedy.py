@@ -33,6 +33,19 @@ class Remedy:
 
 
 _NOTHING = Remedy(Remediation.NONE)
+#: nothing that the primary lacks would be lost
+_HARMLESS = frozenset({Standing.COMPLETE, Standing.BEHIND, Standing.STRAY})
+
+
+def may_be_overwritten(standing: Standing, *, agreed: bool, empty: bool) -> bool:
+    """Whether a member that stands so, now that its server is gone, is no more than the plan gives up.
+
+    `agreed` says that its branch is captured first, or was given up by name; `empty` that the plan found it
+    to hold nothing.
+    """
+    if empty or standing is Standing.NOTHING:
+        return empty and standing is Standing.NOTHING
+    return standing in _HARMLESS or (agreed and standing is Standing.DIVERGED)
 
 
 def remediation(

@@ -100,7 +100,7 @@ class Reader:
         if facts.wal_volume:
             mounts.append(Mount(f"{member}-wal", facts.wal_mount))
         return Helper(
-            name=f"hasteward-{member}-{self.context.run.id[:8]}",
+            name=f"hasteward-{member}-{self.context.run.id}",
             image=facts.image,
             mounts=tuple(mounts),
             node=facts.node,
@@ -109,6 +109,7 @@ class Reader:
             account=facts.account,
             pull_secrets=facts.pull_secrets,
             tolerations=facts.tolerations,
+            cluster=self.cluster,
         )
 
     def troubles(self, member: MemberEvidence) -> frozenset[Trouble]:

@@ -41,7 +41,7 @@ def read_grounds(context: EngineContext, cluster: ClusterRef, evidence: Evidence
         )
         for member in evidence.members
     }
-    return replace(parse_grounds(context.run.id[:8], body, members), version=operator_version(pods))
+    return replace(parse_grounds(context.run.id, body, members), version=operator_version(pods))
 
 
 def _uid(body: Json | None) -> str:
@@ -52,7 +52,7 @@ def _active(body: Json | None) -> bool:
     if body is None:
         return False
     pod = parse_pod(body)
-    return pod.phase == "Running" and not pod.terminating
+    return pod.phase == "Running" and pod.serving
 
 
 def _helper(cluster: Mapping[str, Any], pod: Json | None, pods: Mapping[str, Json]) -> HelperFacts | None:

@@ -26,7 +26,7 @@ class Room:
 @dataclass(frozen=True, slots=True)
 class MemberGrounds:
     """One member's objects. `pod` and `claim` are UIDs, "" where there is none; `active` says whether its pod
-    runs and stays; `helper` is None where no image is known.
+    is ready and stays; `helper` is None where no image is known.
     """
 
     pod: str
@@ -47,10 +47,9 @@ class Grounds:
     ca_secret: str
     replication_secret: str
 
-    @property
-    def all_active(self) -> bool:
-        """Whether every member's pod runs."""
-        return all(member.active for member in self.members.values())
+    def all_others_active(self, name: str) -> bool:
+        """Whether the pod of every other member runs and is ready: else the operator makes none."""
+        return all(member.active for other, member in self.members.items() if other != name)
 
 
 def parse_grounds(run: str, cluster: Mapping[str, Any], members: Mapping[str, MemberGrounds]) -> Grounds:

@@ -141,7 +141,7 @@ def helper_facts(
     spec, status = mapping(cluster.get("spec")), mapping(cluster.get("status"))
     model = mapping(mapping(pod or next(iter(others.values()), None)).get("spec"))
     containers = [mapping(one) for one in model.get("containers") or ()]
-    image = next((str(one.get("image")) for one in containers if one.get("name") == CONTAINER), "")
+    image = next((str(one.get("image") or "") for one in containers if one.get("name") == CONTAINER), "")
     image = image or str(status.get("image") or spec.get("imageName") or "")
     if not image:
         raise ValueError("no image is known that a helper pod could run")

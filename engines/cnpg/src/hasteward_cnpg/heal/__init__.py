@@ -9,7 +9,7 @@ from hasteward_cnpg.heal.data import Adopt, Bench, Capture, Clone, Discard, Empt
 from hasteward_cnpg.heal.pods import GiveUp, HelperPod, Rejoin, Restart
 from hasteward_cnpg.heal.scene import Scene
 from hasteward_cnpg.heal.switches import Fence, Pause, Remove
-from hasteward_cnpg.plan.repair import Kind
+from hasteward_cnpg.plan.acts import Kind
 
 
 def heal(context: EngineContext, cluster: ClusterRef, order: Order) -> None:

@@ -17,13 +17,14 @@ from hasteward.ports.kubernetes import PodRef
 from hasteward.streams.proof import Algorithm
 from hasteward_cnpg.analyse import Standing
 from hasteward_cnpg.analyse.authority import judge
+from hasteward_cnpg.analyse.remedy import may_be_overwritten
 from hasteward_cnpg.capture import save_pgdata
 from hasteward_cnpg.collect import reread
 from hasteward_cnpg.collect.files import Place
 from hasteward_cnpg.collect.psql import one_line
 from hasteward_cnpg.facts import shell
-from hasteward_cnpg.heal.scene import Donor, Scene
-from hasteward_cnpg.plan.repair import Kind
+from hasteward_cnpg.heal.scene import LOOK_SECONDS, PATIENCE_SECONDS, Donor, Scene
+from hasteward_cnpg.plan.acts import Kind
 from hasteward_cnpg.resources import flags, pod_of
 
 _PROGRESS = re.compile(r"(\d+)/(\d+) kB")
@@ -33,7 +34,6 @@ _TAIL = 4096
 _TOLD = r'"$@" 2>&1; echo "@@exit $?"'
 #: the acts that keep everybody else off the volumes, in their order
 _QUIET = (Kind.FENCE, Kind.PAUSE, Kind.REMOVE, Kind.HELPER)
-_HARMLESS = frozenset({Standing.COMPLETE, Standing.BEHIND, Standing.STRAY})
 
 Write = Callable[[bytes | memoryview], None]
 
@@ -162,10 +162,7 @@ class Verify(_OnVolumes):
         verdict = judge(evidence)
         standing = verdict.standing.get(act.member, Standing.UNKNOWN)
         agreed = record.target.capture or bool(record.target.gives_up)
-        nothing = act.args["empty"] == "yes"
-        if standing is Standing.NOTHING and nothing:
-            return
-        if not nothing and (standing in _HARMLESS or (standing is Standing.DIVERGED and agreed)):
+        if may_be_overwritten(standing, agreed=agreed, empty=act.args["empty"] == "yes"):
             return
         branch = verdict.branches.get(act.member)
         held = "; ".join(q.text for q in verdict.questions if q.member == act.member)
@@ -294,7 +291,7 @@ class Discard(_OnVolumes):
         """Only once the member streams."""
         del record, memo
         scene = self.bench.scene
-        why = scene.not_streaming(context, act.member)
+        why = self._not_streaming(context, act.member)
         if why:
             text = (
                 f"the old data of {act.member} stays in {act.args['data']}.hasteward-old-{act.args['run']},"
@@ -305,3 +302,12 @@ class Discard(_OnVolumes):
         context.check_lease()
         pod = pod_of(scene.cluster, act.member)
         _run(context, pod, shell.script(shell.DISCARD, *words(act)), what="deleting the old data")
+
+    def _not_streaming(self, context: EngineContext, member: str) -> str:
+        """Asked for a while: one answer that was lost is no reason to keep it."""
+        deadline = context.clock.monotonic() + PATIENCE_SECONDS
+        while True:
+            why = self.bench.scene.not_streaming(context, member)
+            if not why or context.clock.monotonic() > deadline:
+                return why
+            context.clock.sleep(LOOK_SECONDS)

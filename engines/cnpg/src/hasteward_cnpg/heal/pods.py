@@ -17,11 +17,8 @@ from hasteward_cnpg.analyse import Standing, analyse
 from hasteward_cnpg.collect import collect, read_cluster
 from hasteward_cnpg.evidence import ClaimState
 from hasteward_cnpg.facts.objects import mapping, name_of, parse_pod
-from hasteward_cnpg.heal.scene import LOOK_SECONDS, Scene
+from hasteward_cnpg.heal.scene import LOOK_SECONDS, PATIENCE_SECONDS, Scene
 from hasteward_cnpg.resources import UNRECOVERABLE, flags, instance_selector
-
-#: how long the operator may take before it counts that another member is in its way
-_PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +113,8 @@ class HelperPod:
             for volume in body["spec"]["volumes"]
             if "persistentVolumeClaim" in volume
         ]
+        for left in self.scene.ours_on(context, claims, name):
+            end_helper(context, self.scene.cluster.namespace, left)
         others = self.scene.others_on(context, claims, name)
         if others:
             raise self.scene.refused(
@@ -152,7 +151,7 @@ class Rejoin:
             if not why:
                 return
             waited = context.clock.monotonic() - begun
-            if waited > _PATIENCE_SECONDS and self._blocked(context, act.member):
+            if waited > PATIENCE_SECONDS and self._blocked(context, act.member):
                 text = (
                     f"the operator makes no pod {act.member} while another member is down; going on with that"
                 )

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, Refused, RunFailed
 from hasteward.domain.repair import Record
+from hasteward.kit.helperpod import is_helper
 from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS, ApiNotFound, Json
 from hasteward_cnpg.collect import read_cluster
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import ClusterFacts, ServerFacts
-from hasteward_cnpg.facts.objects import mapping
+from hasteward_cnpg.facts.objects import mapping, name_of
 from hasteward_cnpg.facts.server import not_following
 from hasteward_cnpg.resources import CA_MOUNT, PORT, REPLICATION_MOUNT, REPLICATION_USER, flags, pod_of
 
 #: between two looks at something that is awaited
 LOOK_SECONDS = 0.5
+#: how long something is asked again that may be about to come right
+PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +77,25 @@ class Scene:
         with contextlib.suppress(ApiNotFound):
             context.kubernetes.delete(PODS, self.cluster.namespace, name)
 
+    def ours_on(self, context: EngineContext, claims: Collection[str], helper: str) -> list[str]:
+        """Helpers that dead runs left on the claims: the Lease is ours, so nobody of them works."""
+        return [name_of(body) for body in self._on(context, claims, helper) if is_helper(body)]
+
     def others_on(self, context: EngineContext, claims: Collection[str], helper: str) -> list[str]:
         """Pods that mount one of the claims, beside our own (W10: jobs do, and bear other labels)."""
+        return [name_of(body) for body in self._on(context, claims, helper)]
+
+    def _on(self, context: EngineContext, claims: Collection[str], helper: str) -> list[Json]:
         found = []
         for body in context.kubernetes.list(PODS, self.cluster.namespace):
-            name = str(mapping(body.get("metadata")).get("name") or "")
             phase = mapping(body.get("status")).get("phase")
             mounted = {
                 str(mapping(mapping(volume).get("persistentVolumeClaim")).get("claimName") or "")
                 for volume in mapping(body.get("spec")).get("volumes") or ()
             }
-            if name != helper and phase not in {"Succeeded", "Failed"} and mounted & set(claims):
-                found.append(name)
-        return sorted(found)
+            if name_of(body) != helper and phase not in {"Succeeded", "Failed"} and mounted & set(claims):
+                found.append(body)
+        return found
 
     def named(self, context: EngineContext, member: str) -> ClusterFacts:
         """The Cluster; Refused when the member is its primary now, or about to be."""
@@ -105,8 +114,7 @@ class Scene:
 
     def donor(self, context: EngineContext, record: Record) -> Donor:
         """The primary, if it is one and of the same database system; Refused or RunFailed otherwise."""
-        name = self.named(context, record.target.member).current_primary
-        server = read_server(short(context), pod_of(self.cluster, name))
+        name, server = self._primary(context, record.target.member)
         if server.in_recovery or server.system_id != record.preconditions["system"]:
             raise self.refused(
                 "no_donor",
@@ -117,6 +125,18 @@ class Scene:
         if not address:
             raise RunFailed(f"pod {name} has no address", code="heal.no_address")
         return Donor(name, address, server)
+
+    def _primary(self, context: EngineContext, member: str) -> tuple[str, ServerFacts]:
+        """Who is named, and what it says; asked for a while, for a server may just be restarting."""
+        deadline = context.clock.monotonic() + PATIENCE_SECONDS
+        while True:
+            name = self.named(context, member).current_primary
+            try:
+                return name, read_server(short(context), pod_of(self.cluster, name))
+            except RunFailed:
+                if context.clock.monotonic() > deadline:
+                    raise
+            context.clock.sleep(LOOK_SECONDS)
 
     def as_planned(self, context: EngineContext, record: Record) -> Donor:
         """The primary that the plan was made for, on the timeline that it had; Refused otherwise."""

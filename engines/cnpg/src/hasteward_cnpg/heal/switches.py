@@ -5,6 +5,7 @@ Both are changed by read, modify and compare-and-swap: what others wrote, or wri
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _TRIES = 20
 _DISABLED = "disabled"
 #: a fence stops a server fast; one that does not stop is ended with its pod
 _STOP_SECONDS = 60.0
+#: the operator makes a pod in seconds, unless something else keeps it
+_RETURN_SECONDS = 30.0
 
 
 def _set(context: EngineContext, scene: Scene, name: str, new: Callable[[str | None], str | None]) -> None:
@@ -117,8 +120,7 @@ class Fence:
             context.clock.sleep(LOOK_SECONDS)
 
     def undo(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
-        """Ours alone is taken away."""
-        del record
+        """Ours alone is taken away; then the member gets time to come back as it was, for who looks next."""
         was = memo.get("was")
 
         def removed(text: str | None) -> str | None:
@@ -131,6 +133,20 @@ class Fence:
             return json.dumps(sorted(left)) if left else None
 
         _set(context, self.scene, FENCED_INSTANCES, removed)
+        if record.preconditions["pod"]:
+            self._await_return(context, act.member)
+
+    def _await_return(self, context: EngineContext, member: str) -> None:
+        """For a while: what keeps it away longer is not ours, and is seen by the next triage."""
+        deadline = context.clock.monotonic() + _RETURN_SECONDS
+        while context.clock.monotonic() < deadline:
+            with contextlib.suppress(HastewardError):
+                body = self.scene.pod(context, member)
+                if body is not None:
+                    pod = parse_pod(body)
+                    if pod.serving or pod.container is ContainerState.WAITING:
+                        return
+            context.clock.sleep(LOOK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,53 +12,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 from typing import Final
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused
 from hasteward.domain.plan import Reversal
 from hasteward.domain.reading import Known
-from hasteward.domain.repair import CAPTURE, RELEASE, Act, RepairPlan, Target, Treatment
+from hasteward.domain.repair import Act, RepairPlan, Target, Treatment
 from hasteward.domain.report import Remediation
-from hasteward.kit.helperpod import Helper, Mount, SecretMount, manifest
 from hasteward_cnpg.analyse import Analysis, Standing, analyse
 from hasteward_cnpg.evidence import ClaimState, ClusterFacts, Evidence, MemberEvidence, ServerFacts
 from hasteward_cnpg.facts.grounds import Grounds, MemberGrounds
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.facts.server import not_following
+from hasteward_cnpg.plan.acts import Kind, Place
 from hasteward_cnpg.resources import (
-    CA_MOUNT,
-    DATA_DIRECTORY,
     FENCED_INSTANCES,
-    LABEL_CLUSTER,
-    MOUNT,
     RECONCILIATION,
-    REPLICATION_MOUNT,
     UNRECOVERABLE,
-    WAL_DIRECTORY,
     flags,
 )
-
-
-class Kind(StrEnum):
-    """The acts of this engine; `heal` knows how each is done."""
-
-    RESTART = "restart"
-    GIVE_UP = "give-up"
-    FENCE = "fence"
-    PAUSE = "pause"
-    REMOVE = "remove"
-    HELPER = "helper"
-    VERIFY = "verify"
-    CAPTURE = CAPTURE
-    REWIND = "rewind"
-    EMPTY = "empty"
-    CLONE = "clone"
-    ADOPT = "adopt"
-    REJOIN = "rejoin"
-    DISCARD = "discard"
-
 
 #: the operator's own way exists from this version on
 _UNRECOVERABLE_SINCE: Final = (1, 28)
@@ -66,9 +39,6 @@ _UNRECOVERABLE_SINCE: Final = (1, 28)
 _NAME_STAYS_SINCE: Final = (1, 30)
 #: left on a volume beside a second copy: log that is written meanwhile, and what the file system takes
 _SPARE: Final = 128 * 1024 * 1024
-#: a helper that is left behind ends by itself after this; a clone may take hours
-_HELPER_SECONDS: Final = 24 * 3600
-_PLACE: Final = ("data", "run", "log")
 
 
 def repair_plan(
@@ -207,6 +177,9 @@ class _Planner:
 
     def _restart(self, target: Target, grounds: MemberGrounds) -> tuple[Act, ...]:
         name = target.member
+        if not grounds.pod and not self._grounds.all_others_active(name):
+            # the operator makes it as soon as the others are well, which this plan may see to
+            return (self._rejoin(name),)
         if not grounds.pod:
             raise self._refuse(
                 "no_pod",
@@ -235,7 +208,7 @@ class _Planner:
         empty = self._analysis.standing.get(target.member) is Standing.NOTHING
         if target.remediation is not Remediation.RESEED or target.capture or not (lost or empty):
             return ""
-        if not able or not grounds.pod or not self._grounds.all_active:
+        if not able or not grounds.pod or not self._grounds.all_others_active(target.member):
             if lost:
                 told = ".".join(map(str, version)) if version else "not known"
                 raise self._refuse(
@@ -262,107 +235,28 @@ class _Planner:
     # -- in place ----------------------------------------------------------------------------------------
 
     def _in_place(self, target: Target, grounds: MemberGrounds) -> tuple[Act, ...]:
-        name = target.member
-        place = {
-            "data": DATA_DIRECTORY,
-            "run": self._grounds.run,
-            "log": WAL_DIRECTORY if grounds.helper is not None and grounds.helper.wal_volume else "",
-            "tablespaces": json.dumps(self._grounds.tablespaces),
-        }
-        empty = self._analysis.standing.get(name) is Standing.NOTHING
-        acts = list(self._quiesce(name, grounds, empty=empty))
-        if target.capture:
-            text = f"capture the data directory of {name}, which nobody writes to any more, and prove it"
-            acts.append(Act("capture", Kind.CAPTURE, name, text, Reversal.READ_ONLY, place))
-        if target.remediation is Remediation.REWIND:
-            acts += self._rewind(name, place)
-            kept = ""
-        else:
-            kept = "" if empty else self._room_for_both(grounds)
-            acts += self._clone(name, place, kept=kept, empty=empty)
-        acts += [
-            self._release(name, "helper", f"delete the helper pod on the volumes of {name}"),
-            self._release(name, "pause", "let the operator work again; it makes the pod"),
-            self._release(name, "fence", f"take our fence of {name} away"),
-            self._rejoin(name),
-        ]
-        if kept:
-            text = f"delete what was put aside on the volume of {name}, once it streams"
-            acts.append(Act("discard", Kind.DISCARD, name, text, Reversal.FORWARD_ONLY, place))
-        return tuple(acts)
-
-    def _quiesce(self, name: str, grounds: MemberGrounds, *, empty: bool) -> tuple[Act, ...]:
-        helper = self._helper(name, grounds)
-        steps: tuple[tuple[str, Kind, str, Mapping[str, str]], ...] = (
-            (
-                "fence",
-                Kind.FENCE,
-                f"fence {name} (its own entry in {FENCED_INSTANCES}): its server stops",
-                {},
-            ),
-            ("pause", Kind.PAUSE, f"tell the operator to look away ({RECONCILIATION}: disabled)", {}),
-            (
-                "remove",
-                Kind.REMOVE,
-                f"delete pod {name}; nothing makes it again until the operator works",
-                {},
-            ),
-            (
-                "helper",
-                Kind.HELPER,
-                f"start a helper pod on the volumes of {name}, when no other pod uses them",
-                {"manifest": json.dumps(manifest(self._cluster.namespace, helper, self._grounds.run))},
-            ),
-        )
-        acts = [Act(key, kind, name, text, Reversal.REVERSIBLE, args) for key, kind, text, args in steps]
-        text = f"read the position of {name} again, and hold it against {self._analysis.primary}"
-        args = {"data": DATA_DIRECTORY, "empty": "yes" if empty else "no"}
-        return (*acts, Act("verify", Kind.VERIFY, name, text, Reversal.READ_ONLY, args))
-
-    def _helper(self, name: str, grounds: MemberGrounds) -> Helper:
-        facts = grounds.helper
-        if facts is None:
+        if grounds.helper is None:
             raise self._refuse(
                 "no_image",
-                f"no image is known that a helper pod for {name} could run: no member has a pod",
+                f"no image is known that a helper pod for {target.member} could run: no member has a pod",
                 f"kubectl get clusters.postgresql.cnpg.io {self._cluster.name} -n {self._cluster.namespace}"
                 " -o jsonpath='{.status.image}'",
             )
-        mounts = [Mount(name, MOUNT, read_only=False)]
-        if facts.wal_volume:
-            mounts.append(Mount(f"{name}-wal", facts.wal_mount, read_only=False))
-        for folder in self._grounds.tablespaces:
-            mount = folder.removesuffix("/data")
-            mounts.append(Mount(f"{name}-tbs-{mount.rpartition('/')[2]}", mount, read_only=False))
-        return Helper(
-            name=f"hasteward-heal-{name}-{self._grounds.run}",
-            image=facts.image,
-            mounts=tuple(mounts),
-            node=facts.node,
-            user=facts.user,
-            group=facts.group,
-            account=facts.account,
-            seconds=_HELPER_SECONDS,
-            pull_secrets=facts.pull_secrets,
-            tolerations=facts.tolerations,
-            secrets=(
-                SecretMount(self._grounds.ca_secret, CA_MOUNT, ("ca.crt",)),
-                SecretMount(self._grounds.replication_secret, REPLICATION_MOUNT, ("tls.crt", "tls.key")),
-            ),
-            # L69: network policies often let only pods of the cluster reach its port
-            labels={LABEL_CLUSTER: self._cluster.name},
-        )
-
-    def _rewind(self, name: str, place: Mapping[str, str]) -> tuple[Act, ...]:
-        text = (
-            f"rewind {name} to where its log parts from that of {self._analysis.primary} (pg_rewind); if that"
-            " fails, clone it anew in its place"
-        )
-        adopt = f"give the rewound data of {name} its name back"
-        return (
-            Act("rewind", Kind.REWIND, name, text, Reversal.FORWARD_ONLY, place),
-            Act("adopt", Kind.ADOPT, name, adopt, Reversal.FORWARD_ONLY, {**place, "old": "drop"}),
-        )
+        empty = self._analysis.standing.get(target.member) is Standing.NOTHING
+        place = Place(self._cluster, self._grounds, target.member, self._analysis.primary, grounds.helper)
+        acts = place.quiesce(empty=empty)
+        if target.capture:
+            acts.append(place.capture())
+        kept = ""
+        if target.remediation is Remediation.REWIND:
+            acts += place.rewind()
+        else:
+            kept = "" if empty else self._room_for_both(grounds)
+            acts += place.clone(kept=kept, empty=empty)
+        acts += [*place.release(), self._rejoin(target.member)]
+        if kept:
+            acts.append(place.discard())
+        return tuple(acts)
 
     def _room_for_both(self, grounds: MemberGrounds) -> str:
         """In words, that the old data can stay beside the new; empty where they cannot, or nobody knows."""
@@ -373,34 +267,3 @@ class _Planner:
         if None in sizes or grounds.room.value.data < needed + _SPARE or grounds.room.value.log < _SPARE:
             return ""
         return f"{human(grounds.room.value.data)} are free"
-
-    def _clone(self, name: str, place: Mapping[str, str], *, kept: str, empty: bool) -> tuple[Act, ...]:
-        clone = f"clone {self._analysis.primary} onto the volume of {name} (pg_basebackup)"
-        if empty:
-            adopt = f"give the clone the name of the data of {name}, which holds none"
-        elif kept:
-            adopt = (
-                f"swap the data of {name} for the clone; the old stays beside it until it streams ({kept})"
-            )
-        else:
-            adopt = f"give the clone the name of the data of {name}"
-        last = Act(
-            "adopt",
-            Kind.ADOPT,
-            name,
-            adopt,
-            Reversal.FORWARD_ONLY,
-            {**place, "old": "keep" if kept else "drop"},
-        )
-        if kept or empty:
-            return (Act("clone", Kind.CLONE, name, clone, Reversal.REVERSIBLE, place), last)
-        text = f"delete the data of {name}: there is no room, or it is not known, to keep it beside a clone"
-        return (
-            Act("empty", Kind.EMPTY, name, text, Reversal.FORWARD_ONLY, place),
-            Act("clone", Kind.CLONE, name, clone, Reversal.FORWARD_ONLY, place),
-            last,
-        )
-
-    @staticmethod
-    def _release(name: str, of: str, text: str) -> Act:
-        return Act(f"release-{of}", RELEASE, name, text, Reversal.READ_ONLY, {"of": of})

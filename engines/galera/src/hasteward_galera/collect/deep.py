@@ -97,7 +97,7 @@ def _obstacle(
 def _look(context: EngineContext, cluster: ClusterRef, facts: ClusterFacts, member: MemberEvidence) -> _Look:
     before = _users(context, cluster, member.name)
     try:
-        with helper_pod(context, cluster.namespace, _helper(context, facts, member)) as pod:
+        with helper_pod(context, cluster.namespace, _helper(context, cluster, facts, member)) as pod:
             found = _read(context, facts, member.name, pod)
     except (HastewardError, ValueError) as error:
         unread = Unread(f"the files of {member.name}: {error}")
@@ -131,7 +131,9 @@ def _users(context: EngineContext, cluster: ClusterRef, member: str) -> object:
     return seen
 
 
-def _helper(context: EngineContext, facts: ClusterFacts, member: MemberEvidence) -> Helper:
+def _helper(
+    context: EngineContext, cluster: ClusterRef, facts: ClusterFacts, member: MemberEvidence
+) -> Helper:
     pod = member.pod.value if isinstance(member.pod, Known) else None
     return Helper(
         name=f"hasteward-{member.name}-{context.run.id[:8]}",
@@ -144,6 +146,7 @@ def _helper(context: EngineContext, facts: ClusterFacts, member: MemberEvidence)
         pull_secrets=pod.pull_secrets if pod is not None else (),
         tolerations=pod.tolerations if pod is not None else (),
         scratch=SCRATCH,
+        cluster=cluster,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hasteward.domain.errors import InvalidInput, Refused
@@ -66,10 +66,11 @@ def check_server(
             hint=_EXPORT,
             code="restore.lower_case",
         )
-    _check_role(context, server, options, grouped=grouped)
+    check_role(context, server, force=options.force, grouped=grouped)
 
 
-def _check_role(context: EngineContext, server: Server, options: RestoreOptions, *, grouped: bool) -> None:
+def check_role(context: EngineContext, server: Server, *, force: bool, grouped: bool = False) -> None:
+    """Whether tables may be renamed in it at all; `grouped` when somebody looks after the other members."""
     settings = _variables(context, server, "read_only", "wsrep_on")
     if settings.get("wsrep_on") == "ON" and not grouped:
         raise Refused(
@@ -77,7 +78,7 @@ def _check_role(context: EngineContext, server: Server, options: RestoreOptions,
             hint="restore it as a cluster, with the engine that knows it",
             code="restore.galera",
         )
-    if settings.get("read_only", "OFF") not in {"OFF", "0"} and not options.force:
+    if settings.get("read_only", "OFF") not in {"OFF", "0"} and not force:
         raise Refused(
             "the server is read-only (read_only), so it is probably a replica",
             hint="restore into its primary; --force if this is the server you mean",
@@ -102,11 +103,17 @@ def check_crossings(
     context: EngineContext, server: Server, manifest: Manifest, wanted: Sequence[str]
 ) -> None:
     """A foreign key across schemas follows its table when that is renamed, so it would point astray."""
+    refuse_crossings(read_crossings(context, server), wanted)
     stored = [
         Crossing(one["schema"], one["table"], one["key"], one["target"])
         for one in manifest.catalog.get("crossings", [])
     ]
-    for one in (*read_crossings(context, server), *stored):
+    refuse_crossings(stored, wanted)
+
+
+def refuse_crossings(crossings: Iterable[Crossing], wanted: Sequence[str]) -> None:
+    """Refused when one of them begins or ends in a schema that changes."""
+    for one in crossings:
         if one.schema in wanted or one.target in wanted:
             raise Refused(
                 f"foreign key {one}: after a rename it would follow the replaced table",

@@ -24,7 +24,6 @@ from hasteward_sql.mysql.catalog import (
     Schema,
     account_name,
     is_ours,
-    read_marks,
     read_names,
     read_schemas,
 )
@@ -136,10 +135,13 @@ def prepare(
 
 def _names(context: EngineContext, number: int, name: str) -> Names:
     job = context.run.job
-    old = f"{OLD_PREFIX}{job}_{name}"
-    if len(old) > _NAME_CHARACTERS:
-        old = f"{OLD_PREFIX}{job}_{number}"
-    return Names(name, f"{NEW_PREFIX}{job}_{number}", old)
+    return Names(name, f"{NEW_PREFIX}{job}_{number}", kept_name(job, number, name))
+
+
+def kept_name(job: str, number: int, name: str) -> str:
+    """What a replaced schema is called; by its number when its name would be too long."""
+    kept = f"{OLD_PREFIX}{job}_{name}"
+    return kept if len(kept) <= _NAME_CHARACTERS else f"{OLD_PREFIX}{job}_{number}"
 
 
 def _notes(manifest: Manifest, found: Mapping[str, Schema], wanted: list[str]) -> list[str]:
@@ -206,6 +208,7 @@ def _load(context: EngineContext, server: Server, source: RestoreSource, item: I
         context,
         f"CREATE DATABASE {identifier(names.new)} {charset}",
         mark_table(names.new),
+        mark(names.new, "run", context.run.id.encode()),
         what=f"making room for {names.live}",
     )
     keys = [f"{kind}:{names.live}" for kind in ("tables", "programs", "views")]
@@ -312,16 +315,3 @@ def _drop_old(context: EngineContext, server: Server, old: str) -> bool:
         context.reporter.emit(Warned("restore.old_stayed", error.message))
         return False
     return True
-
-
-def put_back(context: EngineContext, server: Server, kept: str) -> str:
-    """Undo a restore: make the schema that it has kept live again, and keep the restored one in its turn."""
-    marks = read_marks(context, server, kept)
-    live = marks.get("live", b"").decode()
-    if not live:
-        raise RunFailed(f"{kept} is no schema that a restore has kept", code="undo.unknown")
-    put_in_order(context, server)
-    if live not in read_schemas(context, server):
-        raise RunFailed(f"there is no schema {live} to put {kept} back into", code="undo.no_schema")
-    swap(context, server, Names(live, kept, f"{OLD_PREFIX}{context.run.job}_{live}"[:_NAME_CHARACTERS]))
-    return live

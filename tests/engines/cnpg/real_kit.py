@@ -1,0 +1,117 @@
+"""What tests of repairs on real servers share: the tool as a person runs it, clients, a last look."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hasteward_lab.lab import Lab
+from hasteward_lab.state import LabError
+
+TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
+CLUSTER = ("-e", "cnpg", "-c", "pg", "-n", "db")
+
+
+@dataclass
+class Writer:
+    """Clients that commit all the time, and a ledger of what was acknowledged to them."""
+
+    lab: Lab
+    acknowledged: list[int] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def write(self) -> None:
+        for number in range(1, 100_000):
+            if self._stop.wait(0.1):
+                return
+            try:
+                self.lab.psql("pg-1", f"INSERT INTO acknowledged VALUES ({number})")  # noqa: S608  a number
+            except LabError:
+                continue
+            self.acknowledged.append(number)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        self.lab.psql("pg-1", "DROP TABLE IF EXISTS acknowledged; CREATE TABLE acknowledged (n int)")
+        thread = threading.Thread(target=self.write)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+
+@dataclass
+class Tool:
+    """hasteward, in processes of its own."""
+
+    environment: dict[str, str]
+
+    def __call__(self, *argv: str) -> tuple[int, dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "hasteward.cli.main", *argv, "--output", "json"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        envelope: dict[str, Any] = json.loads(done.stdout or "{}")
+        return done.returncode, envelope | {"said": done.stderr}
+
+
+def tool(lab: Lab, folder: Path) -> Tool:
+    (folder / "password").write_text("a password for the test")
+    (folder / "password").chmod(0o600)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))}
+    own = {
+        "PATH": f"{TOOLS}:{os.environ['PATH']}",
+        "KUBECONFIG": str(lab.kubeconfig),
+        "HASTEWARD_BACKUPS_PATH": str(folder / "repository"),
+        "RESTIC_PASSWORD_FILE": str(folder / "password"),
+        "XDG_STATE_HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder),
+    }
+    made = Tool(kept | own)
+    assert made("init")[0] == 0
+    return made
+
+
+def picture(lab: Lab) -> Any:
+    """What is others' and must stay."""
+    annotations = lab.cluster_object()["metadata"].get("annotations") or {}
+    return annotations, sorted(row["metadata"]["name"] for row in lab.get("configmaps"))
+
+
+def files(lab: Lab, member: str) -> str:
+    script = "ls -d /var/lib/postgresql/*/*hasteward* /var/lib/postgresql/*/*/*hasteward* 2>/dev/null; true"
+    return lab.exec(member, ["sh", "-c", script]).stdout.decode().strip()
+
+
+def everything_is_well(lab: Lab, ledger: list[int]) -> None:
+    members = [f"pg-{number}" for number in (1, 2, 3)]
+    assert sorted(lab.pods) == members
+    lab.psql("pg-1", "DROP TABLE IF EXISTS arrives; CREATE TABLE arrives AS SELECT 1 AS n")
+    streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+    lab.wait(lambda: lab.psql("pg-1", streams) == "2", 30)
+    position = lab.psql("pg-1", "SELECT pg_current_wal_lsn()")
+    for member in members[1:]:
+        caught = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"
+        lab.wait(lambda name=member, sql=caught: lab.psql(name, sql) == "t", 30)  # type: ignore[misc]
+    received = "SELECT received_tli FROM pg_stat_wal_receiver"
+    timeline = lab.psql("pg-1", "SELECT timeline_id FROM pg_control_checkpoint()")
+    assert {lab.psql(member, received) for member in members[1:]} == {timeline}
+    for member in members:
+        assert lab.psql(member, "SELECT n FROM arrives") == "1"
+        held = lab.psql(member, "SELECT coalesce(json_agg(n), '[]') FROM acknowledged")
+        assert sorted(set(ledger) - set(json.loads(held))) == [], member
+        assert files(lab, member) == ""

@@ -1,0 +1,87 @@
+"""A repair on real servers that is killed at each of its acts: the next command ends it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from real_kit import CLUSTER, Tool, Writer, everything_is_well, picture, tool
+
+from hasteward_lab.lab import Lab
+
+pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.timeout(900)]
+
+#: what each act says when it begins, in its order; a reseed of a member that is well has them all
+ACTS = (
+    "fence pg-3",
+    "tell the operator to look away",
+    "delete pod pg-3",
+    "start a helper pod",
+    "read the position",
+    "clone pg-1",
+    "swap the data",
+    "delete the helper pod",
+    "let the operator work",
+    "take our fence",
+    "wait until pg-3 streams",
+    "delete what was put aside",
+)
+#: up to this one everything can be taken back
+LAST_REVERSIBLE = ACTS.index("clone pg-1")
+RESEED = ("repair", *CLUSTER, "--yes", "-i", "3", "--force", "--no-escrow")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab.up(volume_size="512Mi", time_scale=0.1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasteward(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Tool:
+    return tool(lab, tmp_path_factory.mktemp("tool"))
+
+
+def kill_at(hasteward: Tool, act: str, delay: float) -> None:
+    """SIGKILL, so long after the act has begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hasteward.cli.main", *RESEED],
+        env=hasteward.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if re.match(rf"heal: {re.escape(act)}", line):
+            time.sleep(delay)
+            process.kill()
+            break
+    process.stderr.close()
+    process.wait()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.3])
+@pytest.mark.parametrize("place", range(len(ACTS)), ids=lambda place: ACTS[place].replace(" ", "-"))
+def test_a_repair_killed_at_an_act_is_ended_by_the_next_command(
+    lab: Lab, hasteward: Tool, place: int, delay: float
+) -> None:
+    before = picture(lab)
+    writer = Writer(lab)
+    with writer.at_work():
+        kill_at(hasteward, ACTS[place], delay)
+        code, answer = hasteward("undo", *CLUSTER, "--yes")
+        if code != 0:
+            assert place >= LAST_REVERSIBLE, answer["said"]
+            (error,) = answer["errors"]
+            assert error["code"] == "undo.forward_only", error
+            assert "hasteward repair -e cnpg -c pg -n db" in error["hint"]
+            code, answer = hasteward("repair", *CLUSTER, "--yes", "--heal-timeout", "90")
+            assert code == 0, answer["said"]
+        lab.wait_ready(timeout=60)
+    everything_is_well(lab, writer.acknowledged)
+    assert picture(lab) == before
