@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from hasteward_lab.scenarios import load, run
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
 
-ALL = [one for one in load.all_scenarios() if one.name.startswith("galera-")]
+_FOLDER = resources.files("hasteward_lab.scenarios").joinpath("data", "galera")
+NAMES = sorted(one.name.removesuffix(".yaml") for one in _FOLDER.iterdir()) if _FOLDER.is_dir() else []
 #: the truth counts what a member has in its memory, or what it gets while it is looked at
 FURTHER = {"galera-flow-control-stall": {"db-1", "db-2"}, "galera-frozen": {"db-1"}}
 
@@ -56,6 +58,6 @@ def verify(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [one.name for one in ALL])
+@pytest.mark.parametrize("name", NAMES)
 def test_triage_says_what_is_so(name: str) -> None:
     verify(name)
