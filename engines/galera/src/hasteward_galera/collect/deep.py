@@ -90,7 +90,7 @@ def _obstacle(
     if claim.phase != "Bound":
         return f"its volume claim is {claim.phase}"
     if context.depth < Depth.DEEP:
-        return f"the server of {member.name} is down; --deep reads them by a helper pod"
+        return "--deep reads them by a helper pod"
     return "" if facts.image else "the MariaDB names no image to look with"
 
 
