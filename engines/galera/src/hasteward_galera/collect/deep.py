@@ -64,7 +64,7 @@ def _with_files(
         case _, Unread(why):
             return _blind(member, why)
         case pod, Known(claim):
-            obstacle = _obstacle(context, facts, member, pod, claim)
+            obstacle = _obstacle(context, facts, pod, claim)
     if obstacle:
         return _blind(member, obstacle)
     look = _look(context, cluster, facts, member)
@@ -78,7 +78,6 @@ def _blind(member: MemberEvidence, why: str) -> MemberEvidence:
 def _obstacle(
     context: EngineContext,
     facts: ClusterFacts,
-    member: MemberEvidence,
     pod: Reading[PodFacts],
     claim: ClaimFacts,
 ) -> str:
