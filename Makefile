@@ -9,6 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Groups, not single tests, are handed to the workers (tests/conftest.py): servers are then set up once. Much of a
 # test on real servers is waiting, so there are more workers than cores.
 WORKERS ?= 4
+ENGINE ?= cnpg
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 SOURCES := core/src $(wildcard engines/*/src) tests/lab/src $(wildcard tests/downstream/*/src)
@@ -25,8 +26,8 @@ help:  ## this list
 setup:  ## install what is missing: Debian packages, restic, .venv (says what; a no-op when all is there)
 	@tools/setup
 
-demo: setup  ## a database cluster on this machine: triage, backup, damage, restore
-	@hasteward lab demo
+demo: setup  ## a database on this machine: triage, backup, damage, restore (ENGINE=cnpg, vault, standalone)
+	@hasteward lab demo --engine $(ENGINE)
 
 test: setup  ## the tests that must always pass (PYTEST_ARGS="-k name" chooses, WORKERS=0 runs them in one process)
 	@pytest -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
@@ -45,8 +46,9 @@ lint: setup  ## style, imports between the rooms, syntax of the scripts
 type: setup  ## mypy, strict
 	@mypy $(SOURCES)
 
-bench: setup  ## ratios against the raw tools; never part of the tests (BENCH_ARGS=--write keeps the page)
+bench: setup  ## ratios against the raw tools, and time to healthy; no test (BENCH_ARGS=--write keeps the pages)
 	@python bench/run.py $(BENCH_ARGS)
+	@python bench/heal.py $(BENCH_ARGS)
 
 fmt: setup  ## put every file into its one form, with the safe fixes
 	@ruff format $(PYTHON)

@@ -13,9 +13,10 @@ from hasteward.adapters.kubernetes.configuration import load
 from hasteward.adapters.kubernetes.rest import KubernetesApi
 from hasteward.adapters.system import SystemClock
 from hasteward.kit.orphans import end_orphans
+from hasteward.kit.streaming import stream_mark
 from hasteward.ports.context import EngineContext, Run
 from hasteward.ports.kubernetes import PodRef
-from hasteward.streams.wrapper import READ_MARK, STREAM_MARK, download_argv
+from hasteward.streams.wrapper import READ_MARK, download_argv
 from hasteward.testing.reporter import Approval, RecordingReporter
 
 pytestmark = pytest.mark.servers
@@ -36,7 +37,9 @@ def test_orphans_of_other_runs_are_ended_and_nothing_else(lab: Any) -> None:
     run = Run("a" * 16, datetime.now(UTC))
     context = EngineContext(api, SystemClock(), RecordingReporter(), run, Approval())
     pod = PodRef("db", POD, "postgres")
-    streams = {"dead": STREAM_MARK, "a" * 16: STREAM_MARK, "reader": READ_MARK}
+    ours = stream_mark(pod)
+    other = stream_mark(PodRef("db", "other-1", "postgres"))
+    streams = {"dead": ours, "a" * 16: ours, "reader": READ_MARK, "elsewhere": other}
     stop = threading.Event()
 
     def hold(run_id: str, mark: str) -> None:
@@ -53,9 +56,9 @@ def test_orphans_of_other_runs_are_ended_and_nothing_else(lab: Any) -> None:
 
         assert end_orphans(context, pod) == ["dead"]
 
-        wait_for(lab, f"{STREAM_MARK}:dead", present=False)
-        wait_for(lab, f"{STREAM_MARK}:{'a' * 16}", present=True)
-        wait_for(lab, f"{READ_MARK}:reader", present=True)
+        wait_for(lab, f"{ours}:dead", present=False)
+        for run_id in ("a" * 16, "reader", "elsewhere"):
+            wait_for(lab, f"{streams[run_id]}:{run_id}", present=True)
     finally:
         stop.set()
         for thread in threads:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         EngineContext,
         NativeOutcome,
         Order,
+        PutBack,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -206,5 +207,19 @@ class EngineSpec(PluginSpec):
         no. Works in a scratch server of its own, which MUST NOT reach out (no archive, no replication, no
         jobs), MUST NOT be reached by clients of the database, and MUST go, whatever happens. Touches no
         member. The sections of the dump are proven as those of `dump`.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def put_back(self, context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
+        """Take a restore back: what it had replaced and kept is live again, what it had brought is kept.
+
+        `run` is the run to take back, "" for the last one that left something. All that is needed MUST be
+        read from what that run left in the database or beside it, for the process that made it may be dead:
+        of a restore that died before it made anything live, what it was loading is removed; of one that died
+        in the middle, what was begun is put in order first. MUST call ``context.approve(plan)`` before it
+        changes anything, and MUST keep what it takes out of service. Raises Refused when something that was
+        kept is gone, or when what is live is not what that run had brought; answers with an empty `PutBack`
+        when there is nothing to take back and `run` is "". Killed at any moment, it can be run again.
         """
         raise NotImplementedError

@@ -40,6 +40,7 @@ from hasteward.ports.context import (
     EngineContext,
     NativeOutcome,
     Order,
+    PutBack,
     RestoreOptions,
     RestoreOutcome,
     RestoreSource,
@@ -66,6 +67,7 @@ class Toy(EngineSpec):
         self.lacks: tuple[Capability, ...] = ()
         self.files: DumpLayout | None = FILES
         self.key_breaks = False
+        self.kept_by = ""
 
     def _stumble(self) -> None:
         if isinstance(self.trouble, BaseException):
@@ -136,7 +138,19 @@ class Toy(EngineSpec):
         if not context.approve(plan):
             return RestoreOutcome(planned_only=True)
         self._stumble()
-        return RestoreOutcome(("box",), ("box_old",), ("it answers",))
+        self.kept_by = context.run.id if options.keep_old else ""
+        return RestoreOutcome(("box",), ("box_old",) if options.keep_old else (), ("it answers",))
+
+    @hookimpl
+    def put_back(self, context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
+        if not self.kept_by or run not in {"", self.kept_by}:
+            return PutBack()
+        if not context.approve(
+            Plan("swap the toy back", (Step("swap it", Reversal.REVERSIBLE),), self.gives_up)
+        ):
+            return PutBack(self.kept_by, planned_only=True)
+        self._stumble()
+        return PutBack(self.kept_by, ("box is what it was before",), ("box_new",))
 
     @hookimpl
     def extract(

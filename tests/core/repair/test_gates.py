@@ -184,6 +184,47 @@ def test_discarding_the_branch_of_somebody_else_is_a_mistake() -> None:
     assert rule_of(refusal) is Rule.DISCARD_OTHER
 
 
+LOST = report(
+    member(1, Remediation.BOOTSTRAP, UNCOUNTED),
+    member(2),
+    member(3),
+    authority=Authority.MAJORITY_LOST,
+    newest=(),
+    primaries=(),
+    donors=(),
+)
+
+
+@pytest.mark.parametrize("request_", [RepairRequest(), RepairRequest(force=True), RepairRequest(1)])
+def test_a_lost_majority_is_for_a_person_to_give_up_by_name_and_force(request_: RepairRequest) -> None:
+    refusal = decide(LOST, request_)
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.rule is Rule.MAJORITY_LOST
+    assert refusal.hint == (
+        "hasteward repair -e toy -c box -n db -i 1 --force   (the one to go on with; fit: 1 (box-1))"
+    )
+
+
+def test_where_a_majority_is_lost_the_survivor_is_captured_and_what_is_lost_is_said() -> None:
+    (target,) = targets_of(decide(LOST, RepairRequest(1, force=True)))
+
+    assert target == Target(
+        "box-1",
+        1,
+        Remediation.BOOTSTRAP,
+        "so it is",
+        capture=True,
+        gives_up="whatever was acknowledged and box-1 does not hold: so they say",
+    )
+
+
+def test_where_a_majority_is_lost_nobody_else_goes_on_and_nothing_goes_uncaptured() -> None:
+    assert rule_of(decide(LOST, RepairRequest(2, force=True))) is Rule.SURVIVOR
+    assert rule_of(decide(LOST, RepairRequest(1, force=True, escrow=False))) is Rule.UNCAPTURED
+    assert rule_of(decide(LOST, RepairRequest(1, force=True, discard_branch=1))) is Rule.UNCAPTURED
+
+
 # --- every state a small cluster can be in ----------------------------------------------------------------
 
 
@@ -191,7 +232,13 @@ def everything() -> Iterator[tuple[TriageReport, RepairRequest]]:
     """All reports of two members beside the primary, and all requests about them."""
     states = list(
         itertools.product(
-            [Remediation.NONE, Remediation.RESTART, Remediation.WAIT, Remediation.RESEED],
+            [
+                Remediation.NONE,
+                Remediation.RESTART,
+                Remediation.WAIT,
+                Remediation.RESEED,
+                Remediation.BOOTSTRAP,
+            ],
             [None, EMPTY, SOME, UNCOUNTED],
         )
     )
@@ -220,6 +267,12 @@ def test_in_every_state_the_newest_is_safe_and_commits_are_captured_or_given_up_
         for target in found.targets:
             one = by_name[target.member]
             assert known.authority is not Authority.UNDETERMINABLE
+            if target.remediation is Remediation.BOOTSTRAP:
+                assert known.authority is Authority.MAJORITY_LOST
+                assert (request.instance, request.force, request.escrow) == (target.ordinal, True, True)
+                assert (target.capture, bool(target.gives_up)) == (True, True)
+                continue
+            assert known.authority is not Authority.MAJORITY_LOST
             assert target.member not in known.primaries
             assert request.instance in {None, target.ordinal}
             if request.instance is None:
@@ -234,7 +287,7 @@ def test_in_every_state_the_newest_is_safe_and_commits_are_captured_or_given_up_
                 assert target.capture or request.discard_branch == target.ordinal
                 assert not target.capture or request.escrow or request.discard_branch is None
                 assert target.gives_up
-    assert checked == 16 * 16 * 4 * 9 * 32
+    assert checked == 20 * 20 * 5 * 9 * 32
 
 
 def test_a_refusal_without_force_is_never_bolder_with_less_known() -> None:

@@ -318,8 +318,11 @@ def _end_by(world: Any, cluster: Any, hint: str) -> None:
 def test_killed_at_every_call_the_next_command_ends_it(
     fresh_world: Any, cluster: Any, killed: Any, command: str
 ) -> None:
-    """kill -9: nothing of the process runs any more. `undo` refuses past the point of no return."""
-    refused = 0
+    """kill -9: nothing of the process runs any more. `undo` refuses past the point of no return.
+
+    What `repair` only has to finish it does not begin once more, although --force asks for that member.
+    """
+    refused = finished = 0
     for k in itertools.count():
         world = fresh_world()
         world.diverge()
@@ -347,6 +350,9 @@ def test_killed_at_every_call_the_next_command_ends_it(
             assert world.servers.data["box-3"] == GOOD, (k, fired, result)
             assert world.fences == "box-9"
             assert "db/box/3-data.tar" in paths(world)
+            assert [target.member for target in result.treated] == ["box-3"]
+            finished += result.before is None
+    assert (finished > 0) == (command == "repair")
     assert (refused > 0) == (command == "undo")
 
 

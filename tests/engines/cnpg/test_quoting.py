@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from hasteward.domain.errors import InvalidInput
 from hasteward_cnpg.evidence import Lsn
-from hasteward_sql.postgresql.facts.quoting import conninfo, identifier, literal, set_clause, setting_items
+from hasteward_sql.postgresql.facts.quoting import (
+    connect,
+    conninfo,
+    identifier,
+    literal,
+    set_clause,
+    setting_items,
+)
 
 texts = st.lists(
     st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=20)
@@ -55,14 +62,17 @@ def test_connection_strings_reach_the_database_they_name(primary: Server) -> Non
         primary.psql(f"CREATE DATABASE {identifier(name)} STRATEGY file_copy")
 
         found = primary.tool("psql", "-XAt", "-d", conninfo(name), "-c", "SELECT current_database()")
+        again = primary.tool("psql", "-XqAt", sql=f"{connect(name)}\nSELECT current_database();\n")
 
-        assert found == name
+        assert (found, again) == (name, name)
 
 
 def test_zero_bytes_and_empty_names_are_refused() -> None:
     for bad in ("a\0b", ""):
         with pytest.raises(InvalidInput):
             identifier(bad)
+    with pytest.raises(InvalidInput, match="pg_dump refuses"):
+        connect("two\nlines")
     with pytest.raises(InvalidInput):
         literal("\0")
 

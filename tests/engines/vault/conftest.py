@@ -27,6 +27,7 @@ def _load(name: str) -> Any:
 
 
 if not TYPE_CHECKING:
+    _load("vault_files")
     kit = _load("vault_kit")
     _load("vault_real")
 

@@ -37,7 +37,12 @@ def _dead_peer(world: World) -> None:
     world.contact["bao-7"] = "2h0m0s"
 
 
+def _majority_lost(world: World) -> None:
+    world.lose("bao-1", "bao-2")
+
+
 SICK = {
+    "majority lost": _majority_lost,
     "stale leader": _stale_leader,
     "sealed member": _sealed,
     "member that does not follow": _does_not_follow,
@@ -72,6 +77,10 @@ class TestRepairsAtLength(HealConformance):
 
     engine = plugin
     repairs = MappingProxyType(
-        dict.fromkeys(("member that does not follow", "stray member"), RepairRequest())
+        {
+            "member that does not follow": RepairRequest(),
+            "stray member": RepairRequest(),
+            "majority lost": RepairRequest(0, force=True),
+        }
     )
     world = TestVault.world

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
+import tarfile
 from collections.abc import Iterator
 
 import pytest
 from vault_real import Bao
 
 from hasteward.domain.errors import Refused, RunFailed
-from hasteward.domain.report import Authority, Health
+from hasteward.domain.report import Authority, Health, Remediation
 from hasteward.testing.repository import FakeRepository
 from hasteward_lab.lab import Lab
 
@@ -82,28 +84,41 @@ def test_two_of_three_down_is_told_and_what_is_left_can_be_saved(bao: Bao) -> No
     assert bao.get("committed", bao.leader()) == "yes"
 
 
-def test_with_the_majority_lost_for_good_the_how_to_brings_back_what_a_survivor_has(bao: Bao) -> None:
-    """The page's steps, by hand: one server goes on alone, the others join it empty."""
+def test_with_the_majority_lost_for_good_a_survivor_goes_on_by_force_and_the_others_join_it(bao: Bao) -> None:
+    """Two of three are gone: down first, which decides nothing; then their claims are deleted."""
     leader = bao.leader()
     others = [f"bao-{number}" for number in range(3) if f"bao-{number}" != leader]
+    ordinal = int(leader[-1])
     bao.put("committed", "yes", leader)
-    for name in others:
-        bao.lab.stop(name)
-    bao.until(lambda found: found.authority is not Authority.PROVABLE)
-    address = f"{leader}.bao-internal.vault.svc:8201"
-    peers = f'[{{"id": "{leader}", "address": "{address}", "non_voter": false}}]'
-    write = ["sh", "-c", f"echo '{peers}' > /openbao/data/raft/peers.json"]
-    assert bao.lab.exec(leader, write).returncode == 0
-    bao.lab.delete_pod(leader)
-    report = bao.until(lambda found: found.details["leader"] == leader, seconds=120)
-    assert report.details["quorum"]["voters"] == 1
+    bao.lab.stop(others[0])
+    lose(bao, others[1])
+    report = bao.until(lambda found: any(d.id == "vault-may-return" for d in found.diagnoses))
+    assert report.authority is Authority.UNDETERMINABLE
+    with pytest.raises(Refused, match="cannot be determined"):
+        bao.repair(FakeRepository(), instance=ordinal, force=True)
+    bao.lab.start(others[0])
+    lose(bao, others[0])
+    report = bao.until(lambda found: found.authority is Authority.MAJORITY_LOST)
+    assert [(d.id, d.severity) for d in report.diagnoses if d.id == "vault-majority-lost"]
+    with pytest.raises(Refused, match="is for a person to say"):
+        bao.repair(FakeRepository(), instance=ordinal)
+    store = FakeRepository()
+
+    result = bao.repair(store, instance=ordinal, force=True)
+
+    assert [(t.member, t.remediation) for t in result.treated] == [(leader, Remediation.BOOTSTRAP)]
+    (kept,) = (s for s in store.listed if s.path == f"vault/bao/{ordinal}-raft-data.tar")
+    with tarfile.open(fileobj=io.BytesIO(store.files[kept.id])) as tar:
+        assert {"vault.db", "raft/raft.db"} <= set(tar.getnames())
+    report = bao.until(lambda found: found.healthy, seconds=120)
+    assert report.details["quorum"]["reached"] == 3
     assert bao.get("committed", leader) == "yes"
-    for name in others:
-        path = f"/api/v1/namespaces/vault/persistentvolumeclaims/data-{name}"
-        bao.lab.client.call("DELETE", path)
-        bao.lab.delete_pod(name)
-    report = bao.until(lambda found: found.details.get("quorum", {}).get("reached") == 3, seconds=180)
-    assert report.healthy
+
+
+def lose(bao: Bao, name: str) -> None:
+    """Its claim is deleted with all that it held; it comes back empty."""
+    bao.lab.client.call("DELETE", f"/api/v1/namespaces/vault/persistentvolumeclaims/data-{name}")
+    bao.lab.delete_pod(name)
 
 
 def test_a_full_disk_is_told_before_it_stops_the_server(bao: Bao) -> None:

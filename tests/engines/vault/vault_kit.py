@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from vault_files import log, store
+
 from hasteward.domain.cluster import ClusterRef
 from hasteward.plugins import Engine
 from hasteward.ports.context import EngineContext, Run, Tuning
@@ -22,6 +24,7 @@ from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.reporter import Approval, RecordingReporter
 from hasteward_vault.facts import shell
 from hasteward_vault.facts.archive import Archive, ArchiveError
+from hasteward_vault.facts.bolt import BLOCK
 from hasteward_vault.plugin import plugin
 from hasteward_vault.resources import STATEFUL_SETS
 
@@ -85,6 +88,9 @@ class Server:
     #: whom its Raft configuration marks as the leader; empty for nobody
     marks: str = "bao-0"
     running: bool = True
+    #: where its log ends
+    term: int = 3
+    index: int = 50
 
 
 @dataclass
@@ -113,6 +119,8 @@ class World:
     calls: list[str] = field(default_factory=list)
     after_save: Any = None
     comes_back_sealed: bool = False
+    #: raft/peers.json of a server, which it reads when it starts
+    told: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, pod: PodRef, argv: Sequence[str], stdin: bytes) -> Result:
         """What a container answers to one exec."""
@@ -130,6 +138,9 @@ class World:
             shell.CAPTURE: self._capture,
             shell.RESTORE: self._restore,
             shell.TEMPORARY: self._temporary,
+            shell.BLOCKS: self._blocks,
+            shell.ALONE: self._alone,
+            shell.NOT_ALONE: self._not_alone,
         }
         self.calls.append(next(method.__name__ for script, method in names.items() if script == text))
         return names[text](server, words, stdin)
@@ -242,6 +253,46 @@ class World:
     def _capture(self, server: Server, _words: list[str], _stdin: bytes) -> Result:
         return Result(f"vault.db of {server.name}".encode() + bytes(1024))
 
+    def _blocks(self, server: Server, words: list[str], _stdin: bytes) -> Result:
+        path, first, count = words[0], int(words[1]), int(words[2])
+        if not server.initialized:
+            return Result(b"", b"dd: no such file", 1)
+        peers = dict.fromkeys(self.voters, True) | dict.fromkeys(self.others, False)
+        content = (
+            store(peers, server.term, 1) if path.endswith("vault.db") else log(server.term, server.index)
+        )
+        return Result(content[first * BLOCK : (first + count) * BLOCK])
+
+    def _alone(self, server: Server, words: list[str], _stdin: bytes) -> Result:
+        if self.told.setdefault(server.name, words[1]) != words[1]:
+            return Result(b"", b"there is a raft/peers.json already", 73)
+        return Result()
+
+    def _not_alone(self, server: Server, words: list[str], _stdin: bytes) -> Result:
+        if server.name not in self.told:
+            return Result(b"gone\n")
+        if self.told[server.name] != words[1]:
+            return Result(b"", b"raft/peers.json is not the one of this repair", 73)
+        del self.told[server.name]
+        return Result(b"removed\n")
+
+    def lose(self, *names: str) -> None:
+        """These come back empty, and nobody leads any more."""
+        for name in names:
+            self.servers[name].initialized, self.servers[name].sealed = False, True
+        for server in self.servers.values():
+            server.active, server.follows, server.marks = False, "", ""
+
+    def _starts_alone(self, name: str) -> None:
+        """It finds itself the only peer; who is empty joins it."""
+        self.voters, self.others = [row["id"] for row in json.loads(self.told.pop(name))], []
+        self.servers[name].active = True
+        for server in self.servers.values():
+            if server.name == name or not server.initialized:
+                server.initialized, server.sealed, server.marks, server.follows = True, False, name, name
+                self.voters = list(dict.fromkeys([*self.voters, server.name]))
+                server.committed = server.applied = self.servers[name].index
+
     def deleted(self, api: FakeKubernetes, what: str, name: str) -> None:
         """What the StatefulSet does: a pod comes back, on the claim that is left or on a new one."""
         if what != "pods":
@@ -249,11 +300,13 @@ class World:
         server = self.servers[name]
         claim = (PERSISTENT_VOLUME_CLAIMS.title, "vault", f"data-{name}")
         if claim not in api.objects:
-            api.add(PERSISTENT_VOLUME_CLAIMS, _named(f"data-{name}", f"claim-{name}-new"))
+            api.add(PERSISTENT_VOLUME_CLAIMS, _claim(name, f"claim-{name}-new"))
             self.voters.append(name)  # it joins, and gets its vote
             server.cluster_id, server.committed, server.applied = "c-1", 50, 50
         server.sealed, server.active, server.initialized = self.comes_back_sealed, False, True
-        server.follows = next(s.name for s in self.servers.values() if s.active)
+        if name in self.told:
+            self._starts_alone(name)
+        server.follows = next((s.name for s in self.servers.values() if s.active), "")
         api.add(PODS, self._pod(server, f"pod-{name}-new"))
 
     def _temporary(self, _server: Server, _words: list[str], _stdin: bytes) -> Result:
@@ -267,7 +320,7 @@ class World:
         api.add(STATEFUL_SETS, self._stateful_set())
         for server in self.servers.values():
             api.add(PODS, self._pod(server, f"pod-{server.name}"))
-            api.add(PERSISTENT_VOLUME_CLAIMS, _named(f"data-{server.name}", f"claim-{server.name}"))
+            api.add(PERSISTENT_VOLUME_CLAIMS, _claim(server.name, f"claim-{server.name}"))
         data = {"token": base64.b64encode(TOKEN.encode() + b"\n").decode()}
         api.add(SECRETS, {"metadata": {"name": "hasteward-vault", "namespace": "vault"}, "data": data})
         return api
@@ -294,6 +347,10 @@ class World:
 
 def _named(name: str, uid: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": "vault", "uid": uid}}
+
+
+def _claim(member: str, uid: str) -> dict[str, Any]:
+    return _named(f"data-{member}", uid) | {"spec": {"volumeName": f"pv-{uid}"}}
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ def _run(session: Session) -> Answer:
     from hasteward.domain.capability import Capability
 
     settings = session.settings
-    engine = session.engine(Capability.HEAL)
+    # an engine that cannot heal yet still says what it would do
+    engine = session.engine(Capability.PLAN if session.dry_run else Capability.HEAL)
     cluster = session.cluster()
     escrow = not settings.flag("no_escrow")
     repository = session.wiring.repository if escrow else None
@@ -70,8 +71,10 @@ VERB = Verb(
         ExitCode.UNPROVEN: "what had to be saved first was not proven, so nothing was overwritten",
     },
     notes={
-        "instance": "Treat only this member, which is then the one to be overwritten.",
-        "force": "With -i: overwrite a member of a cluster that has diverged, or one that is healthy.",
+        "instance": "Treat only this member, which is then the one to be overwritten; where a majority is"
+        " lost for good, the one to go on with.",
+        "force": "With -i: overwrite a member of a cluster that has diverged, or one that is healthy; go on"
+        " with what is left where a majority is lost.",
     },
     observed=True,
 )

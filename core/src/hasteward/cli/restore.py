@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hasteward.cli.backup import require_dump
 from hasteward.cli.verb import CLUSTER, REPOSITORY, WORK_CODES, Answer, Verb
 from hasteward.domain.errors import ExitCode
+from hasteward.domain.option import Kind
 
 if TYPE_CHECKING:
     from hasteward.cli.session import Session
+    from hasteward.config.setting import Setting
     from hasteward.domain.cluster import ClusterRef
     from hasteward.plugins import Engine
+
+#: settings that lead to a place, beside the engine's own
+_PLACE = ("via", "kubeconfig", "context")
 
 
 def _allowed_to_extract(session: Session, engine: Engine, cluster: ClusterRef) -> None:
@@ -29,7 +36,7 @@ def _allowed_to_extract(session: Session, engine: Engine, cluster: ClusterRef) -
 
 
 def _run(session: Session) -> Answer:
-    from hasteward.domain.capability import Capability
+    from hasteward.domain.capability import Capability, Supported
 
     settings = session.settings
     require_dump(settings)
@@ -63,11 +70,38 @@ def _run(session: Session) -> Answer:
         restored=result.outcome.restored,
         kept=result.outcome.kept,
         checks=result.outcome.checks,
+        undo=_undo(session) if result.outcome.kept and engine.puts_back is not None else "",
         seconds=result.seconds,
         dry_run=result.dry_run,
         plan=session.journal.plan,
     )
-    return Answer(data, human.restore)
+    looks = isinstance(engine.info.capability(Capability.TRIAGE), Supported)
+    return Answer(data, partial(human.restore, looks=looks))
+
+
+def _undo(session: Session) -> str:
+    """The command that takes this run back: it needs what was said on this command line to find the place."""
+    from hasteward.config.resolve import Origin
+
+    cluster = session.cluster()
+    words = ["hasteward", "undo", session.run.id, "-e", cluster.engine, "-c", cluster.name]
+    words += ["-n", cluster.namespace]
+    for one in session.settings.all():
+        wanted = one.setting.engine or one.setting.name in _PLACE
+        if not wanted or one.origin is not Origin.FLAG or one.setting.secret:
+            continue
+        values = one.value if isinstance(one.value, tuple) and one.setting.kind is Kind.LIST else (one.value,)
+        for value in values:
+            words += _words(one.setting, value)
+    return shlex.join(words)
+
+
+def _words(setting: Setting, value: object) -> list[str]:
+    if isinstance(value, bool):
+        return [setting.flag if value else setting.flag.replace("--", "--no-", 1)]
+    if isinstance(value, tuple):
+        return [setting.flag, shlex.join(value)]
+    return [setting.flag, str(value)]
 
 
 VERB = Verb(

@@ -147,8 +147,8 @@ class Session:
             text = f"group or others may read the password file {source}; chmod 600 {source}"
             self.journal.emit(Warned("password.mode", text))
 
-    def engine(self, capability: Capability) -> Engine:
-        """The engine that ``--engine`` names, which must offer `capability`."""
+    def engine(self, *capabilities: Capability) -> Engine:
+        """The engine that ``--engine`` names, which must offer `capabilities`."""
         plugins = self.wiring.plugins
         name = self.settings.text("engine")
         if not name:
@@ -159,7 +159,8 @@ class Session:
                 code="setting.missing",
             )
         engine = plugins.engine(name)
-        engine.require(capability)
+        for capability in capabilities:
+            engine.require(capability)
         if self.settings.resolved("via").value is not None and not engine.info.via:
             raise InvalidInput(
                 f"engine {name} works through Kubernetes only, so --via has no meaning for it",

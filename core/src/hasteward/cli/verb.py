@@ -122,7 +122,7 @@ VERBS: dict[str, Entry] = {
     "backup": Entry("backup", "Back a cluster up into a restic repository."),
     "restore": Entry("restore", "Bring a proven snapshot back to life."),
     "repair": Entry("repair", "Heal the members that are not well, the least destructive way."),
-    "undo": Entry("undo", "Take back what an unfinished repair did."),
+    "undo": Entry("undo", "Take back an unfinished repair, or the last restore."),
     "export": Entry("export", "Write a snapshot to a file, checked byte by byte."),
     "get backups": Entry("get_backups", "List the snapshots of a repository."),
     "init": Entry("init", "Create a repository; nothing else ever does."),

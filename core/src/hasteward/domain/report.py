@@ -14,11 +14,14 @@ class Authority(StrEnum):
     """One verdict per cluster: whether we can prove who holds the newest data.
 
     `UNDETERMINABLE` is the answer whenever a reading that could change the verdict is missing.
+    `MAJORITY_LOST` is no gap in what was read: so many are proven to hold nothing any more that nobody can
+    prove again that the rest holds everything. Only a person can say that it goes on.
     """
 
     PROVABLE = "provable"
     LEADER_NOT_PRIMARY = "leader_not_primary"
     DIVERGED = "diverged"
+    MAJORITY_LOST = "majority_lost"
     UNDETERMINABLE = "undeterminable"
 
 
@@ -33,19 +36,23 @@ class Health(StrEnum):
 
 
 class Remediation(StrEnum):
-    """How far a repair of one member goes, from nothing to its whole data. Always the least that works."""
+    """How far a repair of one member goes, from nothing to its whole data. Always the least that works.
+
+    `BOOTSTRAP` stands apart: the member begins the cluster anew, alone, with what it holds.
+    """
 
     NONE = "none"
     RESTART = "restart"
     WAIT = "wait"
     REWIND = "rewind"
     RESEED = "reseed"
+    BOOTSTRAP = "bootstrap"
 
     @property
     def overwrites(self) -> bool:
         """Whether data of the member is replaced."""
         match self:
-            case Remediation.NONE | Remediation.RESTART | Remediation.WAIT:
+            case Remediation.NONE | Remediation.RESTART | Remediation.WAIT | Remediation.BOOTSTRAP:
                 return False
             case Remediation.REWIND | Remediation.RESEED:
                 return True

@@ -69,12 +69,15 @@ class _Ending:
 def stream_mark(place: Place) -> str:
     """What tells the streams of one Lease, or of one lock on this machine, from all others.
 
-    A pod has its Lease. A host's lock is of this user, this machine and this prefix, so the mark is too.
+    A pod belongs to one cluster, and so to one Lease; on a node that shares its processes others are seen
+    too. A host's lock is of this user, this machine and this prefix, so the mark is too.
     """
-    if not isinstance(place, HostRef):
-        return STREAM_MARK
-    words = "\0".join((platform.node(), str(os.getuid()), *place.prefix))
-    return f"{STREAM_MARK}-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
+    if isinstance(place, HostRef):
+        words = (platform.node(), str(os.getuid()), *place.prefix)
+    else:
+        words = (place.namespace, place.name)
+    digest = hashlib.sha256("\0".join(words).encode()).hexdigest()
+    return f"{STREAM_MARK}-{digest[:16]}"
 
 
 @contextlib.contextmanager

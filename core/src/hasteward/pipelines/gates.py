@@ -21,6 +21,8 @@ class Rule(StrEnum):
     UNDETERMINABLE = "undeterminable"
     DIVERGED = "diverged"
     LEADER_NOT_PRIMARY = "leader_not_primary"
+    MAJORITY_LOST = "majority_lost"
+    SURVIVOR = "survivor"
     PRIMARY = "primary"
     AUTHORITY = "authority"
     ONLY_BRANCH = "only_branch"
@@ -91,8 +93,26 @@ def _cluster_gate(report: TriageReport, request: RepairRequest) -> Refusal | Non
                 " the way out is its promotion",
                 f"hasteward triage {names} --deep   (names the command that promotes)",
             )
-        case Authority.DIVERGED | Authority.LEADER_NOT_PRIMARY | Authority.PROVABLE:
+        case Authority.MAJORITY_LOST if request.instance is None or not request.force:
+            fit = _survivors(report)
+            return Refusal(
+                Rule.MAJORITY_LOST,
+                f"{report.authority_reason}; what only they held is gone, and how much that is nobody can"
+                " tell; that it goes on without is for a person to say",
+                f"hasteward repair {names} -i {'N' if len(fit) != 1 else fit[0].ordinal} --force"
+                f"   (the one to go on with; fit: {_listed(fit)})",
+            )
+        case Authority.DIVERGED | Authority.LEADER_NOT_PRIMARY | Authority.MAJORITY_LOST | Authority.PROVABLE:
             return None
+
+
+def _survivors(report: TriageReport) -> list[Assessment]:
+    """Who may begin the cluster anew."""
+    return [one for one in report.assessments if one.remediation is Remediation.BOOTSTRAP]
+
+
+def _listed(members: list[Assessment]) -> str:
+    return ", ".join(f"{one.ordinal} ({one.member})" for one in members) or "none"
 
 
 def _untargeted(report: TriageReport, request: RepairRequest) -> Decision | Refusal:
@@ -105,6 +125,8 @@ def _untargeted(report: TriageReport, request: RepairRequest) -> Decision | Refu
                 skipped.append(f"{member.member} needs nothing")
             case Remediation.WAIT:
                 waiting.append(f"{member.member} recovers by itself: {member.reason}")
+            case Remediation.BOOTSTRAP:
+                skipped.append(f"{member.member} begins the cluster anew only where a majority is lost")
             case Remediation.RESTART | Remediation.REWIND | Remediation.RESEED:
                 found = _target(report, request, member, member.remediation)
                 if isinstance(found, Refusal):
@@ -119,14 +141,14 @@ def _untargeted(report: TriageReport, request: RepairRequest) -> Decision | Refu
 def _targeted(report: TriageReport, request: RepairRequest, ordinal: int) -> Decision | Refusal:
     member = next((one for one in report.assessments if one.ordinal == ordinal), None)
     if member is None:
-        known = ", ".join(
-            f"{one.ordinal} ({one.member})" for one in report.assessments if one.ordinal is not None
-        )
+        known = _listed([one for one in report.assessments if one.ordinal is not None])
         return Refusal(
             Rule.UNKNOWN_MEMBER,
-            f"{report.cluster} has no member with the number {ordinal}; it has {known or 'none'}",
+            f"{report.cluster} has no member with the number {ordinal}; it has {known}",
             f"hasteward triage {flags(report.cluster)}",
         )
+    if report.authority is Authority.MAJORITY_LOST:
+        return _alone(report, request, member)
     if report.authority is Authority.DIVERGED and not request.force:
         return Refusal(
             Rule.DIVERGED,
@@ -139,10 +161,42 @@ def _targeted(report: TriageReport, request: RepairRequest, ordinal: int) -> Dec
     if member.remediation is Remediation.WAIT and not request.force:
         return Decision((), (), (f"{member.member} recovers by itself: {member.reason}",))
     wanted = member.remediation
-    if wanted in {Remediation.NONE, Remediation.WAIT}:
+    if wanted in {Remediation.NONE, Remediation.WAIT, Remediation.BOOTSTRAP}:
         wanted = Remediation.RESEED  # somebody insists: then the whole member is made anew
     found = _target(report, request, member, wanted)
     return found if isinstance(found, Refusal) else Decision((found,))
+
+
+def _alone(report: TriageReport, request: RepairRequest, member: Assessment) -> Decision | Refusal:
+    """Where a majority is lost: one of those that hold the most goes on, and all that is left is captured."""
+    fit = _survivors(report)
+    if member not in fit:
+        return Refusal(
+            Rule.SURVIVOR,
+            f"{member.member} is not among those that hold the most of what is left; where a majority is"
+            " lost, -i names the member to go on with",
+            f"hasteward triage {flags(report.cluster)}   (fit: {_listed(fit)})",
+        )
+    if not request.escrow or request.discard_branch is not None:
+        return Refusal(
+            Rule.UNCAPTURED,
+            f"what is left of {report.cluster} exists nowhere else; it is captured first, always",
+            "leave --no-escrow and --discard-branch away",
+        )
+    lost = f"whatever was acknowledged and {member.member} does not hold: {report.authority_reason}"
+    ordinal = -1 if member.ordinal is None else member.ordinal
+    return Decision(
+        (
+            Target(
+                member.member,
+                ordinal,
+                Remediation.BOOTSTRAP,
+                member.reason,
+                capture=True,
+                gives_up=lost,
+            ),
+        )
+    )
 
 
 def _target(

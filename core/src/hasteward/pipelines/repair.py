@@ -81,8 +81,11 @@ def repair(
     repository: Repository | None,
     request: RepairRequest,
 ) -> RepairResult:
-    """Repair `cluster`. `repository` is None only with ``--no-escrow``."""
-    for capability in (Capability.TRIAGE, Capability.PLAN, Capability.HEAL):
+    """Repair `cluster`. `repository` is None only with ``--no-escrow``.
+
+    An engine that plans and does not heal shows its plan; it is refused when the plan is agreed to.
+    """
+    for capability in (Capability.TRIAGE, Capability.PLAN):
         engine.require(capability)
     if repository is not None:
         repository.open()
@@ -93,8 +96,11 @@ def repair(
     if left is not None:
         if not _settle(job, left):
             return RepairResult(None, None, dry_run=True)
-        settled = left.record.run
+        settled, done = left.record.run, left.record.target
         job = _Job(engine, context, cluster, repository, request)
+        if _direction(left.record) is Direction.FORWARD and request.instance == done.ordinal:
+            # the member that was asked for has been treated just now; once more would be once too often
+            return RepairResult(None, _triage(job), treated=(done,), settled=settled)
     return replace(_afresh(job), settled=settled)
 
 
@@ -123,6 +129,7 @@ def _afresh(job: _Job) -> RepairResult:
         title = f"repair {job.cluster.namespace}/{job.cluster.name}"
         if not job.context.approve(words(title, plan, before=first)):
             return replace(result, dry_run=True)
+        job.engine.require(Capability.HEAL)
         _sweep(job.context, job.cluster, left)
         _save_first(job, before, decision.targets, wanted=bool(first))
         after = _treat_all(job, plan)
@@ -278,12 +285,16 @@ def leftover_plan(cluster: ClusterRef, record: Record, direction: Direction) -> 
     return Plan(title, tuple(Step(f"take back: {act.text}", Reversal.REVERSIBLE) for act in back))
 
 
+def _direction(record: Record) -> Direction:
+    """Past the point of no return only forward; else back, and afresh."""
+    forward = record.finished or record.point_of_no_return is not None
+    return Direction.FORWARD if forward else Direction.BACK
+
+
 def _settle(job: _Job, journal: StoredJournal) -> bool:
     """Bring a dead run's treatment to its end. False when the plan was not approved."""
     record = journal.record
-    direction = Direction.BACK
-    if record.finished or record.point_of_no_return is not None:
-        direction = Direction.FORWARD
+    direction = _direction(record)
     with contextlib.ExitStack() as stack:
         job.under(leased_on_approval(job.context, job.cluster, stack))
         if not job.context.approve(leftover_plan(job.cluster, record, direction)):
@@ -311,10 +322,14 @@ def _same(job: _Job, journal: StoredJournal) -> StoredJournal:
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """`run` is the run whose acts were taken back, `undone` what they were; both empty if there was none."""
+    """`run` is the run whose acts were taken back, `undone` what they were; both empty if there was none.
+
+    `kept` is where that stayed which was live until then.
+    """
 
     run: str
     undone: tuple[str, ...]
+    kept: tuple[str, ...] = ()
     dry_run: bool = False
 
 

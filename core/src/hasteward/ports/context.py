@@ -205,6 +205,19 @@ class NativeOutcome:
     planned_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """What became of taking a restore back; `run` is the run that was, empty when none had left anything.
+
+    `undone` says in words what was taken back, `kept` is where what was live meanwhile stayed.
+    """
+
+    run: str = ""
+    undone: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    planned_only: bool = False
+
+
 class Journal(Protocol):
     """The record of a treatment, stored in the cluster before each act and after it."""
 

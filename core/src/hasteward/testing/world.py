@@ -17,9 +17,10 @@ from hasteward.kit.helperpod import is_helper
 from hasteward.kit.journal import journal_name
 from hasteward.pipelines.backup import BackupOptions, BackupResult, backup
 from hasteward.pipelines.catalog import backups
-from hasteward.pipelines.repair import RepairResult, UndoResult, repair, undo
+from hasteward.pipelines.repair import RepairResult, UndoResult, repair
 from hasteward.pipelines.restore import RestoreRequest, RestoreResult, restore
 from hasteward.pipelines.triage import triage
+from hasteward.pipelines.undo import undo
 from hasteward.plugins import Engine
 from hasteward.ports.context import EngineContext, Run
 from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES, PODS, Json

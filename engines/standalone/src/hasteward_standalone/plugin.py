@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         DumpProof,
         DumpSink,
         EngineContext,
+        PutBack,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -81,6 +82,13 @@ class StandaloneEngine(EngineSpec):
         from hasteward_standalone.restore import restore
 
         return restore(context, cluster, source, options)
+
+    @hookimpl
+    def put_back(self, context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
+        """Swap back what a restore has replaced and kept."""
+        from hasteward_standalone.restore.undo import put_back
+
+        return put_back(context, cluster, run)
 
 
 plugin = StandaloneEngine()

@@ -22,7 +22,9 @@ def report(cluster: ClusterRef, evidence: Evidence, *, lag_entries: int = LAG_EN
 
     `details` is a JSON object: ``leader``, ``quorum`` (``voters, reached, needed, mayLose``), ``peers`` (list
     of ``id, address, voter, member, healthy, lastContactSeconds``), ``deadPeers`` (ids), ``seal`` (``type,
-    threshold, shares``), ``clusterId``, ``keyTerm`` and ``questions`` (list of ``kind, member, text``).
+    threshold, shares``), ``clusterId``, ``keyTerm``, ``questions`` (list of ``kind, member, text``) and,
+    where nobody leads, ``survivors`` (list of ``member, term, index``: where its log ends, the furthest
+    first).
     """
     analysis = analyse(evidence, lag_entries=lag_entries)
     return TriageReport(
@@ -45,7 +47,8 @@ def report(cluster: ClusterRef, evidence: Evidence, *, lag_entries: int = LAG_EN
 
 def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:
     """Every named finding, the cluster's first."""
-    found = [*_about_leader(cluster, evidence, analysis), *_about_quorum(cluster, analysis)]
+    found = [*_about_leader(cluster, evidence, analysis), *_about_quorum(cluster, evidence, analysis)]
+    found += _may_return(cluster, analysis)
     found += _dead_peers(cluster, analysis)
     found += _versions(cluster, evidence)
     for member in evidence.members:
@@ -86,7 +89,7 @@ def _about_leader(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -
                 first = evidence.members[0].name if evidence.members else "POD"
                 remedy = _kubectl(cluster, evidence, first, f"{_program(evidence)} status")
                 found.append((f"vault-{question.kind.replace('_', '-')}", question.text, remedy, question))
-            case Doubt.INVENTORY | Doubt.NO_QUORUM:
+            case Doubt.INVENTORY | Doubt.NO_QUORUM | Doubt.MAY_RETURN:
                 pass  # said below, or in the verdict
     return [
         Diagnosis(name, Severity.CRITICAL, summary, (question.text,), remedy, question.member)
@@ -94,7 +97,37 @@ def _about_leader(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -
     ]
 
 
-def _about_quorum(cluster: ClusterRef, analysis: Analysis) -> list[Diagnosis]:
+def _may_return(cluster: ClusterRef, analysis: Analysis) -> list[Diagnosis]:
+    summary = "it may hold the newest data, so nobody may go on without it"
+    return [
+        Diagnosis(
+            "vault-may-return",
+            Severity.CRITICAL,
+            summary,
+            (question.text,),
+            f"kubectl describe pod {question.member} -n {cluster.namespace}"
+            if question.member
+            else f"hasteward triage {flags(cluster)}",
+            question.member,
+        )
+        for question in analysis.questions
+        if question.kind is Doubt.MAY_RETURN
+    ]
+
+
+def _about_quorum(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> list[Diagnosis]:
+    left = analysis.survival
+    if left is not None and left.lost:
+        which = next(m.ordinal for m in evidence.members if m.name == left.fit[0].name)
+        return [
+            Diagnosis(
+                "vault-majority-lost",
+                Severity.CRITICAL,
+                "too many voters are lost for good: nothing can be written until one goes on without them",
+                (left.text,),
+                f"hasteward repair {flags(cluster)} -i {which} --force --dry-run",
+            )
+        ]
     quorum = analysis.quorum
     if quorum is None or quorum.spare > 0 or quorum.voters == 1:
         return []
@@ -238,6 +271,11 @@ def _details(evidence: Evidence, analysis: Analysis) -> dict[str, Any]:
             for match in analysis.peers
         ],
     }
+    left = analysis.survival
+    if left is not None:
+        details["survivors"] = [
+            {"member": one.name, "term": one.log.term, "index": one.log.index} for one in left.survivors
+        ]
     quorum = analysis.quorum
     if quorum is not None:
         details["quorum"] = {

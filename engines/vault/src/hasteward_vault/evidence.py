@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hasteward.domain.reading import Known, Reading
+from hasteward.domain.reading import Known, Reading, Unread
+
+_NOT_READ = Unread("it was not asked for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,28 @@ class Raft:
 
 
 @dataclass(frozen=True, slots=True)
+class RaftLog:
+    """What the files of a server say: the last configuration it applied, and its last entry.
+
+    Of two logs, the one whose `term` is greater is newer, and of two of one term the longer.
+    """
+
+    peers: tuple[Peer, ...]
+    term: int
+    index: int
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """How far it goes, in Raft's own order."""
+        return self.term, self.index
+
+    @property
+    def voters(self) -> tuple[Peer, ...]:
+        """Who has a vote."""
+        return tuple(peer for peer in self.peers if peer.voter)
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
     """The file system of the data, in bytes."""
 
@@ -123,8 +147,10 @@ class Volume:
 class MemberEvidence:
     """One member; `ordinal` is the number at the end of its name.
 
-    `raft` is asked only where it claims to lead: a standby would pass the question on to the leader. `kept`
-    are files in which restores kept what they replaced.
+    `raft` is asked only where it claims to lead: a standby would pass the question on to the leader. `log` is
+    read from its files, and `claim` (the volume that its claim is bound to) looked up where its container
+    does not run, only as long as nobody leads: an absent claim has no data. `kept` are files in which
+    restores kept what they replaced.
     """
 
     name: str
@@ -134,6 +160,8 @@ class MemberEvidence:
     volume: Reading[Volume]
     raft: Reading[Raft]
     kept: tuple[str, ...] = ()
+    log: Reading[RaftLog] = _NOT_READ
+    claim: Reading[str] = _NOT_READ
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +11,8 @@ from hasteward.domain.errors import Refused
 from hasteward.domain.plan import Plan, Reversal, Step
 from hasteward.domain.reading import Known
 from hasteward.domain.repair import Act, RepairPlan, Target, Treatment
-from hasteward_vault.analyse import Analysis, Quorum
+from hasteward.domain.report import Remediation
+from hasteward_vault.analyse import Analysis, Quorum, status_of
 from hasteward_vault.evidence import Evidence, MemberEvidence
 from hasteward_vault.facts.words import human
 from hasteward_vault.resources import flags
@@ -90,6 +92,10 @@ class Kind(StrEnum):
     WIPE = "wipe"
     RESTART = "restart"
     REJOIN = "rejoin"
+    ALONE = "alone"
+    START_ALONE = "start-alone"
+    LEAD = "lead"
+    FOLLOW = "follow"
 
 
 def repair_plan(
@@ -99,6 +105,9 @@ def repair_plan(
     dead = {match.peer.id for match in analysis.dead}
     treatments = []
     for target in targets:
+        if target.remediation is Remediation.BOOTSTRAP:
+            treatments.append(_goes_on_alone(cluster, evidence, analysis, target))
+            continue
         if target.member in dead:
             acts: tuple[Act, ...] = (_remove(target.member, target.member),)
             treatments.append(Treatment(target, acts, {"peer": target.member}))
@@ -112,6 +121,42 @@ def repair_plan(
             )
         treatments.append(_treat(cluster, evidence, analysis, target, member))
     return RepairPlan(tuple(treatments), notes=_repair_notes(treatments))
+
+
+def _goes_on_alone(cluster: ClusterRef, evidence: Evidence, analysis: Analysis, target: Target) -> Treatment:
+    """All that is left is captured; then the survivor is told that it is the only peer, and starts again."""
+    left, name = analysis.survival, target.member
+    survivor = next((one for one in left.fit if one.name == name), None) if left is not None else None
+    member = evidence.member(name)
+    if left is None or survivor is None or survivor.peer is None or member is None:
+        raise Refused(
+            f"{name} cannot go on alone: {analysis.reason}",
+            hint=f"hasteward triage {flags(cluster)}",
+            code="plan.not_lost",
+        )
+    folder = evidence.stateful_set.data
+    acts = [
+        _capture(one.name, f"its log ends at entry {one.log.index}", folder)
+        for one in (survivor, *(other for other in left.survivors if other is not survivor))
+    ]
+    peers = json.dumps([{"id": survivor.peer.id, "address": survivor.peer.address, "non_voter": False}])
+    told = f"write raft/peers.json on {name}: when it starts it finds itself the only peer"
+    again = f"delete pod {name}; its StatefulSet makes it again, and it goes on alone with what it has"
+    acts += [
+        Act("alone", Kind.ALONE, name, told, Reversal.REVERSIBLE, {"data": folder, "peers": peers}),
+        Act("start-alone", Kind.START_ALONE, name, again, _FORWARD),
+        Act(
+            "lead", Kind.LEAD, name, f"wait until {name} leads; somebody has to unseal it", Reversal.READ_ONLY
+        ),
+    ]
+    for other in evidence.members:
+        status = status_of(other)
+        if status is not None and not status.initialized:
+            text = f"wait until {other.name}, which is empty, has joined; somebody has to unseal it"
+            acts.append(Act(f"follow-{other.name}", Kind.FOLLOW, other.name, text, Reversal.READ_ONLY))
+    pod = member.pod.value.uid if isinstance(member.pod, Known) else ""
+    preconditions = {"pod": pod, "term": str(survivor.log.term), "index": str(survivor.log.index)}
+    return Treatment(target, tuple(acts), preconditions)
 
 
 def _treat(
@@ -132,10 +177,7 @@ def _treat(
     acts = []
     if target.capture:
         _can_be_captured(cluster, target, member)
-        text = f"capture the Raft data of {name}, which no longer leads nor follows, and prove it"
-        acts.append(
-            Act("capture", Kind.CAPTURE, name, text, Reversal.READ_ONLY, {"data": evidence.stateful_set.data})
-        )
+        acts.append(_capture(name, "which no longer leads nor follows", evidence.stateful_set.data))
     peer = next((match.peer.id for match in analysis.peers if match.member == name), "")
     if peer:
         acts.append(_remove(peer, name))
@@ -152,6 +194,11 @@ def _treat(
 
 
 _FORWARD = Reversal.FORWARD_ONLY
+
+
+def _capture(name: str, state: str, folder: str) -> Act:
+    text = f"capture the Raft data of {name} ({state}), and prove it"
+    return Act(f"capture-{name}", Kind.CAPTURE, name, text, Reversal.READ_ONLY, {"data": folder})
 
 
 def _remove(peer: str, member: str) -> Act:
@@ -191,6 +238,16 @@ def _can_be_captured(cluster: ClusterRef, target: Target, member: MemberEvidence
 
 
 def _repair_notes(treatments: list[Treatment]) -> tuple[str, ...]:
-    if any(act.kind == Kind.REJOIN for treatment in treatments for act in treatment.acts):
-        return ("a server that starts is sealed: unless something unseals it, do so with its keys",)
-    return ()
+    kinds = {act.kind for treatment in treatments for act in treatment.acts}
+    notes = []
+    if kinds & {Kind.REJOIN, Kind.LEAD}:
+        notes.append("a server that starts is sealed: unless something unseals it, do so with its keys")
+    captured = [
+        act.member
+        for treatment in treatments
+        for act in treatment.acts
+        if act.kind == Kind.CAPTURE and act.member != treatment.target.member
+    ]
+    if captured:
+        notes.append(f"no peers any more afterwards, and made anew by the next repair: {', '.join(captured)}")
+    return tuple(notes)

@@ -36,6 +36,7 @@ _RIGHTS = (
 _HEAL_RIGHTS = (
     Right("get", "", "pods"),
     Right("delete", "", "pods"),
+    Right("list", "", "persistentvolumeclaims"),
     Right("get", "", "persistentvolumeclaims"),
     Right("delete", "", "persistentvolumeclaims"),
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hasteward_lab import cli_break, cli_scenarios, launch
+from hasteward_lab.demo.play import STORIES
 from hasteward_lab.lab import Lab
 from hasteward_lab.parts import PARTS
 from hasteward_lab.programs import MissingError
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     cli_break.add_parser(command("break", "break something, or put it right again", cli_break.run))
     demo = command("demo", "tell the whole story: backup, accident, restore, a member that dies", _demo)
     demo.set_defaults(name="demo")
+    whose = "whose story (default: %(default)s)"
+    demo.add_argument("--engine", default="cnpg", choices=STORIES, help=whose)
     demo.add_argument("--keep", action="store_true", help="leave the lab and the files for a look around")
     return parser
 
@@ -134,14 +137,19 @@ def _status(arguments: argparse.Namespace) -> int:
         status = lab.cluster_object()["status"]
         ready = f"{status['readyInstances']}/{status['instances']} ready"
         _print(f"cluster     {lab.namespace}/{lab.cluster}: {status['phase']}, {ready}")
+    elif lab.part == "mariadb":
+        rows = lab.cluster_object().get("status", {}).get("conditions", [])
+        said = next((row["message"] for row in rows if row["type"] == "Ready"), "no status yet")
+        _print(f"cluster     {lab.namespace}/{lab.cluster}: {said}")
     else:
         _print(f"cluster     {lab.namespace}/{lab.cluster}: {lab.part}")
     for pod in lab.get("pods"):
-        rows: list[dict[str, Any]] = pod.get("status", {}).get("containerStatuses", [])
-        row: dict[str, Any] = rows[0] if rows else {**_NOT_YET}
+        containers: list[dict[str, Any]] = pod.get("status", {}).get("containerStatuses", [])
+        row: dict[str, Any] = containers[0] if containers else {**_NOT_YET}
         state = next(iter(row["state"]))
         reason = row["state"][state].get("reason", "")
-        role = pod["metadata"]["labels"].get("cnpg.io/instanceRole", "")
+        labels = pod["metadata"].get("labels", {})
+        role = labels.get("cnpg.io/instanceRole") or labels.get("k8s.mariadb.com/role", "")
         words = [state, reason, "ready" if row["ready"] else "not ready", f"{row['restartCount']} restarts"]
         _print(f"{pod['metadata']['name']:<12}{role:<9}{', '.join(filter(None, words))}")
     return 0
@@ -164,6 +172,6 @@ def _exec(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from hasteward_lab.demo.story import play
+    from hasteward_lab.demo.play import play
 
-    return play(arguments.name, colour=sys.stdout.isatty(), keep=arguments.keep)
+    return play(arguments.engine, arguments.name, colour=sys.stdout.isatty(), keep=arguments.keep)

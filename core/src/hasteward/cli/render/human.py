@@ -34,6 +34,7 @@ _VERDICTS = {
     Authority.PROVABLE: "the newest data is proven",
     Authority.LEADER_NOT_PRIMARY: "the newest data is not on the primary",
     Authority.DIVERGED: "the members have diverged (split-brain)",
+    Authority.MAJORITY_LOST: "a majority is lost for good",
     Authority.UNDETERMINABLE: "who holds the newest data cannot be determined",
 }
 
@@ -121,8 +122,8 @@ def _native(data: BackupData, made: NativeData, paint: Paint) -> Lines:
     )
 
 
-def restore(data: RestoreData, paint: Paint) -> Lines:
-    """What is live now."""
+def restore(data: RestoreData, paint: Paint, *, looks: bool = True) -> Lines:
+    """What is live now; `looks` says whether there is a triage to look at it."""
     if data.dry_run:
         yield from dry_run(data.plan, paint)
         return
@@ -130,7 +131,10 @@ def restore(data: RestoreData, paint: Paint) -> Lines:
     yield from (f"  live now: {text}" for text in data.restored)
     yield from (f"  kept:     {text}" for text in data.kept)
     yield from (f"  checked:  {text}" for text in data.checks)
-    yield f"Look at it: hasteward triage {_flags(data.cluster)}"
+    if data.undo:
+        yield f"Take it back: {data.undo}"
+    if looks:
+        yield f"Look at it: hasteward triage {_flags(data.cluster)}"
 
 
 def export(data: ExportData, paint: Paint) -> Lines:
@@ -225,16 +229,17 @@ def repair(data: RepairData, paint: Paint) -> Lines:
         yield from triage(data.after, paint)
 
 
-def undo(data: UndoData, paint: Paint) -> Lines:
+def undo(data: UndoData, paint: Paint, *, looks: bool = True) -> Lines:
     """What is as it was again."""
     if data.dry_run:
         yield from dry_run(data.plan, paint)
     elif not data.run:
-        yield "No repair is unfinished; there is nothing to take back."
+        yield "No repair is unfinished and no restore has left anything; there is nothing to take back."
     else:
         yield f"{paint.good('Taken back')}: everything that run {data.run} had done"
         yield from (f"  {text}" for text in data.undone)
-    if not data.dry_run:
+        yield from (f"  kept: {text}" for text in data.kept)
+    if looks and not data.dry_run:
         yield f"Look at it: hasteward triage {_flags(data.cluster)}"
 
 

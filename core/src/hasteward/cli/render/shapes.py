@@ -134,13 +134,17 @@ class BackupData(Shape):
 
 @dataclass(frozen=True, slots=True)
 class RestoreData(Shape):
-    """What is live now, where the replaced data stayed, what was verified."""
+    """What is live now, where the replaced data stayed, what was verified.
+
+    `undo` is the command that makes what was replaced live again, empty when there is none.
+    """
 
     cluster: ClusterData
     snapshot: str
     restored: tuple[str, ...]
     kept: tuple[str, ...]
     checks: tuple[str, ...]
+    undo: str
     seconds: float
     dry_run: bool
     plan: PlanData | None
@@ -231,7 +235,7 @@ class DiagnosisData(Shape):
 
 @dataclass(frozen=True, slots=True)
 class TriageData(Shape):
-    """The whole report. `authority`: provable, leader_not_primary, diverged or undeterminable.
+    """The whole report. `authority`: provable, leader_not_primary, diverged, majority_lost or undeterminable.
 
     `newest` are the members proven to hold the newest data, `donors` those another can be built from.
     """
@@ -280,11 +284,12 @@ class RepairData(Shape):
 
 @dataclass(frozen=True, slots=True)
 class UndoData(Shape):
-    """What was taken back; `run` is empty when no repair was unfinished."""
+    """What was taken back; `run` is empty when there was nothing. `kept` is where what was live stayed."""
 
     cluster: ClusterData
     run: str
     undone: tuple[str, ...]
+    kept: tuple[str, ...]
     dry_run: bool
     plan: PlanData | None
 

@@ -10,8 +10,9 @@ from hasteward.domain.capability import Capability
 from hasteward.domain.errors import HastewardError, Refused
 from hasteward.pipelines.catalog import manifest_of
 from hasteward.pipelines.sections import StoredSections
+from hasteward.plugins import Engine
 from hasteward.ports.context import RestoreOptions
-from hasteward.testing.conformance.base import Conformance, everything
+from hasteward.testing.conformance.base import Conformance, everything, kills
 from hasteward.testing.reporter import Approval
 from hasteward.testing.world import World
 
@@ -141,3 +142,82 @@ class RestoreConformance(Conformance):
             )
 
         assert world.content() == old
+
+    # --- taken back -----------------------------------------------------------------------------------
+
+    def putting_back(self) -> Engine:
+        """The engine, if it can take a restore back."""
+        engine = self.addressed(Capability.DUMP, Capability.RESTORE)
+        if engine.puts_back is None:
+            pytest.skip(f"{engine.info.name} does not take restores back")
+        return engine
+
+    def restored(self) -> World:
+        """A world whose data were changed and then restored."""
+        world = self.damaged()
+        world.restore(self.putting_back())
+        return world
+
+    def test_a_restore_is_taken_back(self) -> None:
+        """What was live before it is live again, and a second undo finds nothing to do."""
+        engine = self.putting_back()
+        old = self.damaged().content()
+        world = self.restored()
+
+        result = world.undo(engine)
+
+        assert world.content() == old
+        assert result.undone
+        assert result.kept
+        again = world.undo(engine)
+        assert (again.run, again.undone) == ("", ())
+        assert world.content() == old
+
+    def test_an_undo_that_is_dry_or_not_agreed_to_touches_nothing(self) -> None:
+        """It takes live data out of service, so it says so and needs a yes."""
+        engine = self.putting_back()
+        for approval in (Approval(answer=False), Approval(yes=False)):
+            world = self.restored()
+            world.approval = approval
+            before = world.picture()
+            try:
+                assert world.undo(engine).dry_run
+            except Refused:
+                assert not approval.yes
+            assert world.picture() == before
+            assert [plan for plan in approval.plans if plan.gives_up]
+
+    def test_a_restore_that_was_killed_is_taken_back(self) -> None:
+        """Before every call: undo ends at the old data, and leaves nothing half done."""
+        engine = self.putting_back()
+        old = self.damaged().content()
+        residue = self.restored().residue()
+        wrong: list[str] = []
+        for each in kills(self.damaged, lambda world: world.restore(engine)):
+            world = each.world
+            world.next_run()
+            world.undo(engine)
+            if world.content() != old:
+                wrong.append(f"{each.fault}: {world.content()!r} is live after an undo")
+            if world.residue() not in (residue, self.damaged().residue()):
+                wrong.append(f"{each.fault}: the undo left behind what the restore had made")
+
+        assert wrong == []
+
+    def test_an_undo_that_fails_or_is_killed_leaves_one_of_both_and_is_ended_by_the_next(self) -> None:
+        """Under the same faults as a restore."""
+        engine = self.putting_back()
+        old, new = self.damaged().content(), self.restored().content()
+        wrong: list[str] = []
+        for each in everything(self.restored, lambda world: world.undo(engine)):
+            wrong += [each.wrong_end] if each.wrong_end else []
+            world = each.world
+            content = world.content()
+            if content not in ([old, new] if each.error else [old]):
+                wrong.append(f"{each.fault}: {content!r} is live although the undo ended with {each.error}")
+            world.next_run()
+            world.undo(engine)
+            if world.content() != old:
+                wrong.append(f"{each.fault}: the next undo did not bring the old data back")
+
+        assert wrong == []

@@ -60,7 +60,7 @@ def _authority(cluster: ClusterRef, analysis: Analysis) -> Iterator[Diagnosis]:
                 f"hasteward backup {flags(cluster)} -i {ordinal}"
                 "   (captures a branch; do it for each that runs)",
             )
-        case Authority.PROVABLE | Authority.UNDETERMINABLE:
+        case Authority.PROVABLE | Authority.UNDETERMINABLE | Authority.MAJORITY_LOST:
             return
 
 

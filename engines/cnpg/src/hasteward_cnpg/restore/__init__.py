@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import RunFailed
 from hasteward.kit.reading import short
-from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
+from hasteward.ports.context import EngineContext, PutBack, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward_cnpg.analyse import analyse
 from hasteward_cnpg.collect import collect, read_cluster
 from hasteward_cnpg.collect.psql import login_of
@@ -15,7 +17,7 @@ from hasteward_cnpg.resources import SUPERUSER, pod_of
 from hasteward_cnpg.restore.gates import check_cluster, check_space
 from hasteward_cnpg.restore.surroundings import check_surroundings
 from hasteward_sql.postgresql.facts.release import Release
-from hasteward_sql.postgresql.restore import carry_out, prepare
+from hasteward_sql.postgresql.restore import carry_out, prepare, undo
 from hasteward_sql.postgresql.restore.gates import check_source
 from hasteward_sql.postgresql.restore.target import Stage, Still, Words
 
@@ -28,14 +30,15 @@ def restore(
 ) -> RestoreOutcome:
     """Check every gate, show the plan, load, compare, swap."""
     wanted = check_source(source.manifest, options)
-    stage, evidence, notes = primary_stage(context, cluster, wanted, force=options.force)
+    said = check_surroundings(context, cluster, wanted)
+    stage, evidence, notes = _primary(context, cluster, force=options.force)
     target = prepare(
         context,
         stage,
         source,
         options,
         wanted=wanted,
-        notes=notes,
+        notes=[*notes, *said],
         room=lambda items, log_growth: check_space(context, cluster, evidence, items, log_growth),
     )
     if not context.approve(target.plan):
@@ -43,12 +46,21 @@ def restore(
     return carry_out(context, target, source)
 
 
-def primary_stage(
-    context: EngineContext, cluster: ClusterRef, names: list[str], *, force: bool
+def put_back(context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
+    """The same gates, then the swap the other way round."""
+    stage, _, notes = _primary(context, cluster, force=False)
+
+    def say(names: Sequence[str]) -> list[str]:
+        return [*notes, *check_surroundings(context, cluster, names)]
+
+    return undo.put_back(context, stage, run, say=say)
+
+
+def _primary(
+    context: EngineContext, cluster: ClusterRef, *, force: bool
 ) -> tuple[Stage, Evidence, list[str]]:
-    """The proven primary, on which databases called `names` may be swapped; and notes for the plan."""
+    """The proven primary, on which databases may be swapped; and notes for the plan."""
     evidence = collect(context, cluster)
-    said = check_surroundings(context, cluster, names)
     member, server, notes = check_cluster(cluster, evidence, analyse(evidence), force=force)
     release = Release(server.version, server.version_number)
     stage = Stage(
@@ -60,7 +72,7 @@ def primary_stage(
         words=_words(cluster, member),
         still=_still(cluster, member, server),
     )
-    return stage, evidence, [*notes, *said]
+    return stage, evidence, notes
 
 
 def _words(cluster: ClusterRef, member: str) -> Words:

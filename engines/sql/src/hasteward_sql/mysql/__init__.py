@@ -2,6 +2,8 @@
 
 from hasteward_sql.mysql.client import Flavour, Server, connect
 from hasteward_sql.mysql.dump import FORMAT, dump
+from hasteward_sql.mysql.group import Group
 from hasteward_sql.mysql.restore import restore
+from hasteward_sql.mysql.undo import put_back
 
-__all__ = ["FORMAT", "Flavour", "Server", "connect", "dump", "restore"]
+__all__ = ["FORMAT", "Flavour", "Group", "Server", "connect", "dump", "put_back", "restore"]

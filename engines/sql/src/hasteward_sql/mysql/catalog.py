@@ -23,7 +23,11 @@ _TRANSACTIONAL = ("InnoDB", "", "MEMORY")
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One schema. `tables` are by name with their engine; sequences are among them; `views` are not."""
+    """One schema. `tables` are by name with their engine; sequences are among them; `views` are not.
+
+    `broken` are the views of which the server says that what they refer to is not there: no dump can hold
+    them, because no server would make them.
+    """
 
     name: str
     charset: str
@@ -36,12 +40,18 @@ class Schema:
     size: int = 0
     changed: str = ""
     versioned: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+    @property
+    def sound_views(self) -> tuple[str, ...]:
+        """The views that a dump can hold."""
+        return tuple(view for view in self.views if view not in self.broken)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many of each there are."""
-        kinds = ("tables", "views", "triggers", "routines", "events")
-        return {kind: len(getattr(self, kind)) for kind in kinds}
+        """How many of each a dump holds."""
+        kinds = ("tables", "triggers", "routines", "events")
+        return {"views": len(self.sound_views)} | {kind: len(getattr(self, kind)) for kind in kinds}
 
     @property
     def unsafe(self) -> tuple[str, ...]:
@@ -92,9 +102,11 @@ _SCHEMAS = (
     f"SELECT {shown(_SCHEMA)}, {shown('SCHEMA_NAME')}, {shown('DEFAULT_CHARACTER_SET_NAME')},"
     f" {shown('DEFAULT_COLLATION_NAME')} FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME"
 )
+_BROKEN = "TABLE_TYPE = 'VIEW' AND TABLE_COMMENT LIKE '%references invalid%'"
 _TABLES = (
     f"SELECT {shown(_TABLE)}, {shown('TABLE_SCHEMA')}, {shown('TABLE_NAME')}, {shown('TABLE_TYPE')},"
-    f" {shown('ENGINE')}, {shown('IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0)')}, {shown('UPDATE_TIME')}"
+    f" {shown('ENGINE')}, {shown('IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0)')},"
+    f" {shown('UPDATE_TIME')}, {shown(_BROKEN)}"
     " FROM information_schema.TABLES ORDER BY TABLE_SCHEMA, TABLE_NAME"
 )
 _PROGRAMS = (
@@ -131,13 +143,16 @@ def _schema(name: str, facts: Mapping[str, Any]) -> Schema:
         size=facts.get("size", 0),
         changed=facts.get("changed", ""),
         versioned=tuple(facts.get("versioned", ())),
+        broken=tuple(facts.get("broken", ())),
     )
 
 
 def _add_table(facts: dict[str, Any], row: list[str | None]) -> None:
-    name, kind, engine, size, changed = row
+    name, kind, engine, size, changed, broken = row
     if kind == "VIEW":
         facts.setdefault("views", []).append(name)
+        if broken == "1":
+            facts.setdefault("broken", []).append(name)
         return
     facts["tables"][str(name)] = engine or ""
     facts["size"] = facts.get("size", 0) + int(size or 0)

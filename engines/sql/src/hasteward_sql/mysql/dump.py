@@ -159,7 +159,7 @@ def programs_argv(server: Server, schema: Schema) -> list[str]:
 def views_argv(server: Server, schema: Schema) -> list[str]:
     """Views; each is first made as an empty one, so that their order does not matter."""
     only = ["--no-data", "--skip-triggers", "--skip-add-drop-table"]
-    return server.dump_words([*_shared(server), *only, "--", schema.name, *schema.views])
+    return server.dump_words([*_shared(server), *only, "--", schema.name, *schema.sound_views])
 
 
 def _write_schema(context: EngineContext, server: Server, writer: SectionWriter, schema: Schema) -> None:
@@ -179,11 +179,15 @@ def _write_schema(context: EngineContext, server: Server, writer: SectionWriter,
 
 
 def read_definitions(context: EngineContext, server: Server, schema: Schema) -> tuple[bytes, bytes]:
-    """Programs and views of a schema as statements, proven."""
+    """Programs and views of a schema as statements, proven; views that the server calls broken are named."""
+    if schema.broken:
+        names = ", ".join(schema.broken)
+        text = f"views of {schema.name} refer to what is not there, so no dump can hold them: {names}"
+        context.reporter.emit(Warned("dump.broken_views", text))
     programs, views = b"-- no programs\n", b"-- no views\n"
     if schema.triggers or schema.routines or schema.events:
         programs = _small(context, server, programs_argv(server, schema), f"the programs of {schema.name}")
-    if schema.views:
+    if schema.sound_views:
         views = _small(context, server, views_argv(server, schema), f"the views of {schema.name}")
     return programs, views
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hasteward.domain.errors import InvalidInput, Refused
@@ -36,8 +36,15 @@ def check_source(manifest: Manifest, options: RestoreOptions) -> list[str]:
     return wanted
 
 
-def check_server(context: EngineContext, server: Server, manifest: Manifest, options: RestoreOptions) -> None:
-    """Whether this server can take the snapshot at all."""
+def check_server(
+    context: EngineContext,
+    server: Server,
+    manifest: Manifest,
+    options: RestoreOptions,
+    *,
+    grouped: bool = False,
+) -> None:
+    """Whether this server can take the snapshot at all; `grouped` when somebody looks after the members."""
     flavour = Flavour(manifest.catalog.get("flavour", Flavour.MYSQL))
     if flavour is not server.flavour:
         raise Refused(
@@ -59,17 +66,19 @@ def check_server(context: EngineContext, server: Server, manifest: Manifest, opt
             hint=_EXPORT,
             code="restore.lower_case",
         )
-    _check_role(context, server, options)
+    check_role(context, server, force=options.force, grouped=grouped)
 
 
-def _check_role(context: EngineContext, server: Server, options: RestoreOptions) -> None:
+def check_role(context: EngineContext, server: Server, *, force: bool, grouped: bool = False) -> None:
+    """Whether tables may be renamed in it at all."""
     settings = _variables(context, server, "read_only", "wsrep_on")
-    if settings.get("wsrep_on") == "ON":
+    if settings.get("wsrep_on") == "ON" and not grouped:
         raise Refused(
-            "this server is part of a Galera cluster, whose members would not all see the renames as one",
+            "this server is part of a Galera cluster, so what the other members make of it has to be watched",
+            hint="restore it as a cluster, with the engine that knows it",
             code="restore.galera",
         )
-    if settings.get("read_only", "OFF") not in {"OFF", "0"} and not options.force:
+    if settings.get("read_only", "OFF") not in {"OFF", "0"} and not force:
         raise Refused(
             "the server is read-only (read_only), so it is probably a replica",
             hint="restore into its primary; --force if this is the server you mean",
@@ -94,11 +103,17 @@ def check_crossings(
     context: EngineContext, server: Server, manifest: Manifest, wanted: Sequence[str]
 ) -> None:
     """A foreign key across schemas follows its table when that is renamed, so it would point astray."""
+    refuse_crossings(read_crossings(context, server), wanted)
     stored = [
         Crossing(one["schema"], one["table"], one["key"], one["target"])
         for one in manifest.catalog.get("crossings", [])
     ]
-    for one in (*read_crossings(context, server), *stored):
+    refuse_crossings(stored, wanted)
+
+
+def refuse_crossings(crossings: Iterable[Crossing], wanted: Sequence[str]) -> None:
+    """Refused when one of them begins or ends in a schema that changes."""
+    for one in crossings:
         if one.schema in wanted or one.target in wanted:
             raise Refused(
                 f"foreign key {one}: after a rename it would follow the replaced table",

@@ -24,7 +24,6 @@ from hasteward_sql.mysql.catalog import (
     Schema,
     account_name,
     is_ours,
-    read_marks,
     read_names,
     read_schemas,
 )
@@ -37,6 +36,7 @@ from hasteward_sql.mysql.gates import (
     live_words,
     sessions,
 )
+from hasteward_sql.mysql.group import Group, check_replicated
 from hasteward_sql.mysql.quoting import account as account_sql
 from hasteward_sql.mysql.quoting import identifier
 from hasteward_sql.mysql.state import mark, mark_table
@@ -70,9 +70,11 @@ def restore(
     server: Server,
     source: RestoreSource,
     options: RestoreOptions,
+    *,
+    group: Group | None = None,
 ) -> RestoreOutcome:
-    """Check every gate, show the plan, load, compare, swap."""
-    target = prepare(context, cluster, server, source, options)
+    """Check every gate, show the plan, load, compare, swap; `group` are the members that must agree first."""
+    target = prepare(context, cluster, server, source, options, grouped=group is not None)
     if not context.approve(target.plan):
         return RestoreOutcome(planned_only=True)
     end_orphans(context, server.place)
@@ -82,6 +84,8 @@ def restore(
         _make_accounts(context, server, source, target)
         for item in target.items:
             checks.append(_load(context, server, source, item))
+        if group is not None:
+            checks += group.agree(context, [item.names.new for item in target.items])
     except BaseException:
         _discard(context, server, target)
         raise
@@ -94,14 +98,17 @@ def prepare(
     server: Server,
     source: RestoreSource,
     options: RestoreOptions,
+    *,
+    grouped: bool = False,
 ) -> Target:
     """Every gate, and the plan. Changes nothing."""
     manifest = source.manifest
     wanted = check_source(manifest, options)
-    check_server(context, server, manifest, options)
+    check_server(context, server, manifest, options, grouped=grouped)
     check_crossings(context, server, manifest, wanted)
     entries = {name: manifest.catalog["schemas"][name] for name in wanted}
     notes = check_space(context, server, entries, options)
+    notes += check_replicated(entries, options) if grouped else []
     found = read_schemas(context, server)
     items = tuple(
         Item(_names(context, number, name), entries[name], found.get(name))
@@ -128,10 +135,13 @@ def prepare(
 
 def _names(context: EngineContext, number: int, name: str) -> Names:
     job = context.run.job
-    old = f"{OLD_PREFIX}{job}_{name}"
-    if len(old) > _NAME_CHARACTERS:
-        old = f"{OLD_PREFIX}{job}_{number}"
-    return Names(name, f"{NEW_PREFIX}{job}_{number}", old)
+    return Names(name, f"{NEW_PREFIX}{job}_{number}", kept_name(job, number, name))
+
+
+def kept_name(job: str, number: int, name: str) -> str:
+    """What a replaced schema is called; by its number when its name would be too long."""
+    kept = f"{OLD_PREFIX}{job}_{name}"
+    return kept if len(kept) <= _NAME_CHARACTERS else f"{OLD_PREFIX}{job}_{number}"
 
 
 def _notes(manifest: Manifest, found: Mapping[str, Schema], wanted: list[str]) -> list[str]:
@@ -198,6 +208,7 @@ def _load(context: EngineContext, server: Server, source: RestoreSource, item: I
         context,
         f"CREATE DATABASE {identifier(names.new)} {charset}",
         mark_table(names.new),
+        mark(names.new, "run", context.run.id.encode()),
         what=f"making room for {names.live}",
     )
     keys = [f"{kind}:{names.live}" for kind in ("tables", "programs", "views")]
@@ -304,16 +315,3 @@ def _drop_old(context: EngineContext, server: Server, old: str) -> bool:
         context.reporter.emit(Warned("restore.old_stayed", error.message))
         return False
     return True
-
-
-def put_back(context: EngineContext, server: Server, kept: str) -> str:
-    """Undo a restore: make the schema that it has kept live again, and keep the restored one in its turn."""
-    marks = read_marks(context, server, kept)
-    live = marks.get("live", b"").decode()
-    if not live:
-        raise RunFailed(f"{kept} is no schema that a restore has kept", code="undo.unknown")
-    put_in_order(context, server)
-    if live not in read_schemas(context, server):
-        raise RunFailed(f"there is no schema {live} to put {kept} back into", code="undo.no_schema")
-    swap(context, server, Names(live, kept, f"{OLD_PREFIX}{context.run.job}_{live}"[:_NAME_CHARACTERS]))
-    return live

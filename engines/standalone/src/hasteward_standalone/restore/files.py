@@ -1,8 +1,9 @@
 """Directories: extracted beside what is there, on the same volume, then moved in entry by entry.
 
 A mount point cannot be renamed, so its entries are: the old ones into ``.hasteward-old-JOB``, the new ones
-out of ``.hasteward-new-JOB``. While that lasts, ``.hasteward-swap`` says which job moves and which way, so
-that the next restore can finish, or take back, what a dead one began.
+out of ``.hasteward-new-JOB``. While that lasts, ``.hasteward-swap`` says what moves where and for which run,
+so that the next restore can finish, or take back, what a dead one began. What was replaced is marked with
+its run (``.hasteward-run``), by which `files_undo` finds it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from hasteward_sql.words import human
 from hasteward_standalone.collect.files import OURS, look
 
 _ROOM = 1.1
-# $1 the directory, $2 the job. "out" is written before the first old entry moves and "in" after the last, so
-# the marker tells where every entry belongs; a move is a rename on one volume and cannot be half done.
+# Beside the directory ($1): what moves in ($2), where the old entries go ($3), the run ($4), what it is ($5).
+# "out" is written before the first old entry moves and "in" after the last, so the marker tells where every
+# entry belongs; a move is a rename on one volume and cannot be half done.
 _MOVES = r"""
 cd -- "$1" || exit 9
 move() { # FROM TO: every entry but ours
@@ -36,18 +38,25 @@ flush() { sync -f . 2>/dev/null || sync; }
 say() {
   echo "$1" >.hasteward-swap.tmp && flush && mv -f .hasteward-swap.tmp .hasteward-swap && flush || exit 7
 }
+finish() { # FROM OLD RUN KIND
+  if [ -d "$1" ]; then
+    move "$1" .
+    rm -f -- "$1/.hasteward-run"
+    rmdir -- "$1" || exit 5
+  fi
+  echo "$3 $4" >"$2/.hasteward-run" || exit 5
+  flush
+  rm -f .hasteward-swap
+}
 """
-_SWAP = (
+SWAP = (
     _MOVES
     + r"""[ -e .hasteward-swap ] && exit 6
-mkdir ".hasteward-old-$2" || exit 5
-say "out $2"
-move . ".hasteward-old-$2"
-say "in $2"
-move ".hasteward-new-$2" .
-rmdir ".hasteward-new-$2"
-flush
-rm -f .hasteward-swap
+mkdir -- "$3" || exit 5
+say "out $2 $3 $4 $5"
+move . "$3"
+say "in $2 $3 $4 $5"
+finish "$2" "$3" "$4" "$5"
 """
 )
 #: prints what it did
@@ -55,19 +64,23 @@ _MEND = (
     _MOVES
     + r"""
 rm -f .hasteward-swap.tmp
-if read -r way job 2>/dev/null <.hasteward-swap; then
+if read -r way from old run kind 2>/dev/null <.hasteward-swap; then
+  [ -n "$kind" ] || exit 6
   case $way in
-    out) from=.hasteward-old-$job said="took back" ;;
-    in) from=.hasteward-new-$job said=finished ;;
+    out) move "$old" . && rmdir -- "$old" || exit 5
+      flush
+      rm -f .hasteward-swap
+      echo "took back a restore that died" ;;
+    in) finish "$from" "$old" "$run" "$kind"
+      echo "finished a restore that died" ;;
     *) exit 6 ;;
   esac
-  if [ -d "$from" ]; then move "$from" . && rmdir "$from" || exit 5; fi
-  echo "$said a restore that died"
-  flush
-  rm -f .hasteward-swap
 fi
 for e in .hasteward-new-*; do
   [ -d "$e" ] && rm -rf -- "$e" && echo "removed $e, which a dead restore was loading"
+done
+for e in .hasteward-old-*; do
+  [ -d "$e" ] && [ ! -e "$e/.hasteward-run" ] && rmdir -- "$e" 2>/dev/null
 done
 exit 0
 """
@@ -89,7 +102,7 @@ def restore(
     if not context.approve(_plan(cluster, where, source, options, folders=folders, notes=notes, job=job)):
         return RestoreOutcome(planned_only=True)
     end_orphans(context, where)
-    checks = _mend(context, where, folders)
+    checks = mend(context, where, folders)
     context.reporter.emit(PhaseStarted("restore", "extracting beside the live files"))
     try:
         for section, chunks in source.read([f"files:{folder}" for folder in folders]):
@@ -115,7 +128,8 @@ def _swap_all(
     kept, live = [], []
     for folder in folders:
         context.check_lease()
-        _script(context, where, _SWAP, folder, job=job, what=f"moving the files of {folder}")
+        names = (f"{OURS}new-{job}", f"{OURS}old-{job}", context.run.id, "restore")
+        run_script(context, where, SWAP, folder, *names, what=f"moving the files of {folder}")
         live.append(folder)
         context.reporter.emit(StepDone("restore", f"{folder} holds the restored files"))
         old = f"{folder}/{OURS}old-{job}"
@@ -126,23 +140,24 @@ def _swap_all(
     return RestoreOutcome(restored=tuple(live), kept=tuple(kept), checks=tuple(checks))
 
 
-def _script(context: EngineContext, where: Place, script: str, folder: str, *, job: str, what: str) -> str:
-    answer = capture(context, where, ["sh", "-c", script, "sh", folder, job])
+def run_script(context: EngineContext, where: Place, script: str, folder: str, *words: str, what: str) -> str:
+    """Run a script on a directory; what it printed."""
+    answer = capture(context, where, ["sh", "-c", script, "sh", folder, *words])
     if answer.exit_status != 0:
         raise RunFailed(
             f"{what} in {where} stopped (status {answer.exit_status}): {answer.stderr.strip()}",
-            hint="run the same restore again: it finishes, or takes back, what was begun",
+            hint="run the same command again: it finishes, or takes back, what was begun",
             code="restore.files",
         )
     return answer.stdout.decode("utf-8", "replace")
 
 
-def _mend(context: EngineContext, where: Place, folders: Sequence[str]) -> list[str]:
+def mend(context: EngineContext, where: Place, folders: Sequence[str]) -> list[str]:
     """Put in order what dead restores left; our lock keeps live ones away."""
     said = []
     for folder in folders:
         context.check_lease()
-        answer = _script(context, where, _MEND, folder, job="", what=f"putting {folder} in order")
+        answer = run_script(context, where, _MEND, folder, what=f"putting {folder} in order")
         said += [f"{folder}: {line}" for line in answer.splitlines()]
     for text in said:
         context.reporter.emit(StepDone("restore", text))

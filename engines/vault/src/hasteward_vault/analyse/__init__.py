@@ -13,7 +13,8 @@ from typing import Any
 
 from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.domain.report import Assessment, Authority
-from hasteward_vault.analyse.members import assess, assess_dead
+from hasteward_vault.analyse.members import alone, assess, assess_dead
+from hasteward_vault.analyse.survival import Survival, survival
 from hasteward_vault.analyse.verdict import (
     CONTACT_SECONDS,
     LAG_ENTRIES,
@@ -37,7 +38,8 @@ class Analysis:
 
     `claimant` is the one whose view of the peers is used: the leader, or who still takes itself for it.
     `dead` are peers of the configuration that no pod of the set can be and that the leader has not heard of;
-    `reached` are the voters that are proven to follow, by member or else by peer.
+    `reached` are the voters that are proven to follow, by member or else by peer. `survival` is what is left
+    where nobody leads.
     """
 
     authority: Authority
@@ -50,6 +52,7 @@ class Analysis:
     peers: tuple[PeerMatch, ...]
     dead: tuple[PeerMatch, ...]
     reached: frozenset[str]
+    survival: Survival | None = None
 
     def reached_without(self, member: str) -> int:
         """How many voters other than `member` are proven to follow the leader."""
@@ -75,14 +78,21 @@ def analyse(evidence: Evidence, *, lag_entries: int = LAG_ENTRIES) -> Analysis:
     reached = frozenset(_name(match) for match in voters if _reached(evidence, claimant, match))
     quorum = Quorum(len(voters), len(reached)) if peers else None
     questions = _questions(evidence, claiming, leading, claimant, quorum)
+    left = survival(evidence, questions)
+    if left is not None and left.short:
+        questions += left.open
+    fit = {one.name: one for one in left.fit} if left is not None and left.lost else {}
     leader = leading[0].name if not questions and leading else ""
     reference = claimant if leader else None
     dead = tuple(match for match in peers if _dead(evidence, match)) if leader else ()
     assessments = (
-        *(assess(member, peers, reference, lag_entries) for member in evidence.members),
+        *(
+            alone(assess(member, peers, reference, lag_entries), fit.get(member.name))
+            for member in evidence.members
+        ),
         *(assess_dead(match) for match in dead),
     )
-    authority, reason = _verdict(questions, leader, quorum)
+    authority, reason = _verdict(questions, leader, quorum, left)
     return Analysis(
         authority=authority,
         reason=reason,
@@ -94,6 +104,7 @@ def analyse(evidence: Evidence, *, lag_entries: int = LAG_ENTRIES) -> Analysis:
         peers=peers,
         dead=dead,
         reached=reached,
+        survival=left,
     )
 
 
@@ -120,9 +131,13 @@ def _dead(evidence: Evidence, match: PeerMatch) -> bool:
 # --- the authority ----------------------------------------------------------------------------------------
 
 
-def _verdict(questions: tuple[Question, ...], leader: str, quorum: Quorum | None) -> tuple[Authority, str]:
+def _verdict(
+    questions: tuple[Question, ...], leader: str, quorum: Quorum | None, left: Survival | None
+) -> tuple[Authority, str]:
     if not questions:
         return Authority.PROVABLE, f"{leader} leads, and a majority follows it ({quorum})"
+    if left is not None and left.lost:
+        return Authority.MAJORITY_LOST, left.text
     words = "; ".join(question.text for question in questions)
     kinds = {question.kind for question in questions}
     if Doubt.OTHER_CLUSTER in kinds:

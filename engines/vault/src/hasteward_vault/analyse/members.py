@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hasteward.domain.reading import Absent, Known, Reading, Unread
-from hasteward.domain.report import Assessment, Health
+from hasteward.domain.report import Assessment, Branch, Health, Remediation
 from hasteward_vault.analyse.remedies import Remedy, dead_peer, remedy
+from hasteward_vault.analyse.survival import Survivor
 from hasteward_vault.analyse.verdict import PeerMatch, status_of
 from hasteward_vault.evidence import MemberEvidence, PodFacts, Status
 from hasteward_vault.facts.words import counted, human
@@ -35,6 +37,19 @@ def assess(
         remediation=found.remediation,
         reason=found.reason,
         branch=found.branch,
+    )
+
+
+def alone(found: Assessment, survivor: Survivor | None) -> Assessment:
+    """As assessed, or as one of those that can begin the cluster anew."""
+    if survivor is None:
+        return found
+    reach = f"entry {survivor.log.index} of term {survivor.log.term}"
+    return replace(
+        found,
+        remediation=Remediation.BOOTSTRAP,
+        reason=f"nobody that is left goes beyond {reach}, where its log ends",
+        branch=Branch(f"its data and its log, up to {reach}", None),
     )
 
 

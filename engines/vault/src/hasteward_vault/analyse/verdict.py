@@ -27,6 +27,7 @@ class Doubt(StrEnum):
     TWO_LEADERS = "two_leaders"
     NO_QUORUM = "no_quorum"
     OTHER_CLUSTER = "other_cluster"
+    MAY_RETURN = "may_return"
 
 
 @dataclass(frozen=True, slots=True)

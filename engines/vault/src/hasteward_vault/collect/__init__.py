@@ -11,7 +11,9 @@ from hasteward.domain.reading import Absent, Forbidden, Known, Reading, Unread
 from hasteward.kit.reading import attempt
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS
+from hasteward_vault.analyse.verdict import leads
 from hasteward_vault.collect.ask import ask
+from hasteward_vault.collect.files import with_files
 from hasteward_vault.collect.token import access
 from hasteward_vault.evidence import (
     Evidence,
@@ -59,7 +61,8 @@ def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
         names += sorted(set(pods.value) - set(names), key=ordinal_of)
     members = tuple(_member(context, cluster, found, name, pods) for name in names)
     inventory = Known(len(pods.value), pods.source) if isinstance(pods, Known) else pods
-    return Evidence(found, inventory, members)
+    evidence = Evidence(found, inventory, members)
+    return evidence if any(leads(member) for member in members) else with_files(context, cluster, evidence)
 
 
 def read_set(context: EngineContext, cluster: ClusterRef) -> SetFacts:

@@ -55,6 +55,7 @@ STATUS = (
     _PROGRAM
     + r"""
 printf '@@ address 0\n%s\n' "${BAO_ADDR:-$VAULT_ADDR}"
+export BAO_CLIENT_TIMEOUT=15 VAULT_CLIENT_TIMEOUT=15 BAO_MAX_RETRIES=0 VAULT_MAX_RETRIES=0
 say status "$b" status -format=json
 say disk df -Pk "$1"
 kept() { set +f; for k in "$1"/hasteward-kept-*; do if [ -f "$k" ]; then ls -l "$k"; fi; done; }
@@ -124,10 +125,39 @@ w operator raft snapshot restore $1 /dev/stdin
 """
 )
 
-#: $1 the data's folder of a server that neither leads nor follows: all that Raft and its storage have there
+#: $1 the data's folder of a server that neither leads nor follows: all that Raft and its storage have there.
+#: Each write changes the beginning of its file, so what has the same beginning afterwards was not written to.
 CAPTURE = r"""
 cd "$1" || exit 1
-exec tar -cf - vault.db raft
+mark() { for f in vault.db raft/raft.db; do if [ -f "$f" ]; then head -c 131072 "$f" | cksum; fi; done; }
+m=$(mark)
+tar -cf - vault.db raft || exit
+if [ "$(mark)" != "$m" ]; then echo 'the server wrote to its files meanwhile' >&2; exit 75; fi
+"""
+
+#: $1 the file, $2 the first block of 4096 bytes, $3 how many
+BLOCKS = r"""
+exec dd if="$1" bs=4096 skip="$2" count="$3" 2>/dev/null
+"""
+
+#: $1 the data's folder, $2 the configuration in which a server that starts finds itself alone. What lies
+#: there already and is not ours stops us.
+ALONE = r"""
+cd "$1/raft" || exit 1
+umask 077
+if [ -e peers.json ] && [ "$(cat peers.json)" != "$2" ]; then
+  echo 'there is a raft/peers.json already, and not the one of this repair' >&2; exit 73
+fi
+printf '%s\n' "$2" >peers.json.hasteward && mv peers.json.hasteward peers.json
+"""
+
+#: $1 the data's folder, $2 the configuration that is taken back; says whether a server has read it already
+NOT_ALONE = r"""
+cd "$1/raft" || exit 1
+rm -f peers.json.hasteward
+if ! [ -e peers.json ]; then echo gone; exit 0; fi
+if [ "$(cat peers.json)" = "$2" ]; then rm peers.json && echo removed; exit; fi
+echo 'raft/peers.json is not the one of this repair' >&2; exit 73
 """
 
 #: $1 the peer

@@ -12,18 +12,20 @@ from hasteward.kit.sections import SectionWriter
 from hasteward.kit.steps import Deed, Memo, walk
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import Captures, DumpProof, DumpSink, EngineContext, Order
-from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound, Resource
+from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS
 from hasteward.streams.proof import Algorithm
 from hasteward_vault.analyse import Analysis, analyse, status_of
 from hasteward_vault.collect import collect
 from hasteward_vault.collect.ask import script
 from hasteward_vault.collect.token import access
 from hasteward_vault.evidence import Evidence
+from hasteward_vault.facts.objects import ordinal_of
 from hasteward_vault.facts.shell import CAPTURE, REMOVE_PEER
+from hasteward_vault.heal.alone import Alone, Follow, Lead, StartAlone
+from hasteward_vault.heal.base import LOOK_SECONDS, Base, delete, uid_of
 from hasteward_vault.plan import Kind
 from hasteward_vault.resources import CAPTURE_FILE, CAPTURE_FORMAT, flags, pod_of
 
-_LOOK_SECONDS = 1.0
 _END_MARKER = bytes(512)
 
 
@@ -35,39 +37,16 @@ def heal(context: EngineContext, cluster: ClusterRef, order: Order) -> None:
         Kind.WIPE: _Wipe(cluster),
         Kind.RESTART: _Restart(cluster),
         Kind.REJOIN: _Rejoin(cluster),
+        Kind.ALONE: Alone(cluster),
+        Kind.START_ALONE: StartAlone(cluster),
+        Kind.LEAD: Lead(cluster),
+        Kind.FOLLOW: Follow(cluster),
     }
     walk(context, order, {kind.value: deed for kind, deed in deeds.items()})
 
 
 @dataclass(frozen=True, slots=True)
-class _Deed:
-    """What all have in common: nothing to note down, nothing that could be taken back."""
-
-    cluster: ClusterRef
-
-    def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
-        """Nothing."""
-        del context, act, record
-        return {}
-
-    def undo(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
-        """Never called for what goes forward only; what only reads needs none."""
-
-    def led(self, context: EngineContext) -> tuple[Evidence, Analysis]:
-        """The cluster with a leader that is proven now; Refused when there is none any more."""
-        evidence = collect(context, self.cluster)
-        analysis = analyse(evidence)
-        if not analysis.leader:
-            raise Refused(
-                f"the cluster is not as the plan found it: {analysis.reason}",
-                hint=f"hasteward triage {flags(self.cluster)}",
-                code="heal.no_leader",
-            )
-        return evidence, analysis
-
-
-@dataclass(frozen=True, slots=True)
-class _Capture(_Deed):
+class _Capture(Base):
     """Saves a member's own data as a proven snapshot, while its server writes nothing."""
 
     captures: Captures
@@ -79,7 +58,9 @@ class _Capture(_Deed):
         return {}
 
     def _idle(self, context: EngineContext, act: Act) -> Evidence:
-        evidence, analysis = self.led(context)
+        evidence, analysis = self.looked(context)
+        if analysis.survival is None or not analysis.survival.lost:
+            self.must_be_led(analysis)
         status = status_of(evidence.member(act.member))
         if status is None or status.active or act.member in analysis.reached:
             raise Refused(
@@ -103,11 +84,11 @@ class _Capture(_Deed):
             self._idle(context, act)
             return DumpProof(act.member, version, writer.sections, {"data": act.args["data"]})
 
-        self.captures.save(record.target.ordinal, CAPTURE_FILE, CAPTURE_FORMAT, produce)
-        del memo
+        self.captures.save(ordinal_of(act.member), CAPTURE_FILE, CAPTURE_FORMAT, produce)
+        del memo, record
 
 
-class _RemovePeer(_Deed):
+class _RemovePeer(Base):
     """Takes a peer out of the Raft configuration, by the leader."""
 
     def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
@@ -146,36 +127,17 @@ class _RemovePeer(_Deed):
             )
 
 
-def _uid(context: EngineContext, resource: Resource, cluster: ClusterRef, name: str) -> str:
-    """An object's uid; empty when it is proven not to be there."""
-    try:
-        return str(context.kubernetes.get(resource, cluster.namespace, name)["metadata"].get("uid", ""))
-    except ApiNotFound:
-        return ""
-
-
-def _delete(context: EngineContext, resource: Resource, cluster: ClusterRef, name: str, uid: str) -> None:
-    """Delete the object if it is still that very one."""
-    if not uid or _uid(context, resource, cluster, name) != uid:
-        return
-    context.check_lease()
-    try:
-        context.kubernetes.delete(resource, cluster.namespace, name)
-    except ApiNotFound:
-        return
-
-
-class _Restart(_Deed):
+class _Restart(Base):
     """Deletes a pod; its StatefulSet makes it again on the same volume."""
 
     def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
         """Only the pod that the plan was about."""
         del memo
         self.led(context)
-        _delete(context, PODS, self.cluster, act.member, record.preconditions["pod"])
+        delete(context, PODS, self.cluster, act.member, record.preconditions["pod"])
 
 
-class _Wipe(_Deed):
+class _Wipe(Base):
     """Deletes a member's claim and pod, so that its StatefulSet makes both again, empty."""
 
     def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
@@ -187,14 +149,17 @@ class _Wipe(_Deed):
                 hint=f"hasteward triage {flags(self.cluster)}",
                 code="heal.member_well",
             )
-        pod = _uid(context, PODS, self.cluster, act.member)
+        pod = uid_of(context, PODS, self.cluster, act.member)
         if pod != record.preconditions["pod"]:
             raise Refused(
                 f"pod {act.member} is not the one that the plan was about",
                 hint=f"hasteward repair {flags(self.cluster)}",
                 code="heal.pod_changed",
             )
-        return {"claim": _uid(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, act.args["claim"]), "pod": pod}
+        return {
+            "claim": uid_of(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, act.args["claim"]),
+            "pod": pod,
+        }
 
     @staticmethod
     def _well(analysis: Analysis, member: str) -> bool:
@@ -207,20 +172,22 @@ class _Wipe(_Deed):
         if self._well(analysis, act.member):
             return  # it has come back since a dead run began this, or that run had done it
         claim = act.args["claim"]
-        _delete(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, claim, memo["claim"])
-        _delete(context, PODS, self.cluster, act.member, memo["pod"])
+        delete(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, claim, memo["claim"])
+        delete(context, PODS, self.cluster, act.member, memo["pod"])
         deadline = context.clock.monotonic() + context.tuning.delete_seconds
-        while memo["claim"] and _uid(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, claim) == memo["claim"]:
+        while (
+            memo["claim"] and uid_of(context, PERSISTENT_VOLUME_CLAIMS, self.cluster, claim) == memo["claim"]
+        ):
             if context.clock.monotonic() > deadline:
                 raise RunFailed(
                     f"claim {claim} does not go",
                     hint=f"kubectl describe pvc {claim} -n {self.cluster.namespace}",
                     code="heal.claim",
                 )
-            context.clock.sleep(_LOOK_SECONDS)
+            context.clock.sleep(LOOK_SECONDS)
 
 
-class _Rejoin(_Deed):
+class _Rejoin(Base):
     """Waits for a member."""
 
     def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
@@ -243,7 +210,7 @@ class _Rejoin(_Deed):
                     hint=f"hasteward triage {flags(self.cluster)}",
                     code="heal.not_joined",
                 )
-            context.clock.sleep(_LOOK_SECONDS)
+            context.clock.sleep(LOOK_SECONDS)
 
 
 def _state(analysis: Analysis, member: str) -> str:

@@ -32,6 +32,7 @@ class Stage:
     folder: Path
     colour: bool
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    _servers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         """A line of the story."""
@@ -42,6 +43,27 @@ class Stage:
         for name, value in values.items():
             self.environment[name] = value
             self._out(f"$ export {name}={shlex.quote(value)}")
+
+    def show(self, line: str) -> None:
+        """A command that is run in another way than it is shown."""
+        self._out(f"$ {line}")
+
+    def quietly(self, *argv: str) -> None:
+        """Run a command that is no part of the story; LabError with what it said if it fails."""
+        done = subprocess.run(argv, capture_output=True, text=True, cwd=self.folder, check=False)
+        if done.returncode:
+            raise LabError(f"`{shown(argv)}` ended with {done.returncode}: {done.stdout}{done.stderr}")
+
+    def start(self, *argv: str) -> None:
+        """Start a server that lasts as long as the story."""
+        with (self.folder / "server.log").open("wb") as log:
+            self._servers.append(subprocess.Popen(argv, stdout=log, stderr=log, cwd=self.folder))
+
+    def end(self) -> None:
+        """The servers' end."""
+        for server in self._servers:
+            server.kill()
+            server.wait()
 
     def run(self, *argv: str, stdin: Path | None = None, expect: Sequence[int] = (0,)) -> str:
         """Run a command; LabError if it ends with a status that is not expected. Returns its stdout."""

@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import secrets
-import shutil
-import tempfile
-from importlib import resources
-from pathlib import Path
 
-from hasteward_lab import launch
+from hasteward_lab.demo.play import repository
 from hasteward_lab.demo.stage import Stage
 from hasteward_lab.lab import Lab
 from hasteward_lab.state import LabError, state_dir
 
+FILES = ("shop.sql", "checksums.sql")
 _WHERE = ("-e", "cnpg", "-c", "pg", "-n", "db")
 _PSQL = ("psql", "-U", "postgres", "-d", "app", "-q")
 
 
-def play(name: str, *, colour: bool, keep: bool) -> int:
-    """Tell the whole story in a lab called `name`; 0 if every step did what it should. Leaves nothing."""
-    folder = Path(tempfile.mkdtemp(prefix="hasteward-demo-"))
-    stage = Stage(folder, colour)
-    try:
-        for file in ("shop.sql", "checksums.sql"):
-            content = resources.files("hasteward_lab.demo").joinpath(file).read_text(encoding="utf-8")
-            (folder / file).write_text(content, encoding="utf-8")
-        _tell(stage, name)
-    finally:
-        if keep:
-            stage.say(f"The lab stays: hasteward lab down --name {name}; the files are in {folder}")
-        else:
-            if state_dir(name).root.exists():
-                launch.down(state_dir(name))
-            shutil.rmtree(folder)
-    return 0
-
-
-def _tell(stage: Stage, name: str) -> None:
+def tell(stage: Stage, name: str) -> None:
+    """The whole story."""
     _a_cluster_with_data(stage, name)
     primary = Lab.attach(name).primary
     stage.say("What does it hold? One checksum per table, sequence and large object.")
@@ -63,17 +41,8 @@ def _a_cluster_with_data(stage: Stage, name: str) -> None:
     stage.say("Three real PostgreSQL servers behind an emulated Kubernetes API.")
     stage.run("hasteward", "lab", "up", "--name", name)
     stage.environment["KUBECONFIG"] = str(state_dir(name).kubeconfig)  # the line that it has just printed
-    password = stage.folder / "password"
-    password.write_text(secrets.token_hex(16), encoding="ascii")
-    password.chmod(0o600)
-    stage.export(
-        {
-            # The service account that deploy/rbac binds for restores, not the administrator.
-            "HASTEWARD_CONTEXT": "repair",
-            "HASTEWARD_BACKUPS_PATH": str(stage.folder / "backups"),
-            "RESTIC_PASSWORD_FILE": str(password),
-        }
-    )
+    # The service account that deploy/rbac binds for restores, not the administrator.
+    repository(stage, HASTEWARD_CONTEXT="repair")
     exec_psql = (
         "hasteward",
         "lab",

@@ -1,18 +1,16 @@
 """Who owns what in a database, who may do what with it, and what only a superuser could create again.
 
 pg_dump would write owners and rights among the content, where only a superuser can replay them. Here they
-are facts of their own, so that the content can be loaded by a role that may do nothing else. The statements
-are kept short: they travel in the address of a request, and not every proxy takes long ones.
+are facts of their own, so that the content can be loaded by a role that may do nothing else.
 """
 
 # ruff: noqa: S608, ISC004 - SQL made of the constants of this file, one piece per line
 
 from __future__ import annotations
 
-from typing import Any
-
 from hasteward.ports.context import EngineContext
-from hasteward_sql.postgresql.collect.client import Login, query
+from hasteward_sql.postgresql.collect.catalog import COUNTS
+from hasteward_sql.postgresql.collect.client import Login, query_all
 from hasteward_sql.postgresql.facts.belongings import Belongings, Key, parse_belongings, parse_owners
 
 _SECONDS = 120
@@ -189,31 +187,30 @@ def _things(branches: tuple[str, ...]) -> str:
     return f"{_HEAD}{' UNION ALL '.join(branches)})"
 
 
-def statements(major: int) -> dict[str, tuple[str, ...]]:
-    """Every statement, by what it tells; the parts of one are added up."""
-    half = len(_SUPERUSERS) // 2
-    rest = _SUPERUSERS[half:]
-    if major >= _PUBLICATION_SCHEMAS_FROM:
-        rest += (_SCHEMA_PUBLICATIONS,)
+def statements(major: int) -> dict[str, str]:
+    """Every statement, by what it tells."""
+    newer = (_SCHEMA_PUBLICATIONS,) if major >= _PUBLICATION_SCHEMAS_FROM else ()
     return {
-        "owners": (_things(_WITH_RIGHTS) + _OWNERS, _things(_WITHOUT) + _OWNERS),
-        "rights": (_things(_WITH_RIGHTS) + _RIGHTS,),
-        "superuser": (_superusers(_SUPERUSERS[:half]), _superusers(rest)),
+        "owners": _things(_WITH_RIGHTS + _WITHOUT) + _OWNERS,
+        "rights": _things(_WITH_RIGHTS) + _RIGHTS,
+        "superuser": _superusers(_SUPERUSERS + newer),
     }
 
 
-def _answers(context: EngineContext, login: Login, database: str, parts: tuple[str, ...]) -> list[Any]:
-    return [query(context, login, sql, database=database, seconds=_SECONDS) for sql in parts]
+def read_before(
+    context: EngineContext, login: Login, database: str, major: int
+) -> tuple[dict[str, int], dict[Key, str]]:
+    """What is read before the content and again after it: how many objects there are, and who owns what."""
+    asked = (COUNTS, statements(major)["owners"])
+    counts, owners = query_all(context, login, asked, database=database, seconds=_SECONDS)
+    return dict(counts), parse_owners(owners)
 
 
-def read_owners(context: EngineContext, login: Login, database: str, major: int) -> dict[Key, str]:
-    """Who owns what; short, because it is asked twice."""
-    return parse_owners(_answers(context, login, database, statements(major)["owners"]))
-
-
-def read_belongings(context: EngineContext, login: Login, database: str, major: int) -> Belongings:
-    """Owners, rights, extensions, and the names of what only a superuser can create."""
-    asked = statements(major)
-    return parse_belongings(
-        {what: _answers(context, login, database, parts) for what, parts in asked.items()}
-    )
+def read_after(
+    context: EngineContext, login: Login, database: str, major: int
+) -> tuple[dict[str, int], Belongings]:
+    """The same again, with rights, extensions, and the names of what only a superuser can create."""
+    asked = {"counts": COUNTS} | statements(major)
+    found = query_all(context, login, list(asked.values()), database=database, seconds=_SECONDS)
+    answers = dict(zip(asked, found, strict=True))
+    return dict(answers["counts"]), parse_belongings(answers)

@@ -72,7 +72,8 @@ def _relations(kind: str, letters: str) -> str:
     )
 
 
-_COUNTS = f"""
+#: how many objects of each kind a database has, without those of extensions
+COUNTS = f"""
 SELECT json_build_object(
  {_relations("tables", "'r','p','f'")},
  {_relations("indexes", "'i','I'")},
@@ -143,5 +144,5 @@ def read_globals(context: EngineContext, login: Login) -> Globals:
 
 def read_counts(context: EngineContext, login: Login, database: str) -> dict[str, int]:
     """How many objects of each kind a database has, without those of extensions."""
-    document = query(context, login, _COUNTS, database=database, seconds=_SECONDS)
+    document = query(context, login, COUNTS, database=database, seconds=_SECONDS)
     return dict(document)

@@ -1,7 +1,8 @@
 """Runs SQL through the server's own client programs; every answer is a proven capture.
 
-Reading goes by ``-c`` in a read-only session. Writing goes through stdin, so no name or hash shows in a
-process list or an audit log, and its last statement is the COMMIT: a stream that is cut commits nothing.
+Reading goes by ``-c`` in a read-only session; what is asked together goes through stdin. Writing goes through
+stdin, so no name or hash shows in a process list or an audit log, and its last statement is the COMMIT: a
+stream that is cut commits nothing.
 
 A password is never an argument. Told to ask for one (``-W``), psql and pg_dump ask the terminal; where there
 is none, as in every exec of ours, they read the first line of standard input.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from hasteward.kit.streaming import Captured, capture, upload
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
 from hasteward.streams.proof import Algorithm
-from hasteward_sql.postgresql.facts.quoting import conninfo
+from hasteward_sql.postgresql.facts.quoting import connect, conninfo
 
 _CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 20
@@ -118,13 +119,20 @@ def ask(
     context: EngineContext, login: Login, sql: str, *, database: str = "postgres", seconds: int = 0
 ) -> Captured:
     """Run one read-only statement; RunFailed when psql did not succeed."""
+    argv = [*_reading(context, login, database, seconds), "-c", sql.strip()]
+    return _answered(login, capture(context, login.place, argv, feed=login.feed))
+
+
+def _reading(context: EngineContext, login: Login, database: str, seconds: int) -> list[str]:
     options = (
         f"statement_timeout={seconds or _STATEMENT_SECONDS}s",
         "jit=off",
         "default_transaction_read_only=on",
     )
-    argv = [*psql(context, login, database, *options), "-c", sql.strip()]
-    answer = capture(context, login.place, argv, feed=login.feed)
+    return psql(context, login, database, *options)
+
+
+def _answered(login: Login, answer: Captured) -> Captured:
     if answer.exit_status != 0:
         said = one_line(_PROMPT.sub("", answer.stderr)) or "no message"
         raise RunFailed(f"psql in {login} exited with {answer.exit_status}: {said}", code="psql.failed")
@@ -133,8 +141,12 @@ def ask(
 
 def decode(answer: Captured, login: Login) -> Any:
     """The answer's one JSON document."""
+    return _decode(answer.stdout, login)
+
+
+def _decode(document: bytes, login: Login) -> Any:
     try:
-        return json.loads(answer.stdout.decode("utf-8"))
+        return json.loads(document.decode("utf-8"))
     except ValueError as error:
         raise Unproven(f"psql in {login} answered with something that is not JSON: {error}") from error
 
@@ -144,6 +156,40 @@ def query(
 ) -> Any:
     """Run one read-only statement that produces one JSON document."""
     return decode(ask(context, login, sql, database=database, seconds=seconds), login)
+
+
+def query_all(
+    context: EngineContext, login: Login, statements: Sequence[str], *, database: str, seconds: int = 0
+) -> list[Any]:
+    """Run several such statements in one session; their documents in order.
+
+    One session, because most of the time of a short question is the way to the pod.
+    """
+    script = "".join(f"{sql.strip()};\n" for sql in statements)
+    return _scripted(context, login, script, len(statements), database=database, seconds=seconds)
+
+
+def query_each(context: EngineContext, login: Login, sql: str, databases: Sequence[str]) -> list[Any]:
+    """Run one such statement in every one of `databases`."""
+    script = "".join(f"{connect(name)}\n{sql.strip()};\n" for name in databases)
+    return _scripted(context, login, script, len(databases)) if databases else []
+
+
+def _scripted(
+    context: EngineContext,
+    login: Login,
+    script: str,
+    count: int,
+    *,
+    database: str = "postgres",
+    seconds: int = 0,
+) -> list[Any]:
+    argv = [*_reading(context, login, database, seconds), "-0"]
+    answer = _answered(login, capture(context, login.place, argv, feed=login.feed + script))
+    documents = answer.stdout.rstrip(b"\0").split(b"\0")
+    if len(documents) != count:
+        raise Unproven(f"psql in {login} answered {len(documents)} of {count} questions")
+    return [_decode(document, login) for document in documents]
 
 
 def feed(

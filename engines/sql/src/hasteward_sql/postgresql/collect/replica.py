@@ -7,10 +7,10 @@ shows positions that the primary has not reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from hasteward.ports.context import EngineContext
-from hasteward_sql.postgresql.collect.client import Login, query
+from hasteward_sql.postgresql.collect.client import Login, query, query_each
 
 _UNLOGGED = """
 SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]')
@@ -28,13 +28,10 @@ SELECT coalesce(json_agg(json_build_array(schemaname, sequencename, last_value)
 Position = tuple[str, str, int]
 
 
-def unlogged_tables(context: EngineContext, login: Login, databases: Iterable[str]) -> list[str]:
+def unlogged_tables(context: EngineContext, login: Login, databases: Sequence[str]) -> list[str]:
     """``database: schema.table`` of every unlogged table."""
-    return [
-        f"{database}: {table}"
-        for database in databases
-        for table in query(context, login, _UNLOGGED, database=database)
-    ]
+    found = zip(databases, query_each(context, login, _UNLOGGED, databases), strict=True)
+    return [f"{database}: {table}" for database, tables in found for table in tables]
 
 
 def sequence_positions(context: EngineContext, primary: Login, database: str) -> list[Position]:

@@ -16,8 +16,8 @@ from hasteward.kit.orphans import end_orphans
 from hasteward.kit.sections import SectionWriter
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import DumpSink, EngineContext
-from hasteward_sql.postgresql.collect.belongings import read_belongings, read_owners
-from hasteward_sql.postgresql.collect.catalog import Globals, read_counts
+from hasteward_sql.postgresql.collect.belongings import read_after, read_before
+from hasteward_sql.postgresql.collect.catalog import Globals
 from hasteward_sql.postgresql.collect.client import Login, environment, one_line, unprompted
 from hasteward_sql.postgresql.collect.replica import sequence_positions
 from hasteward_sql.postgresql.dump.catalog import catalog_entry, database_entry
@@ -117,13 +117,17 @@ def write(
     entries: dict[str, Any] = {}
     for row in choice.databases:
         name = str(row["datname"])
-        before = read_owners(context, source.login, name, source.release.major)
-        counts = _write_database(context, writer, source, shared, name=name)
+        asked = (context, source.login, name, source.release.major)
+        before, owners = read_before(*asked)
+        _write_database(context, writer, source, shared, name=name)
         if source.in_recovery:
             _write_sequences(context, writer, source.primary, name)
-        after = read_belongings(context, source.login, name, source.release.major)
-        writer.text("rights", name, rights_sql(before, after))
-        entries[name] = database_entry(row, counts, after)
+        after, belongings = read_after(*asked)
+        writer.text("rights", name, rights_sql(owners, belongings))
+        if before != after:
+            text = f"objects of database {name} came or went during its dump; their numbers are not recorded"
+            reporter.emit(Warned("dump.counts", text))
+        entries[name] = database_entry(row, after if before == after else None, belongings)
     return writer, catalog_entry(found) | {"databases": entries, "excluded": list(choice.excluded)}
 
 
@@ -161,9 +165,7 @@ def _pg_dump_options(context: EngineContext, login: Login) -> list[str]:
 
 def _write_database(
     context: EngineContext, writer: SectionWriter, source: Source, options: Iterable[str], *, name: str
-) -> dict[str, int] | None:
-    login = source.login
-    before = read_counts(context, login, name)
+) -> None:
     try:
         if name in EVERYWHERE:
             writer.text("create", name, connect_sql(name))
@@ -184,11 +186,6 @@ def _write_database(
             f" hot_standby_feedback or max_standby_streaming_delay in {source.parameters}",
             code="dump.recovery_conflict",
         ) from error
-    after = read_counts(context, login, name)
-    if before != after:
-        text = f"objects of database {name} came or went during its dump, so their numbers are not recorded"
-        context.reporter.emit(Warned("dump.counts", text))
-    return after if before == after else None
 
 
 def _stream(

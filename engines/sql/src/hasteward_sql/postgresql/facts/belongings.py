@@ -36,21 +36,21 @@ class Belongings:
     extensions: tuple[Row, ...]
 
 
-def parse_owners(parts: Sequence[Any]) -> dict[Key, str]:
+def parse_owners(answer: Sequence[Any]) -> dict[Key, str]:
     """Owners by kind and name, sorted."""
-    rows = sorted((str(kind), str(name), str(owner)) for part in parts for kind, name, owner in part)
+    rows = sorted((str(kind), str(name), str(owner)) for kind, name, owner in answer)
     return {(kind, name): owner for kind, name, owner in rows}
 
 
-def parse_belongings(answers: Mapping[str, Sequence[Any]]) -> Belongings:
+def parse_belongings(answers: Mapping[str, Any]) -> Belongings:
     """The answers to the statements of `hasteward_sql.postgresql.collect.belongings`."""
-    (rights,) = answers["rights"]
+    rights, superuser = answers["rights"], answers["superuser"]
     return Belongings(
         owners=parse_owners(answers["owners"]),
         rights=tuple(rights["rights"]),
         defaults=tuple(rights["defaults"]),
-        superuser=tuple(sorted({str(name) for part in answers["superuser"] for name in part["superuser"]})),
-        extensions=tuple(answers["superuser"][-1]["extensions"]),
+        superuser=tuple(sorted({str(name) for name in superuser["superuser"]})),
+        extensions=tuple(superuser["extensions"]),
     )
 
 

@@ -29,6 +29,16 @@ def conninfo(database: str) -> str:
     return "dbname='" + _clean(database).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def connect(database: str) -> str:
+    r"""The ``\connect`` of psql to `database`; InvalidInput for a name of several lines, as in pg_dump."""
+    if "\n" in database or "\r" in database:
+        raise InvalidInput(
+            f"the name of database {database!r} holds a line break, and pg_dump refuses such a name",
+            hint="rename it: ALTER DATABASE ... RENAME TO",
+        )
+    return f"\\connect -reuse-previous=on {identifier(conninfo(database))}"
+
+
 def setting_items(value: str) -> list[str]:
     r"""Split a stored list setting (``"$user", public``) into its items, as SplitGUCList does."""
     items: list[str] = []

@@ -17,7 +17,24 @@ from hasteward_sql.postgresql.facts.quoting import identifier
 from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
 from hasteward_sql.postgresql.restore.role import LoadRole, drop_role
 from hasteward_sql.postgresql.restore.sql import create_database, drop_database, properties
-from hasteward_sql.postgresql.restore.target import Item, Target
+from hasteward_sql.postgresql.restore.swap import run_as_superuser
+from hasteward_sql.postgresql.restore.target import Item, Leftovers, Stage, Target
+
+
+def drop_all(
+    context: EngineContext, stage: Stage, algorithm: Algorithm, left: Leftovers, *, phase: str = "restore"
+) -> None:
+    """Remove what dead runs left."""
+    for name in (*left.databases, *left.unwanted):
+        context.check_lease()
+        what = f"dropping {name}, left by a dead run,"
+        run_as_superuser(context, stage, algorithm, drop_database(name), what)
+        context.reporter.emit(StepDone(phase, f"dropped {name}, which a dead run had left"))
+    for name in left.roles:
+        context.check_lease()
+        what = f"dropping role {name}, left by a dead run,"
+        run_as_superuser(context, stage, algorithm, drop_role(name), what)
+        context.reporter.emit(StepDone(phase, f"dropped role {name}, which a dead run had left"))
 
 
 class Loader:
@@ -34,16 +51,9 @@ class Loader:
         self.checks: list[str] = []
 
     def script(self, script: str, what: str, *, database: str = "postgres") -> None:
-        """Run a script as superuser; without triggers on events, which others may own."""
-        run_script(
-            self._context,
-            self._stage.login,
-            script,
-            what=what,
-            algorithm=self._target.scene.algorithm,
-            database=database,
-            options=("session_replication_role=replica",),
-        )
+        """Run a script as superuser."""
+        algorithm = self._target.scene.algorithm
+        run_as_superuser(self._context, self._stage, algorithm, script, what, database=database)
 
     def _load_script(self, login: Login, script: str, what: str, database: str) -> None:
         """Run a script as whoever loads."""
@@ -56,17 +66,7 @@ class Loader:
     def drop_leftovers(self) -> None:
         """End the streams of dead runs and remove what they were loading, and as whom."""
         end_orphans(self._context, self._stage.login.place)
-        left = self._target.leftovers
-        for name in (*left.databases, *left.unwanted):
-            self._context.check_lease()
-            self.script(drop_database(name), f"dropping {name}, left by a dead run,")
-            self._context.reporter.emit(StepDone("restore", f"dropped {name}, which a dead run had left"))
-        for name in left.roles:
-            self._context.check_lease()
-            self.script(drop_role(name), f"dropping role {name}, left by a dead run,")
-            self._context.reporter.emit(
-                StepDone("restore", f"dropped role {name}, which a dead run had left")
-            )
+        drop_all(self._context, self._stage, self._target.scene.algorithm, self._target.leftovers)
 
     def load(self, source: RestoreSource) -> None:
         """Every wanted section, in stored order: roles come before the databases that need them."""

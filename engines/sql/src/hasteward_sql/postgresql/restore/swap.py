@@ -9,11 +9,12 @@ from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.events import StepDone, Warned
 from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext
+from hasteward.streams.proof import Algorithm
 from hasteward_sql.postgresql.collect.client import application_name, environment, feed, query, run_script
 from hasteward_sql.postgresql.facts.marks import Swap
 from hasteward_sql.postgresql.facts.quoting import conninfo, literal
 from hasteward_sql.postgresql.restore.sql import drop_database, ender, swap
-from hasteward_sql.postgresql.restore.target import Exchange, Scene
+from hasteward_sql.postgresql.restore.target import Exchange, Scene, Stage
 from hasteward_sql.words import counted
 
 _TRIES = 5
@@ -58,6 +59,27 @@ class SwapUnknown(RunFailed):
     """It could not be found out whether the swap was committed."""
 
     code = "restore.unknown"
+
+
+def run_as_superuser(
+    context: EngineContext,
+    stage: Stage,
+    algorithm: Algorithm,
+    script: str,
+    what: str,
+    *,
+    database: str = "postgres",
+) -> None:
+    """Run a script as superuser; without triggers on events, which others may own."""
+    run_script(
+        context,
+        stage.login,
+        script,
+        what=what,
+        algorithm=algorithm,
+        database=database,
+        options=("session_replication_role=replica",),
+    )
 
 
 def oids(context: EngineContext, scene: Scene) -> dict[str, int]:

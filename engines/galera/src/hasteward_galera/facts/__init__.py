@@ -1,0 +1,1 @@
+"""Reads what the API, the servers and their files answer. Pure."""

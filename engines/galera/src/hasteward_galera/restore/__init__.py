@@ -1,0 +1,108 @@
+"""Restores into the running cluster: beside what is live, compared on every member, then swapped.
+
+A RENAME goes through Galera as one act in one total order, so every member swaps at the same place of its
+history. What is loaded is compared by checksum on every member before that: nobody writes there yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Unproven
+from hasteward.domain.events import StepDone, Warned
+from hasteward.domain.plan import Plan
+from hasteward.domain.reading import Known
+from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
+from hasteward_galera.analyse import analyse
+from hasteward_galera.collect import collect, read_server
+from hasteward_galera.collect.login import demand
+from hasteward_galera.facts.words import counted, listed
+from hasteward_galera.resources import pod_of
+from hasteward_galera.restore.gates import Target, check_room, find_target
+from hasteward_sql import mysql
+from hasteward_sql.mysql.catalog import MARK, read_schemas
+from hasteward_sql.mysql.quoting import qualified
+
+#: a member shows what was told to another only after it has applied it
+_WAIT = "SET SESSION wsrep_sync_wait = 15"
+
+
+def restore(
+    context: EngineContext, cluster: ClusterRef, source: RestoreSource, options: RestoreOptions
+) -> RestoreOutcome:
+    """Check every gate, show the plan, load, compare everywhere, swap, and see that the members agree."""
+    evidence = collect(context, cluster)
+    target = find_target(cluster, evidence, analyse(evidence), options)
+    check_room(cluster, evidence, target, source.manifest, options)
+    word = demand(context, cluster, evidence.cluster)
+    members = _Members(cluster, target, word)
+    server = mysql.connect(context, pod_of(cluster, target.member), user="root", password=word)
+    outcome = mysql.restore(_told(context, target), cluster, server, source, options, group=members)
+    if outcome.planned_only:
+        return outcome
+    return replace(outcome, checks=(*outcome.checks, *_afterwards(context, cluster, target, word)))
+
+
+def _told(context: EngineContext, target: Target) -> EngineContext:
+    def approve(plan: Plan) -> bool:
+        return context.approve(replace(plan, notes=(*plan.notes, *target.notes)))
+
+    return replace(context, approve=approve)
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Every member of the component, asked for the checksums of what was loaded through one of them."""
+
+    cluster: ClusterRef
+    target: Target
+    word: str
+
+    def agree(self, context: EngineContext, schemas: Sequence[str]) -> list[str]:
+        """Unproven unless the checksums of every table are the same everywhere."""
+        found: dict[str, list[str]] = {}
+        for name in (self.target.member, *self.target.others):
+            place = pod_of(self.cluster, name)
+            server = mysql.connect(context, place, user="root", password=self.word)
+            tables = [
+                qualified(schema, table)
+                for schema in schemas
+                for table in sorted(read_schemas(context, server)[schema].tables)
+                if table != MARK
+            ]
+            found[name] = _checksums(context, server, tables)
+        first = found[self.target.member]
+        for name, sums in found.items():
+            if sums != first:
+                differ = sorted(set(sums) ^ set(first))[:4]
+                raise Unproven(
+                    f"{name} does not hold what was loaded through {self.target.member}: {', '.join(differ)}",
+                    hint="nothing was made live; hasteward triage says how the members are",
+                    code="restore.members_differ",
+                )
+        text = f"{listed(tuple(found))} agree on the checksums of {counted(len(first), 'table')}"
+        context.reporter.emit(StepDone("restore", text))
+        return [text]
+
+
+def _checksums(context: EngineContext, server: mysql.Server, tables: list[str]) -> list[str]:
+    if not tables:
+        return []
+    answer = server.plain(context, f"{_WAIT}; CHECKSUM TABLE {', '.join(tables)}")
+    return answer.splitlines()
+
+
+def _afterwards(context: EngineContext, cluster: ClusterRef, target: Target, word: str) -> list[str]:
+    """Whether every member is still in the component after the swap; a warning names those that are not."""
+    gone = []
+    for name in (target.member, *target.others):
+        found = read_server(context, cluster, name, word)
+        if not isinstance(found, Known) or not found.value.synced or found.value.uuid != target.uuid:
+            gone.append(name)
+    if gone:
+        text = f"{listed(tuple(gone))} did not come through the restore Synced; the others have it"
+        context.reporter.emit(Warned("restore.member_lost", text))
+        return []
+    return [f"{listed((target.member, *target.others))} are Synced after it"]

@@ -1,0 +1,72 @@
+"""What every act of a repair has in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Refused
+from hasteward.domain.repair import Act, Record
+from hasteward.kit.steps import Memo
+from hasteward.ports.context import EngineContext
+from hasteward.ports.kubernetes import ApiNotFound, Resource
+from hasteward_vault.analyse import Analysis, analyse
+from hasteward_vault.collect import collect
+from hasteward_vault.evidence import Evidence
+from hasteward_vault.resources import flags
+
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What all have in common: nothing to note down, nothing that could be taken back."""
+
+    cluster: ClusterRef
+
+    def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
+        """Nothing."""
+        del context, act, record
+        return {}
+
+    def undo(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
+        """Never called for what goes forward only; what only reads needs none."""
+
+    def looked(self, context: EngineContext) -> tuple[Evidence, Analysis]:
+        """The cluster as it is now."""
+        evidence = collect(context, self.cluster)
+        return evidence, analyse(evidence)
+
+    def led(self, context: EngineContext) -> tuple[Evidence, Analysis]:
+        """The cluster with a leader that is proven now; Refused when there is none any more."""
+        evidence, analysis = self.looked(context)
+        self.must_be_led(analysis)
+        return evidence, analysis
+
+    def must_be_led(self, analysis: Analysis) -> None:
+        """Refused when nobody is proven to lead."""
+        if not analysis.leader:
+            raise Refused(
+                f"the cluster is not as the plan found it: {analysis.reason}",
+                hint=f"hasteward triage {flags(self.cluster)}",
+                code="heal.no_leader",
+            )
+
+
+def uid_of(context: EngineContext, resource: Resource, cluster: ClusterRef, name: str) -> str:
+    """An object's uid; empty when it is proven not to be there."""
+    try:
+        return str(context.kubernetes.get(resource, cluster.namespace, name)["metadata"].get("uid", ""))
+    except ApiNotFound:
+        return ""
+
+
+def delete(context: EngineContext, resource: Resource, cluster: ClusterRef, name: str, uid: str) -> None:
+    """Delete the object if it is still that very one."""
+    if not uid or uid_of(context, resource, cluster, name) != uid:
+        return
+    context.check_lease()
+    try:
+        context.kubernetes.delete(resource, cluster.namespace, name)
+    except ApiNotFound:
+        return
