@@ -282,7 +282,8 @@ def follower(pristine: Path) -> Iterator[Server]:
     first.psql("CREATE TABLE ledger (n int); INSERT INTO ledger VALUES (1)")
     second = Server("pg-2").follow(first).start()
     try:
-        while second.psql("SELECT count(*) FROM ledger") != "1":
+        # paused before it receives, it never would
+        while second.psql("SELECT status FROM pg_stat_wal_receiver") != "streaming":
             time.sleep(0.05)
         second.psql("SELECT pg_wal_replay_pause()")
         first.psql("INSERT INTO ledger VALUES (2); SELECT pg_switch_wal()")
