@@ -46,8 +46,9 @@ lint: setup  ## style, imports between the rooms, syntax of the scripts
 type: setup  ## mypy, strict
 	@mypy $(SOURCES)
 
-bench: setup  ## ratios against the raw tools; never part of the tests (BENCH_ARGS=--write keeps the page)
+bench: setup  ## ratios against the raw tools, and time to healthy; no test (BENCH_ARGS=--write keeps the pages)
 	@python bench/run.py $(BENCH_ARGS)
+	@python bench/heal.py $(BENCH_ARGS)
 
 fmt: setup  ## put every file into its one form, with the safe fixes
 	@ruff format $(PYTHON)

@@ -47,7 +47,14 @@ def role() -> dict[str, Any]:
     return found
 
 
-NEEDED = rights(plugin.info(), Capability.TRIAGE, Capability.DUMP, Capability.RESTORE, Capability.NATIVE)
+NEEDED = rights(
+    plugin.info(),
+    Capability.TRIAGE,
+    Capability.DUMP,
+    Capability.RESTORE,
+    Capability.NATIVE,
+    Capability.EXTRACT,
+)
 #: only to name the clusters that there are when the one that was asked for is not; a run does without
 TO_HELP = Right("list", CLUSTERS.group, CLUSTERS.plural)
 

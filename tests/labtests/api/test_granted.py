@@ -22,13 +22,16 @@ pytestmark = pytest.mark.servers
 Tool = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+CAPTURE = Path(__file__).parents[2] / "scenarios" / "capture_files.py"
+
+
 @pytest.fixture
-def tool(lab: Lab, tmp_path: Path) -> Tool:
-    """The command line with a repository of its own; the first argument is the context."""
+def environment(lab: Lab, tmp_path: Path) -> dict[str, str]:
+    """A repository of its own."""
     (tmp_path / "password").write_text("secret")
     place = shutil.which("restic") or str(Path.cwd() / ".tools/bin/restic")
     env = {key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))}
-    env |= {
+    return env | {
         "PATH": f"{Path(place).parent}:{os.environ['PATH']}",
         "KUBECONFIG": str(lab.kubeconfig),
         "HASTEWARD_BACKUPS_PATH": str(tmp_path / "repository"),
@@ -36,10 +39,15 @@ def tool(lab: Lab, tmp_path: Path) -> Tool:
         **{f"XDG_{name}_HOME": str(tmp_path / name) for name in ("STATE", "CONFIG", "CACHE")},
     }
 
+
+@pytest.fixture
+def tool(environment: dict[str, str]) -> Tool:
+    """The command line; the first argument is the context."""
+
     def run(context: str, *argv: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "hasteward.cli.main", *argv],
-            env=env | {"HASTEWARD_CONTEXT": context},
+            env=environment | {"HASTEWARD_CONTEXT": context},
             capture_output=True,
             text=True,
             check=False,
@@ -88,7 +96,9 @@ TRIED = {"get pods/exec", "create pods/exec", "get pods/log"}
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
+def test_the_three_roles_are_what_is_used_and_no_more(
+    story: Story, environment: dict[str, str], tmp_path: Path
+) -> None:
     """Each story goes through all that its role is for, down to the name that is not there."""
     here = ("-c", story.lab.cluster)
     lease = f"/apis/coordination.k8s.io/v1/namespaces/{story.lab.namespace}/leases"
@@ -116,6 +126,10 @@ def test_the_three_roles_are_what_is_used_and_no_more(story: Story) -> None:
     story.lab.stop("pg-3")
     for role in ("backup", "repair"):
         story.asks_for(role, "triage", *here, code=20)
+    # What a repair would have saved of it becomes a dump, in a pod that the repair role may make.
+    captured = [sys.executable, str(CAPTURE), str(story.lab.kubeconfig), "3"]
+    subprocess.run(captured, env=environment, check=True, timeout=120)
+    story.asks_for("repair", "export", "-i", "3", "-o", str(tmp_path / "pg-3.sql"), *here)
     story.lab.start("pg-3")
     story.lab.wait_ready("pg-3")
     # A member that is made anew, and one that the operator makes anew because it holds nothing.

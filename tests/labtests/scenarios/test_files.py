@@ -11,7 +11,7 @@ from hasteward_lab.scenarios import load
 from hasteward_lab.scenarios.table import current, page
 from hasteward_lab.state import LabError
 
-ALL = load.all_scenarios()
+ALL = load.all_scenarios(None)
 GOOD = """
 name: good
 title: a

@@ -56,14 +56,21 @@ class SecretMount:
 
 
 @dataclass(frozen=True, slots=True)
+class Scratch:
+    """A directory of the pod's own, gone with it; the node must have `size` bytes free."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Helper:
     """What the pod is made of. `node` is where the volumes are attached already, "" if nowhere.
 
     `user` and `group` are those of the database, so that its files can be read; `seconds` is the pod's own
     deadline, after which Kubernetes ends it whatever became of us. `labels` are for network policies; they
-    MUST NOT match a selector of the database's services. `scratch` is where it may write, on a volume of its
-    own that goes with it, "" for nowhere. `cluster` is whom it looks at, so that a later run finds what a
-    dead one left.
+    MUST NOT match a selector of the database's services. `cluster` is whom it looks at, so that a later run
+    finds what a dead one left. `scratch` is where it may write.
     """
 
     name: str
@@ -74,11 +81,13 @@ class Helper:
     group: int = 0
     account: str = ""
     seconds: int = 600
+    scratch: tuple[Scratch, ...] = ()
+    #: what it is for, as one is told; "" where it is there to read its first mount
+    purpose: str = ""
     pull_secrets: tuple[str, ...] = ()
     tolerations: tuple[Mapping[str, Any], ...] = field(default=())
     secrets: tuple[SecretMount, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    scratch: str = ""
     cluster: ClusterRef | None = None
 
 
@@ -96,39 +105,45 @@ def _volumes(helper: Helper) -> tuple[list[Json], list[Json]]:
         source = {"secretName": secret.secret, "items": items, "defaultMode": 0o400}
         volumes.append({"name": f"s{number}", "secret": source})
         mounts.append({"name": f"s{number}", "mountPath": secret.path, "readOnly": True})
-    if helper.scratch:
-        volumes.append({"name": "scratch", "emptyDir": {}})
-        mounts.append({"name": "scratch", "mountPath": helper.scratch})
+    for number, one in enumerate(helper.scratch):
+        volumes.append({"name": f"e{number}", "emptyDir": {"sizeLimit": str(one.size)}})
+        mounts.append({"name": f"e{number}", "mountPath": one.path})
     return volumes, mounts
+
+
+def _container(helper: Helper, mounts: list[Json]) -> Json:
+    container: Json = {
+        "name": _CONTAINER,
+        "image": helper.image,
+        "command": ["sleep", str(helper.seconds)],
+        "securityContext": {
+            "runAsUser": helper.user,
+            "runAsGroup": helper.group,
+            "runAsNonRoot": helper.user != 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": mounts,
+    }
+    if helper.scratch:
+        # room that is asked for: the scheduler finds a node that has it, or says that there is none
+        room = {"ephemeral-storage": str(sum(one.size for one in helper.scratch))}
+        container["resources"] = {"requests": room, "limits": room}
+    return container
 
 
 def manifest(namespace: str, helper: Helper, run: str) -> Json:
     """The pod as it is created; it holds no secret."""
     volumes, mounts = _volumes(helper)
-    security = {
-        "runAsUser": helper.user,
-        "runAsGroup": helper.group,
-        "runAsNonRoot": helper.user != 0,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
     spec: Json = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": helper.seconds,
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "containers": [
-            {
-                "name": _CONTAINER,
-                "image": helper.image,
-                "command": ["sleep", str(helper.seconds)],
-                "securityContext": security,
-                "volumeMounts": mounts,
-            }
-        ],
+        "containers": [_container(helper, mounts)],
         "volumes": volumes,
     }
     if helper.secrets:
@@ -168,9 +183,8 @@ def manifest(namespace: str, helper: Helper, run: str) -> Json:
 def helper_pod(context: EngineContext, namespace: str, helper: Helper) -> Iterator[PodRef]:
     """The running helper. Raises RunFailed with the scheduler's or kubelet's words when it cannot."""
     api = context.kubernetes
-    context.reporter.emit(
-        PhaseStarted("triage", f"reading the files of {helper.mounts[0].claim} by a helper pod")
-    )
+    doing = helper.purpose or f"reading the files of {helper.mounts[0].claim} by a helper pod"
+    context.reporter.emit(PhaseStarted("triage", doing))
     try:
         api.create(PODS, namespace, manifest(namespace, helper, context.run.id))
         _await(context, namespace, helper.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hasteward.domain.capability import Capability, DumpLayout
+from hasteward.domain.capability import Capability, DumpLayout, Supported
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.events import PhaseStarted, StepDone
 from hasteward.domain.snapshot import (
@@ -50,7 +50,8 @@ def wanted_snapshots(
 ) -> tuple[SnapshotFilter, ...]:
     """The same, of a member its captured files too: they hold all that it had, its last dump perhaps less."""
     dump = wanted_snapshot(layout, cluster, instance)
-    if instance is None or engine.info.capture is None:
+    able = isinstance(engine.info.capability(Capability.EXTRACT), Supported)
+    if instance is None or engine.info.capture is None or not able:
         return (dump,)
     return replace(dump, reason=REASON), wanted_snapshot(engine.info.capture, cluster, instance), dump
 

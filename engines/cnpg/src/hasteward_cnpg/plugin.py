@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
-from hasteward.domain.capability import Capability, EngineInfo, Right, Supported
+from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Right, Supported
 from hasteward.domain.option import Kind, OptionSpec
 
 if TYPE_CHECKING:
@@ -47,6 +47,16 @@ _NATIVE = (
     Right("create", "postgresql.cnpg.io", "backups"),
     Right("get", "postgresql.cnpg.io", "backups"),
 )
+#: the scratch server's pod
+_EXTRACT = (
+    Right("get", "postgresql.cnpg.io", "clusters"),
+    Right("list", "", "pods"),
+    Right("get", "", "pods"),
+    Right("create", "", "pods"),
+    Right("delete", "", "pods"),
+    Right("get", "", "pods", "exec"),
+    Right("create", "", "pods", "exec"),
+)
 #: what a treatment changes: two annotations, the member's pod, and a helper pod on its volumes
 _REPAIR = (
     Right("patch", "postgresql.cnpg.io", "clusters"),
@@ -74,6 +84,7 @@ class CnpgEngine(EngineSpec):
                 Capability.DUMP: Supported(),
                 Capability.RESTORE: Supported(),
                 Capability.NATIVE: Supported(),
+                Capability.EXTRACT: Supported(),
                 Capability.PLAN: Supported(),
                 Capability.HEAL: Supported(),
             },
@@ -82,9 +93,11 @@ class CnpgEngine(EngineSpec):
                 Capability.DUMP: _RIGHTS,
                 Capability.RESTORE: (*_RIGHTS, *_SURROUNDINGS),
                 Capability.NATIVE: _NATIVE,
+                Capability.EXTRACT: _EXTRACT,
                 Capability.PLAN: _RIGHTS,
                 Capability.HEAL: (*_RIGHTS, *_REPAIR),
             },
+            capture=DumpLayout("pgdata.tar", "physical"),
         )
 
     @hookimpl
@@ -147,6 +160,15 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.restore import restore
 
         return restore(context, cluster, source, options)
+
+    @hookimpl
+    def extract(
+        self, context: EngineContext, cluster: ClusterRef, source: RestoreSource, sink: DumpSink
+    ) -> DumpProof:
+        """Recover captured files in a scratch server, and dump that."""
+        from hasteward_cnpg.extract import extract
+
+        return extract(context, cluster, source, sink)
 
     @hookimpl
     def native(self, context: EngineContext, cluster: ClusterRef) -> NativeOutcome:

@@ -248,9 +248,10 @@ def test_a_stall_after_the_word_says_that_the_snapshot_may_exist(
     repository: ResticRepository, tags: SnapshotTags, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hasteward.adapters.restic.process._TERM_SECONDS", 0.2)
-    with repository.save(PATH, tags, NOW, stall_seconds=1) as stream:
+    with repository.save(PATH, tags, NOW, stall_seconds=20) as stream:
         stream.write(b"data")
         stream.end()
+        stream._stall = 1  # type: ignore[attr-defined]
         os.kill(stream._process.pid, signal.SIGSTOP)  # type: ignore[attr-defined]
         with pytest.raises(DependencyError, match="no progress") as told:
             stream.commit()

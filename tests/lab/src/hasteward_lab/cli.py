@@ -137,14 +137,19 @@ def _status(arguments: argparse.Namespace) -> int:
         status = lab.cluster_object()["status"]
         ready = f"{status['readyInstances']}/{status['instances']} ready"
         _print(f"cluster     {lab.namespace}/{lab.cluster}: {status['phase']}, {ready}")
+    elif lab.part == "mariadb":
+        rows = lab.cluster_object().get("status", {}).get("conditions", [])
+        said = next((row["message"] for row in rows if row["type"] == "Ready"), "no status yet")
+        _print(f"cluster     {lab.namespace}/{lab.cluster}: {said}")
     else:
         _print(f"cluster     {lab.namespace}/{lab.cluster}: {lab.part}")
     for pod in lab.get("pods"):
-        rows: list[dict[str, Any]] = pod.get("status", {}).get("containerStatuses", [])
-        row: dict[str, Any] = rows[0] if rows else {**_NOT_YET}
+        containers: list[dict[str, Any]] = pod.get("status", {}).get("containerStatuses", [])
+        row: dict[str, Any] = containers[0] if containers else {**_NOT_YET}
         state = next(iter(row["state"]))
         reason = row["state"][state].get("reason", "")
-        role = pod["metadata"]["labels"].get("cnpg.io/instanceRole", "")
+        labels = pod["metadata"].get("labels", {})
+        role = labels.get("cnpg.io/instanceRole") or labels.get("k8s.mariadb.com/role", "")
         words = [state, reason, "ready" if row["ready"] else "not ready", f"{row['restartCount']} restarts"]
         _print(f"{pod['metadata']['name']:<12}{role:<9}{', '.join(filter(None, words))}")
     return 0

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.scenario:
         _print(_told(load.scenario(arguments.scenario)))
         return 0
-    rows = load.all_scenarios()
+    rows = load.all_scenarios(None)
     width = max(len(each.name) for each in rows)
     for each in rows:
         _print(f"{each.name:<{width}}  {each.title}  [{each.source}]")

@@ -163,6 +163,10 @@ class Lab:
         """Hold a pod's container down until `start`."""
         self._hand("stop", pod)
 
+    def shut_down(self, pod: str) -> None:
+        """End a pod's server politely, and hold its container down until `start`."""
+        self._hand("stop", pod, gentle=True)
+
     def start(self, pod: str) -> None:
         """Let a held container start again; `wait_ready` tells when its server answers."""
         self._hand("start", pod)

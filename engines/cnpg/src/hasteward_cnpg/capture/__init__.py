@@ -141,7 +141,10 @@ def _state(context: EngineContext, place: Place, member: str) -> State:
 
 def _catalog(context: EngineContext, member: str, place: Place, state: State) -> dict[str, Any]:
     control, end, doubt = None, None, ""
-    match read_files(context, place):
+    found = read_files(context, place)
+    if isinstance(found, Unread):  # it is worth a second look: without it nobody can tell a short recovery
+        found = read_files(context, place)
+    match found:
         case Known(FileFacts() as facts):
             control = {
                 "system_id": facts.control.system_id,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError
 from hasteward.domain.reading import Absent, Known, Reading, Unread
-from hasteward.kit.helperpod import Helper, Mount, helper_pod
+from hasteward.kit.helperpod import Helper, Mount, Scratch, helper_pod
 from hasteward.kit.reading import attempt
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import Depth, EngineContext
@@ -32,8 +32,8 @@ from hasteward_galera.facts.objects import mapping, mounts
 from hasteward_galera.facts.shell import files_argv, recover_argv
 from hasteward_galera.resources import CONTAINER, MOUNT, SCRATCH, SHARED_FOLDER, USER, claim_of
 
-#: the most that is copied to recover a position, in KiB
-_MOST_KIB = 8 * 1024 * 1024
+#: the most that is copied to recover a position, in KiB; a node has to have that much free
+_MOST_KIB = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _helper(
         account=pod.account if pod is not None else "",
         pull_secrets=pod.pull_secrets if pod is not None else (),
         tolerations=pod.tolerations if pod is not None else (),
-        scratch=SCRATCH,
+        scratch=(Scratch(SCRATCH, _MOST_KIB * 1024),),
         cluster=cluster,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -17,8 +18,8 @@ Json = dict[str, Any]
 class Hands(Protocol):
     """What a test may do to the pods behind the API's back."""
 
-    async def stop(self, namespace: str, pod: str) -> None:
-        """Hold the container down."""
+    async def stop(self, namespace: str, pod: str, *, gentle: bool = False) -> None:
+        """Hold the container down, after a polite end or none."""
 
     async def start(self, namespace: str, pod: str) -> None:
         """Let the container start again."""
@@ -72,7 +73,7 @@ def _faults(method: str, body: Json, context: ApiContext) -> Any:
 
 async def _pod(action: str, body: Json, hands: Hands) -> Any:
     moves: dict[str, Callable[[str, str], Awaitable[None]]] = {
-        "stop": hands.stop,
+        "stop": partial(hands.stop, gentle=bool(body.get("gentle"))),
         "start": hands.start,
         "kill": hands.kill,
     }

@@ -125,6 +125,13 @@ _KIND = Argument("kind", "see `hasteward_lab.faults`", choices=get_args(Kind))
 ACTIONS = (
     Action("kill", "kill -9 the container; the kubelet restarts it", _move("kill"), (POD,)),
     Action("stop", "hold the container down", _move("stop"), (POD,), "start"),
+    Action(
+        "shut-down",
+        "end the server politely and hold its container down",
+        _move("shut_down"),
+        (POD,),
+        "start",
+    ),
     Action("start", "let a held container start again", _move("start"), (POD,)),
     Action("freeze", "stop all processes of a pod, as a hung node does", _chaos("freeze"), (POD,), "thaw"),
     Action("thaw", "let a frozen pod go on", _chaos("thaw"), (POD,)),

@@ -60,6 +60,14 @@ class Chaos:
         names: list[str] = self._do("lose", pod=pod, pattern=pattern)["names"]
         return names
 
+    def put(self, pod: str, path: str, text: str) -> None:
+        """Write a file on a pod's claim from outside; undo: `mend`, if it was there before."""
+        self._do("put", pod=pod, path=path, text=text)
+
+    def edit(self, pod: str, path: str, old: str, new: str) -> None:
+        """Replace a text in a file on a pod's claim; LabError when it is not there. Undo: `mend`."""
+        self._do("edit", pod=pod, path=path, old=old, new=new)
+
     def mend(self, pod: str) -> int:
         """Put back what `corrupt` and `lose` took, newest first."""
         return int(self._do("mend", pod=pod)["mended"])
@@ -68,13 +76,27 @@ class Chaos:
         """Delete a pod's claim and the pod; whether they come back is the operator's affair."""
         lab = self._lab
         uid = lab.pod(pod)["metadata"]["uid"]
-        lab.client.call("DELETE", f"/api/v1/namespaces/{lab.namespace}/persistentvolumeclaims/{claim or pod}")
+        lab.client.call(
+            "DELETE", f"/api/v1/namespaces/{lab.namespace}/persistentvolumeclaims/{claim or self._claim(pod)}"
+        )
         lab.delete_pod(pod, grace=1)
         deadline = time.monotonic() + _GONE_WITHIN
         while any(row["metadata"]["uid"] == uid for row in lab.get("pods")):
             if time.monotonic() > deadline:
                 raise LabError(f"{pod} does not go")
             time.sleep(0.05)
+
+    def _claim(self, pod: str) -> str:
+        """The claim with a pod's data: its first."""
+        volumes = self._lab.pod(pod)["spec"].get("volumes", [])
+        return next(
+            (
+                str(row["persistentVolumeClaim"]["claimName"])
+                for row in volumes
+                if row.get("persistentVolumeClaim", {}).get("claimName") in {pod, f"storage-{pod}"}
+            ),
+            pod,
+        )
 
     def server(self, pod: str) -> dict[str, Any]:
         """Whether a pod is `there`, its container `runs`, stands still (`frozen`), its server `answers`."""

@@ -44,10 +44,12 @@ class Files:
         }
         mounts = {
             PurePosixPath(row["mountPath"]): self._volumes.path(namespace, claims[row["name"]])
+            / row.get("subPath", "")
             for row in container.get("volumeMounts", [])
             if row["name"] in claims
         }
-        wanted = PurePosixPath(env.get("PGDATA", "/")) / path
+        home = env.get("PGDATA", "/var/lib/mysql" if container["name"] == "mariadb" else "/")
+        wanted = PurePosixPath(home) / path
         for _ in range(_LINKS):
             found = _through(mounts, wanted)
             if isinstance(found, Path):
@@ -81,6 +83,21 @@ class Files:
             stream.write(changes[how](old) + rest)
             stream.truncate()
         return len(old)
+
+    def put(self, namespace: str, pod: str, path: str, text: str) -> int:
+        """Write a file and return how many bytes it has."""
+        target = self.resolve(namespace, pod, path)
+        if target.is_file():
+            self._save(namespace, pod, target)
+        return target.write_text(text, encoding="utf-8")
+
+    def edit(self, namespace: str, pod: str, path: str, old: str, new: str) -> int:
+        """Replace a text in a file and return how many bytes it has; ValueError when it is not there."""
+        target = self.resolve(namespace, pod, path)
+        text = target.read_text(encoding="utf-8")
+        if old not in text:
+            raise ValueError(f"{path} does not say {old!r}")
+        return self.put(namespace, pod, path, text.replace(old, new))
 
     def lose(self, namespace: str, pod: str, pattern: str) -> list[str]:
         """Delete what matches a pattern (of the last part of the path only); ValueError if nothing does."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+# How to ask whether a server answers at all, by the container it runs in; the usual one is PostgreSQL's.
+_KNOCK = {"mariadb": ["mariadb-admin", "--connect-timeout=2", "ping"]}
+
 
 class ChaosServer:
     """Does to the pods what no client of the API could do."""
@@ -52,6 +55,8 @@ class ChaosServer:
             "network": self._network,
             "corrupt": self._corrupt,
             "lose": self._lose,
+            "put": self._put,
+            "edit": self._edit,
             "mend": self._mend,
             "server": self._server,
             "log": self._log,
@@ -96,6 +101,12 @@ class ChaosServer:
     def _lose(self, namespace: str, pod: str, pattern: str) -> Json:
         return {"names": self.files.lose(namespace, pod, pattern)}
 
+    def _put(self, namespace: str, pod: str, path: str, text: str) -> Json:
+        return {"bytes": self.files.put(namespace, pod, path, text)}
+
+    def _edit(self, namespace: str, pod: str, path: str, old: str, new: str) -> Json:
+        return {"bytes": self.files.edit(namespace, pod, path, old, new)}
+
     def _mend(self, namespace: str, pod: str) -> Json:
         return {"mended": self.files.mend(namespace, pod)}
 
@@ -111,7 +122,8 @@ class ChaosServer:
         frozen = processes.frozen(running.pid)
         seen.update(runs=True, frozen=frozen)
         if not frozen:
-            done = await running.run(["pg_isready", "-q", "-t", "2"])
+            container = self._pod(namespace, pod)["spec"]["containers"][0]["name"]
+            done = await running.run(_KNOCK.get(container, ["pg_isready", "-q", "-t", "2"]))
             seen["answers"] = done.returncode == 0
         return seen
 

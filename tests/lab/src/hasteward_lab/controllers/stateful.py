@@ -43,7 +43,22 @@ class StatefulSets(Controller):
                 self._delete(pods[number])
         elif settled and not surplus:
             self._update(item, wanted, pods, revision)
+        self._give_back(item, wanted, pods)
         self._publish(item, pods, revision)
+
+    def _give_back(self, item: Object, wanted: list[int], pods: dict[int, Object]) -> None:
+        """Delete the claims of pods that were scaled away, where the set's policy says so."""
+        policy = item["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+        if policy.get("whenScaled") != "Delete":
+            return
+        meta = item["metadata"]
+        stems = [f"{row['metadata']['name']}-{meta['name']}-" for row in item["spec"]["volumeClaimTemplates"]]
+        for claim in self.store.listing(CLAIMS, meta["namespace"]):
+            name = claim["metadata"]["name"]
+            stem, number = name[: name.rfind("-") + 1], name.rsplit("-", 1)[1]
+            mine = stem in stems and number.isdigit()
+            if mine and int(number) not in wanted and int(number) not in pods:
+                self.store.delete(CLAIMS, meta["namespace"], name)
 
     def _create(
         self, item: Object, wanted: list[int], pods: dict[int, Object], revision: str, *, parallel: bool
@@ -113,10 +128,11 @@ class StatefulSets(Controller):
             **(template["metadata"].get("labels") or {}),
             **(item["spec"].get("selector", {}).get("matchLabels") or {}),
         }
-        claim = {
-            "metadata": {"name": name, "namespace": namespace, "labels": labels},
-            "spec": copy.deepcopy(template["spec"]),
-        }
+        meta: Object = {"name": name, "namespace": namespace, "labels": labels}
+        policy = item["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+        if policy.get("whenDeleted") == "Delete":
+            meta["ownerReferences"] = reference(item)
+        claim = {"metadata": meta, "spec": copy.deepcopy(template["spec"])}
         self.store.create(CLAIMS, admission.defaulted(CLAIMS, claim))
 
     def _publish(self, item: Object, pods: dict[int, Object], revision: str) -> None:

@@ -179,9 +179,9 @@ class Kubelet:
 
     # What a test asks (api.admin.Hands).
 
-    async def stop(self, namespace: str, pod: str) -> None:
-        """Hold the container down."""
-        self.worker(namespace, pod).hold()
+    async def stop(self, namespace: str, pod: str, *, gentle: bool = False) -> None:
+        """Hold the container down, after a polite end or none."""
+        self.worker(namespace, pod).hold(gentle=gentle)
         await self._until(namespace, pod, running=False)
 
     async def start(self, namespace: str, pod: str) -> None:

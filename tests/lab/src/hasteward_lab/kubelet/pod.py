@@ -207,10 +207,12 @@ class PodWorker:
         running.kill()
         await running.wait()
 
-    def hold(self) -> None:
-        """Kill the container and keep it down."""
+    def hold(self, *, gentle: bool = False) -> None:
+        """Kill the container, or ask it to end, and keep it down."""
         self._held = True
-        if self.running:
+        if self.running and gentle:
+            self.running.signal(signal.SIGTERM)
+        elif self.running:
             self.running.kill()
 
     def release(self) -> None:

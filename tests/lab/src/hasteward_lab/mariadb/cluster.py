@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hasteward_lab import programs
@@ -15,6 +16,7 @@ from hasteward_lab.mariadb import config, kinds
 from hasteward_lab.mariadb.agent import Agent
 from hasteward_lab.mariadb.init import Init, condition
 from hasteward_lab.mariadb.level import level
+from hasteward_lab.mariadb.look import Look, UnreadableError
 from hasteward_lab.mariadb.names import OPERATOR_IMAGE, Names
 from hasteward_lab.mariadb.operator.desk import Desk
 from hasteward_lab.mariadb.operator.loop import Loop
@@ -52,6 +54,8 @@ class MariaDBCluster:
         self._desk = Desk(store, kubelet, self._names, behaves, lab.time_scale)
         self._loop = Loop(self._desk, Pass(self._desk, self._image))
         self._webhook = Webhook()
+        self._volumes = volumes
+        self._look = Look(volumes.root.parent / "look")
 
     async def _native(self, place: Place) -> None:
         """The operator's image: `init` and `agent` by the container's arguments."""
@@ -71,7 +75,32 @@ class MariaDBCluster:
             self._webhook.up = bool(body.get("up", True))
             return {"up": self._webhook.up}
 
-        return {"operator": operator, "webhook": webhook}
+        async def state(body: Object) -> Object:
+            return self._look.state(*self._volumes_of(body["pod"]))
+
+        async def position(body: Object) -> Object:
+            data, _ = self._volumes_of(body["pod"])
+            return await _told(lambda: self._look.position(data))
+
+        async def rows(body: Object) -> Object:
+            data, _ = self._volumes_of(body["pod"])
+            asked = (body["schema"], body["table"], body["column"])
+            return await _told(lambda: {"rows": self._look.rows(data, *asked)})
+
+        return {
+            "operator": operator,
+            "webhook": webhook,
+            "galera/state": state,
+            "galera/position": position,
+            "galera/rows": rows,
+        }
+
+    def _volumes_of(self, pod: str) -> tuple[Path, Path]:
+        """Where a member's data and its configuration lie."""
+        namespace = self._lab.namespace
+        storage = self._volumes.path(namespace, f"storage-{pod}")
+        own = self._volumes.path(namespace, f"galera-{pod}")
+        return (storage, own) if own.exists() else (storage / "storage", storage / "galera")
 
     def webhooks(self) -> dict[Resource, Callable[[Object, Object | None], None]]:
         """Who has a say in writes to the operator's kinds."""
@@ -125,6 +154,14 @@ class MariaDBCluster:
             said = path.read_text(encoding="utf-8", errors="replace")[-3000:] if path else "nothing"
             return f"{pod} did not become ready; its log: {said}"
         return "the operator does not call the cluster healthy"
+
+
+async def _told(read: Callable[[], Object]) -> Object:
+    """What a look found, or why it found nothing."""
+    try:
+        return await asyncio.to_thread(read)
+    except UnreadableError as error:
+        return {"reason": str(error)}
 
 
 def version() -> str:

@@ -6,6 +6,9 @@ import re
 from typing import Any
 
 from hasteward_lab.lab import Lab
+from hasteward_lab.mariadb import hand
+from hasteward_lab.mariadb.files import ZERO
+from hasteward_lab.scenarios import galera
 from hasteward_lab.scenarios.model import Answer, Caught, Condition, Fact, Value, Words
 from hasteward_lab.state import LabError
 
@@ -16,8 +19,9 @@ def path_of(lab: Lab, name: str) -> str:
     """The API's path of an object: `cluster`, `cluster/status`, or a core one as `pods/pg-1`."""
     head, _, rest = name.partition("/")
     if head == "cluster":
-        base = f"/apis/postgresql.cnpg.io/v1/namespaces/{lab.namespace}/clusters/{lab.cluster}"
-        return f"{base}/{rest}" if rest else base
+        return f"{lab.cluster_path}/{rest}" if rest else lab.cluster_path
+    if head == "statefulset":
+        return f"/apis/apps/v1/namespaces/{lab.namespace}/statefulsets/{lab.cluster}"
     return f"/api/v1/namespaces/{lab.namespace}/{name}"
 
 
@@ -35,6 +39,8 @@ def proven(lab: Lab, fact: Fact) -> str:
     kind, wanted = fact.chosen
     if kind == "says":
         return "" if _says(lab, wanted) else f"{wanted.match!r} was never said"
+    if kind == "condition":
+        return "" if _conditions(lab, wanted) else f"the conditions are not {wanted}"
     try:
         found = _value(lab, wanted) if kind == "value" else _LOOKS[kind](lab, wanted)
     except LabError as error:
@@ -74,6 +80,8 @@ def _says(lab: Lab, wanted: Words) -> bool:
 
 
 def _caught(lab: Lab, wanted: Caught) -> bool:
+    if lab.part == "mariadb":
+        return galera.caught_up(lab, wanted.pod, wanted.up)
     end = lab.psql(wanted.up, "SELECT pg_current_wal_lsn()")
     return lab.psql(wanted.pod, f"SELECT pg_last_wal_replay_lsn() >= '{end}'") == "t"
 
@@ -83,13 +91,35 @@ def _script(lab: Lab, wanted: Answer) -> str:
     return (done.stdout + done.stderr).decode(errors="replace").strip()
 
 
+def ask(lab: Lab, pod: str, sql: str) -> str:
+    """A query's answer, by the client of the lab's part."""
+    return lab.mariadb(pod, sql) if lab.part == "mariadb" else lab.psql(pod, sql)
+
+
+def _galera_file(lab: Lab, wanted: Answer) -> str:
+    """`grastate` as `uuid seqno flag` (`zero` and `own` for the UUID), `view`, `bootstrap`, or `position`."""
+    if wanted.query == "position":
+        return str(hand.position(lab, wanted.pod)[1])
+    found = hand.state(lab, wanted.pod)[wanted.query]
+    if not isinstance(found, dict):
+        return str(found).lower()
+    owner = "zero" if found["uuid"] == ZERO else "own"
+    return f"{owner} {found['seqno']} {int(found['safeToBootstrap'])}"
+
+
+def _conditions(lab: Lab, wanted: dict[str, str]) -> bool:
+    return all(hand.condition(lab, kind) == value for kind, value in wanted.items())
+
+
 def _files(lab: Lab, wanted: Answer) -> str:
+    if lab.part == "mariadb":
+        return _galera_file(lab, wanted)
     found = lab.chaos.files(wanted.pod)[wanted.query]
     return " ".join(found) if isinstance(found, list) else str(found).lower()
 
 
 _LOOKS: dict[str, Any] = {
-    "answer": lambda lab, wanted: lab.psql(wanted.pod, wanted.query),
+    "answer": lambda lab, wanted: ask(lab, wanted.pod, wanted.query),
     "control": lambda lab, wanted: lab.chaos.control(wanted.pod).get(wanted.query, ""),
     "files": _files,
     "script": _script,
@@ -101,7 +131,10 @@ _CONDITIONS: dict[str, Any] = {
     "not_streaming": lambda lab, names: not any(is_streaming(lab, name) for name in names),
     "down": lambda lab, names: all(not lab.chaos.server(name)["answers"] for name in names),
     "caught": _caught,
-    "answer": lambda lab, wanted: lab.psql(wanted.pod, wanted.query) == wanted.equals,
+    "answer": lambda lab, wanted: ask(lab, wanted.pod, wanted.query) == wanted.equals,
+    "wsrep": lambda lab, wanted: all(hand.told(lab, name) == word for name, word in wanted.items()),
+    "condition": _conditions,
+    "reason": lambda lab, words: words in hand.condition(lab, "Ready", "message"),
     "value": lambda lab, wanted: _value(lab, wanted) == wanted.equals,
     "says": _says,
 }

@@ -15,11 +15,13 @@ from hasteward_lab.scenarios.model import Scenario
 from hasteward_lab.state import LabError
 
 
-def _files() -> Iterator[Traversable]:
+def _files(engine: str | None) -> Iterator[Traversable]:
     root = resources.files("hasteward_lab.scenarios").joinpath("data")
-    return iter(
-        sorted((each for each in root.iterdir() if each.name.endswith(".yaml")), key=lambda f: f.name)
-    )
+    folders = {"cnpg": root, "galera": root.joinpath("galera")}
+    for name, folder in folders.items():
+        if engine in {None, name}:
+            rows = [each for each in folder.iterdir() if each.name.endswith(".yaml")]
+            yield from sorted(rows, key=lambda each: each.name)
 
 
 def parse(text: str, source: str) -> Scenario:
@@ -46,14 +48,14 @@ def parse(text: str, source: str) -> Scenario:
     return found
 
 
-def all_scenarios() -> list[Scenario]:
-    """Every scenario of the package, by name."""
-    return [parse(each.read_text(encoding="utf-8"), each.name) for each in _files()]
+def all_scenarios(engine: str | None = "cnpg") -> list[Scenario]:
+    """Every scenario of an engine, by name; None means of all."""
+    return [parse(each.read_text(encoding="utf-8"), each.name) for each in _files(engine)]
 
 
 def scenario(name: str) -> Scenario:
     """The scenario of a name; LabError when there is none."""
-    for each in _files():
+    for each in _files(None):
         if each.name == f"{name}.yaml":
             return parse(each.read_text(encoding="utf-8"), each.name)
     raise LabError(f"there is no scenario {name!r}: `hasteward lab scenarios` lists them")

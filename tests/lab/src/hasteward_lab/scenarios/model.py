@@ -8,6 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Authority = Literal["provable", "leader_not_primary", "diverged", "undeterminable"]
 Server = Literal["up", "down", "frozen", "missing"]
+Engine = Literal["cnpg", "galera"]
+#: a member by what it holds and whether it serves: all and serving, all and not, less, else, nothing, unknown
+Verdict = Literal["healthy", "stopped", "behind", "diverged", "empty", "unreadable"]
+Remedy = Literal["none", "wait", "restart", "bootstrap", "reseed"]
+#: what the members of an engine are called, and the number of the first
+NAMES: dict[str, tuple[str, int]] = {"cnpg": ("pg", 1), "galera": ("db", 0)}
 
 
 class _Model(BaseModel):
@@ -43,7 +49,7 @@ class Sql(_Model):
 
     pod: str
     run: str
-    database: str = "postgres"
+    database: str = ""
 
 
 class Run(_Model):
@@ -117,6 +123,9 @@ class Condition(_OneOf):
     answer: Answer | None = None
     value: Value | None = None
     says: Words | None = None
+    wsrep: dict[str, str] | None = Field(None, description="what members say of themselves: `Synced 3`")
+    condition: dict[str, str] | None = Field(None, description="conditions of the object, by type")
+    reason: str | None = Field(None, description="part of what the condition Ready says")
 
 
 class Wait(_Model):
@@ -132,6 +141,23 @@ class Copy(_Model):
     source: str
     target: str
     path: str
+
+
+class Put(_Model):
+    """Write a file on a member's claim, from outside: the member need not run."""
+
+    pod: str
+    path: str
+    text: str
+
+
+class Edit(_Model):
+    """Replace a text in a file on a member's claim, from outside."""
+
+    pod: str
+    path: str
+    old: str
+    new: str
 
 
 class Step(_OneOf):
@@ -154,6 +180,12 @@ class Step(_OneOf):
     operator: Literal["up", "down"] | None = None
     switchover: str | None = None
     pause: float | None = None
+    shut_down: str | None = Field(None, description="end a server politely and hold its container down")
+    scale: int | None = Field(None, description="scale the StatefulSet, and wait for it")
+    suspend: bool | None = None
+    put: Put | None = None
+    edit: Edit | None = None
+    latch: bool | None = Field(None, description="set the latch of the operator's recovery, or open it")
 
 
 class Member(_Model):
@@ -166,6 +198,8 @@ class Member(_Model):
     timeline: int | None = None
     control_timeline: int | None = None
     marks: list[str] | Literal["unreadable"] | None = None
+    wsrep: str | None = None
+    verdict: Verdict | None = None
 
 
 class Fact(_Model):
@@ -178,6 +212,7 @@ class Fact(_Model):
     control: Answer | None = None
     files: Answer | None = None
     script: Answer | None = None
+    condition: dict[str, str] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -199,6 +234,7 @@ class Expect(_Model):
     newest: list[str]
     members: dict[str, Member]
     facts: list[Fact] = []
+    remedies: dict[str, Remedy] = Field({}, description="what a good tool would do with each member")
     trap: str
 
 
@@ -208,7 +244,7 @@ class Scenario(_Model):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{2,60}$")
     title: str
     source: str
-    engine: Literal["cnpg"] = "cnpg"
+    engine: Engine = "cnpg"
     members: int = Field(3, ge=1, le=12)
     volume_size: str = "512Mi"
     level: str | None = None
@@ -227,9 +263,13 @@ class Scenario(_Model):
         missing = set(self.names) - set(self.expect.members)
         if missing:
             raise ValueError(f"expect says nothing of {', '.join(sorted(missing))}")
+        for name in self.expect.newest:
+            if len(self.expect.newest) == 1 and self.expect.remedies.get(name) == "reseed":
+                raise ValueError(f"expect would have {name} overwritten, which alone has every commit")
         return self
 
     @property
     def names(self) -> list[str]:
         """The names of the members."""
-        return [f"pg-{serial}" for serial in range(1, self.members + 1)]
+        stem, first = NAMES[self.engine]
+        return [f"{stem}-{serial}" for serial in range(first, first + self.members)]

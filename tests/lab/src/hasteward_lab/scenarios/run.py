@@ -10,7 +10,8 @@ from typing import Any
 
 from hasteward_lab.chaos.actions import action
 from hasteward_lab.lab import Lab
-from hasteward_lab.scenarios import conditions
+from hasteward_lab.mariadb import hand
+from hasteward_lab.scenarios import conditions, galera
 from hasteward_lab.scenarios.model import (
     Caught,
     Condition,
@@ -41,6 +42,8 @@ def start(scenario: Scenario, name: str | None, *, keep: bool, say: Say) -> Lab:
         more["level"] = scenario.level
     if scenario.spec:
         more["spec"] = scenario.spec
+    if scenario.engine == "galera":
+        more["part"] = "mariadb"
     return Lab.up(
         name,
         scenario.members,
@@ -75,17 +78,23 @@ def _described(step: Step) -> str:
 
 
 def _write(lab: Lab, wanted: Write) -> None:
+    if lab.part == "mariadb":
+        galera.write(lab, wanted)
+        return
     rows = f"VALUES ('{wanted.mark}', generate_series(1, {wanted.rows}), 'x')"
     lab.psql(wanted.pod, f"SET client_min_messages = error; {_LEDGER}; INSERT INTO {LEDGER} {rows}")
 
 
 def _sql(lab: Lab, wanted: Sql) -> None:
-    lab.psql(wanted.pod, _filled(lab, wanted.run), wanted.database)
+    if lab.part == "mariadb":
+        lab.mariadb(wanted.pod, _filled(lab, wanted.run), wanted.database)
+        return
+    lab.psql(wanted.pod, _filled(lab, wanted.run), wanted.database or "postgres")
 
 
 def _filled(lab: Lab, text: str) -> str:
     """The text with addresses for `${pod}`."""
-    return re.sub(r"\$\{(pg-\d+)\}", lambda found: str(lab.pod(found[1])["status"]["podIP"]), text)
+    return re.sub(r"\$\{((?:pg|db)-\d+)\}", lambda found: str(lab.pod(found[1])["status"]["podIP"]), text)
 
 
 def _run(lab: Lab, wanted: Run) -> None:
@@ -197,4 +206,10 @@ _STEPS: dict[str, Callable[[Lab, Any], None]] = {
     "operator": _operator,
     "switchover": _switchover,
     "pause": _pause,
+    "shut_down": lambda lab, pod: lab.shut_down(pod),
+    "scale": hand.scale,
+    "suspend": lambda lab, on: hand.suspend(lab, on=on),
+    "edit": lambda lab, wanted: lab.chaos.edit(wanted.pod, wanted.path, wanted.old, wanted.new),
+    "latch": lambda lab, on: hand.latch(lab, on=on),
+    "put": lambda lab, wanted: lab.chaos.put(wanted.pod, wanted.path, wanted.text),
 }

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     text = path.read_text(encoding="utf-8")
     head, begin, rest = text.partition(_BEGIN)
     _, end, tail = rest.partition(_END)
-    path.write_text(head + begin + page(load.all_scenarios()) + end + tail, encoding="utf-8")
+    path.write_text(head + begin + page(load.all_scenarios(None)) + end + tail, encoding="utf-8")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hasteward_lab.lab import Lab
-from hasteward_lab.scenarios import conditions
+from hasteward_lab.scenarios import conditions, galera
 from hasteward_lab.scenarios.model import Expect, Member
 from hasteward_lab.scenarios.run import LEDGER
 from hasteward_lab.state import LabError
@@ -67,15 +67,19 @@ def member(lab: Lab, name: str) -> Truth:
 
 def differences(lab: Lab, expect: Expect) -> list[str]:
     """Where the lab is not what is expected, a line each; empty is good."""
-    found = {name: member(lab, name) for name in expect.members}
-    rows = [row for name, wanted in expect.members.items() for row in _compare(name, wanted, found[name])]
-    rows += _newest(expect, found)
-    rows += _authority(expect, found, lab.primary)
+    rows = galera.differences(lab, expect) if lab.part == "mariadb" else _postgres(lab, expect)
     for fact in expect.facts:
         instead = conditions.proven(lab, fact)
         if instead:
             rows.append(f"{fact.claim}: {instead}")
     return rows
+
+
+def _postgres(lab: Lab, expect: Expect) -> list[str]:
+    found = {name: member(lab, name) for name in expect.members}
+    rows = [row for name, wanted in expect.members.items() for row in _compare(name, wanted, found[name])]
+    rows += _newest(expect, found)
+    return rows + _authority(expect, found, lab.primary)
 
 
 def _control_timeline(lab: Lab, name: str) -> int | None:
