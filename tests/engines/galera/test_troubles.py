@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from galera_kit import OTHER, Stage, U, found, ids
+from galera_kit import OTHER, ZERO, Stage, U, found, ids
 
 from hasteward.domain.report import Authority, Remediation
 
@@ -111,3 +111,15 @@ def test_a_disk_that_is_full_is_read_from_the_log(stage: Stage) -> None:
 
     assert "galera-disk-full" in ids(report)
     assert report.assessments[2].remediation is Remediation.WAIT
+
+
+def test_servers_that_serve_under_the_zero_uuid_have_proven_nothing(stage: Stage) -> None:
+    """Killed all at once and started without positions, they are Primary together and take writes."""
+    for server in stage.world.servers.values():
+        server.uuid, server.seqno = ZERO, 7
+
+    report = stage.triage()
+
+    assert report.authority is Authority.UNDETERMINABLE
+    assert "galera-zero-history" in ids(report)
+    assert report.newest == ()

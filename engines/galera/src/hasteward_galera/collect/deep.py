@@ -32,7 +32,7 @@ from hasteward_galera.facts.objects import mapping, mounts
 from hasteward_galera.facts.shell import files_argv, recover_argv
 from hasteward_galera.resources import CONTAINER, MOUNT, SCRATCH, SHARED_FOLDER, USER, claim_of
 
-#: the most that is copied to recover a position, in KiB
+#: the most that is copied to recover a position, in KiB; a node has to have that much free
 _MOST_KIB = 4 * 1024 * 1024
 
 
