@@ -10,6 +10,10 @@ LESSONS = (
     *(f"l{number}" for number in (2, 3, 4, 5, 25, 55, 64, 71, 74, 76, 82, 83)),
     *("borgmatic_1303", "l8labs"),
     *(f"mode_{number:02}" for number in range(1, 18)),
+    "vault_12168",
+    "vault_15258",
+    "planton_475",
+    "l8labs",
 )
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import DependencyError, RunFailed
-from hasteward.kit.helperpod import Helper, Mount, helper_pod
+from hasteward.kit.helperpod import (
+    Helper,
+    Mount,
+    SecretMount,
+    end_helper,
+    helper_pod,
+    left_helpers,
+    manifest,
+    start_helper,
+)
 from hasteward.ports.context import EngineContext, Run
-from hasteward.ports.kubernetes import PODS, PodRef
+from hasteward.ports.kubernetes import PODS, PodRef, Resource
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.reporter import Approval, RecordingReporter
@@ -156,3 +167,78 @@ def test_one_that_somebody_else_deleted_is_gone() -> None:
 
     assert isinstance(context.reporter, RecordingReporter)
     assert context.reporter.warnings() == []
+
+
+def test_one_that_works_mounts_what_it_was_given_and_secrets_that_only_it_reads() -> None:
+    body = manifest(
+        "db",
+        replace(
+            HELPER,
+            mounts=(Mount("box-2", "/data", read_only=False),),
+            secrets=(SecretMount("box-keys", "/keys", ("tls.key",)),),
+            labels={"box/cluster": "b"},
+        ),
+        "0123",
+    )
+
+    assert body["spec"]["volumes"] == [
+        {"name": "v0", "persistentVolumeClaim": {"claimName": "box-2", "readOnly": False}},
+        {
+            "name": "s0",
+            "secret": {
+                "secretName": "box-keys",
+                "items": [{"key": "tls.key", "path": "tls.key"}],
+                "defaultMode": 0o400,
+            },
+        },
+    ]
+    assert body["spec"]["containers"][0]["volumeMounts"] == [
+        {"name": "v0", "mountPath": "/data", "readOnly": False},
+        {"name": "s0", "mountPath": "/keys", "readOnly": True},
+    ]
+    assert body["spec"]["securityContext"] == {"fsGroup": 26, "fsGroupChangePolicy": "OnRootMismatch"}
+    assert body["metadata"]["labels"]["box/cluster"] == "b"
+
+
+def test_one_that_is_left_to_an_act_is_made_again_when_it_has_ended_and_stays_when_it_runs() -> None:
+    api, context = world({"phase": "Running"}, {"phase": "Failed"}, {"phase": "Running"})
+    body = manifest("db", HELPER, "0123")
+
+    start_helper(context, "db", body)
+    start_helper(context, "db", body)
+    context.clock.sleep(1)
+    assert start_helper(context, "db", body) == PodRef("db", HELPER.name, "helper")
+
+    made = [f"create pods {HELPER.name}", f"delete pods {HELPER.name}", f"create pods {HELPER.name}"]
+    assert api.writes == made
+    end_helper(context, "db", HELPER.name)
+    end_helper(context, "db", HELPER.name)
+    assert api.objects == {}
+
+
+class Held(FakeKubernetes):
+    """A finalizer holds every pod."""
+
+    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+        self.on_call(f"delete {resource.plural} {namespace} {name}")
+
+
+def test_one_that_does_not_go_is_named() -> None:
+    _, context = world({"phase": "Running"})
+    api = Held(lambda _pod, _argv, _stdin: Result())
+    context = replace(context, kubernetes=api, clock=Kubelet(api, {"phase": "Running"}))
+    start_helper(context, "db", manifest("db", HELPER, "0123"))
+
+    with pytest.raises(RunFailed) as error:
+        end_helper(context, "db", HELPER.name)
+
+    assert (error.value.code, HELPER.name in error.value.hint) == ("helper.left", True)
+
+
+def test_those_of_other_runs_on_the_same_cluster_are_found() -> None:
+    api, context = world()
+    mine, other = ClusterRef("toy", "db", "box"), ClusterRef("toy", "db", "boxes")
+    for name, cluster, run in (("dead", mine, "9999"), ("own", mine, "0123"), ("else", other, "9999")):
+        api.add(PODS, manifest("db", replace(HELPER, name=name, cluster=cluster), run))
+
+    assert left_helpers(context, mine) == ["dead"]

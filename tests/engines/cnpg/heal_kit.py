@@ -16,8 +16,8 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, Json, PodRef
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes, Result
+from hasteward_cnpg import capture as capturing
 from hasteward_cnpg.collect import files as reading
-from hasteward_cnpg.collect import room
 from hasteward_cnpg.collect import server as asking
 from hasteward_cnpg.evidence import Lsn
 from hasteward_cnpg.facts import shell
@@ -25,6 +25,7 @@ from hasteward_cnpg.facts.files import segment_name
 from hasteward_cnpg.facts.names import slot_name
 from hasteward_cnpg.facts.objects import parse_fences
 from hasteward_cnpg.resources import CLUSTERS, FENCED_INSTANCES, RECONCILIATION, UNRECOVERABLE
+from hasteward_sql.postgresql.collect import room
 
 CLUSTER = ClusterRef("cnpg", "db", "pg")
 SYSTEM = "7541220011223344556"
@@ -218,6 +219,8 @@ class Truth:
             reading._COUNT: self._count,
             reading._BYTES: self._bytes,
             room._DISK: self._disk,
+            capturing._STATE: self._state,
+            capturing._TAR: self._tar,
             shell.SERVES: self._serves,
             shell.IDENTIFY: self._identify,
             shell.CLONE: self._clone,
@@ -343,6 +346,18 @@ class Truth:
             return Result(b"", b"connection refused", 2)
         data = self.volumes["pg-1"]["pgdata"]
         return Result(f"{SYSTEM}|{data.timeline}|{Lsn(data.end)}|\n".encode())
+
+    def _state(self, api: FakeKubernetes, pod: PodRef, words: list[str]) -> Result:
+        data = self._data(api, pod, words[0])
+        if data is None:
+            return Result(b"", b"there is no PG_VERSION", 1)
+        text = "@@server\ngone\n@@major\n17\n@@version\npostgres (PostgreSQL) 17.4\n@@kib\n64\n"
+        return Result(f"{text}@@mark\n{data.end} 1\n@@end\n".encode())
+
+    def _tar(self, api: FakeKubernetes, pod: PodRef, words: list[str]) -> Result:
+        data = self._data(api, pod, words[0])
+        assert data is not None
+        return Result(repr(sorted(data.commits)).encode() + bytes(1024))
 
     # -- scripts that change volumes: member, data directory, run, log, and their own words ---------------
 

@@ -25,6 +25,7 @@ class Writer:
     """Clients that commit all the time, and a ledger of what was acknowledged to them."""
 
     lab: Lab
+    primary: str = "pg-1"
     acknowledged: list[int] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -33,14 +34,14 @@ class Writer:
             if self._stop.wait(0.1):
                 return
             try:
-                self.lab.psql("pg-1", f"INSERT INTO acknowledged VALUES ({number})")  # noqa: S608  a number
+                self.lab.psql(self.primary, f"INSERT INTO acknowledged VALUES ({number})")  # noqa: S608  a number
             except LabError:
                 continue
             self.acknowledged.append(number)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        self.lab.psql("pg-1", "DROP TABLE IF EXISTS acknowledged; CREATE TABLE acknowledged (n int)")
+        self.lab.psql(self.primary, "DROP TABLE IF EXISTS acknowledged; CREATE TABLE acknowledged (n int)")
         thread = threading.Thread(target=self.write)
         thread.start()
         try:
@@ -97,19 +98,20 @@ def files(lab: Lab, member: str) -> str:
     return lab.exec(member, ["sh", "-c", script]).stdout.decode().strip()
 
 
-def everything_is_well(lab: Lab, ledger: list[int]) -> None:
+def everything_is_well(lab: Lab, ledger: list[int], primary: str = "pg-1") -> None:
     members = [f"pg-{number}" for number in (1, 2, 3)]
+    replicas = [member for member in members if member != primary]
     assert sorted(lab.pods) == members
-    lab.psql("pg-1", "DROP TABLE IF EXISTS arrives; CREATE TABLE arrives AS SELECT 1 AS n")
+    lab.psql(primary, "DROP TABLE IF EXISTS arrives; CREATE TABLE arrives AS SELECT 1 AS n")
     streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-    lab.wait(lambda: lab.psql("pg-1", streams) == "2", 30)
-    position = lab.psql("pg-1", "SELECT pg_current_wal_lsn()")
-    for member in members[1:]:
+    lab.wait(lambda: lab.psql(primary, streams) == "2", 30)
+    position = lab.psql(primary, "SELECT pg_current_wal_lsn()")
+    for member in replicas:
         caught = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"
         lab.wait(lambda name=member, sql=caught: lab.psql(name, sql) == "t", 30)  # type: ignore[misc]
     received = "SELECT received_tli FROM pg_stat_wal_receiver"
-    timeline = lab.psql("pg-1", "SELECT timeline_id FROM pg_control_checkpoint()")
-    assert {lab.psql(member, received) for member in members[1:]} == {timeline}
+    timeline = lab.psql(primary, "SELECT timeline_id FROM pg_control_checkpoint()")
+    assert {lab.psql(member, received) for member in replicas} == {timeline}
     for member in members:
         assert lab.psql(member, "SELECT n FROM arrives") == "1"
         held = lab.psql(member, "SELECT coalesce(json_agg(n), '[]') FROM acknowledged")

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import heal_kit
 import pytest
 
-from hasteward import testing
+from hasteward import hookimpl, testing
+from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import HastewardError
 from hasteward.domain.repair import RepairRequest
+from hasteward.kit.sections import SectionWriter
+from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
+from hasteward.streams.proof import Algorithm
 from hasteward.testing import HEALTHY
 from hasteward.testing.conformance.heal import HealConformance
 from hasteward.testing.conformance.triage import TriageConformance
-from hasteward_cnpg.plugin import plugin
+from hasteward.testing.streams import Loss, StreamFault
+from hasteward_cnpg.plugin import CnpgEngine, plugin
+
+
+class WithADump(CnpgEngine):
+    """The engine, but for its dump, which has tests of its own: here a line stands for a whole server."""
+
+    @hookimpl
+    def dump(
+        self, context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: DumpOptions
+    ) -> DumpProof:
+        writer = SectionWriter(context, sink, Algorithm.SHA256)
+        writer.text("line", "", f"a dump of {cluster} by {options.instance}\n".encode())
+        return DumpProof("pg-2", "17.4", writer.sections)
+
 
 #: nothing of its own is lost in these, so no dump is needed
 UNSAVED = RepairRequest(escrow=False)
@@ -42,3 +62,41 @@ class TestRepairsAtLength(HealConformance):
         )
     )
     world = TestCnpg.world
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+class TestCapturesAtLength(HealConformance):
+    """A branch that is given up: saved and proven, whatever fails and whenever somebody dies."""
+
+    engine = WithADump()
+    repairs = MappingProxyType({"diverged": RepairRequest(instance=3, force=True)})
+    world = TestCnpg.world
+
+
+def test_a_branch_that_is_given_up_is_captured_after_its_last_commit_and_before_it_is_overwritten() -> None:
+    truth, world = heal_kit.make("diverged")
+    late = replace(heal_kit.DIVERGED, commits=heal_kit.DIVERGED.commits | {(3, 0x4890000)})
+    truth.on_stop = lambda t: t.volumes["pg-3"].update(pgdata=late)
+    engine = TestCapturesAtLength().addressed()
+
+    world.repair(engine, RepairRequest(instance=3, force=True))
+
+    store = world.repository
+    (saved,) = [one for one in store.listed if one.path == "db/pg/3-pgdata.tar"]
+    assert repr(sorted(late.commits)).encode() in store.files[saved.id]
+    assert truth.ran.index("tar") < truth.ran.index("rewind")
+    assert saved.id in {entry.snapshot.id for entry in world.proven()}
+
+
+def test_a_capture_that_fails_gives_nothing_up() -> None:
+    truth, world = heal_kit.make("diverged")
+    world.kubernetes.faults.append(StreamFault(Loss.CUT, 9, match="exec tar"))
+    engine = TestCapturesAtLength().addressed()
+
+    with pytest.raises(HastewardError):
+        world.repair(engine, RepairRequest(instance=3, force=True))
+
+    assert "rewind" not in truth.ran
+    assert truth.volumes["pg-3"] == {"pgdata": heal_kit.DIVERGED}
+    assert (world.unfinished, world.helpers) == (False, [])

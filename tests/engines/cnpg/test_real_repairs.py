@@ -40,7 +40,6 @@ CASES = (
     Case("receiver-certificate-rejected", {"pg-3": "restart"}, late=False),
     Case("wal-recycled-yet-ready", {"pg-3": "reseed"}),
     Case("slot-lost", {"pg-3": "reseed"}),
-    Case("crash-looping-not-a-child", {"pg-3": "rewind"}, ("-i", "3", "--force"), captured="pg-3"),
     Case("promoted-partitioned-replica", {"pg-2": "rewind"}, ("-i", "2", "--force"), captured="pg-2"),
     Case("stale-restore-highest-timeline", {"pg-3": "rewind"}),
 )
@@ -114,3 +113,27 @@ def test_what_must_not_be_touched_is_refused_and_nothing_is_changed(name: str, t
         (error,) = answer["errors"]
         assert (error["code"], bool(error["hint"])) == (REFUSED[name], True), error
         assert picture(lab) == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("spaces", [("fast",), ()], ids=["tablespace", "room"])
+def test_log_volumes_and_tablespaces_are_cloned_with_the_member(
+    spaces: tuple[str, ...], tmp_path: Path
+) -> None:
+    """W25. Without tablespaces there is room to keep the old data and its log for a while."""
+    declared = [{"name": name, "storage": {"size": "128Mi"}, "owner": {"name": "app"}} for name in spaces]
+    spec = {"walStorage": {"size": "384Mi"}, "tablespaces": declared}
+    with Lab.up(volume_size="512Mi", time_scale=0.2, spec=spec) as lab:
+        where = "TABLESPACE fast" if spaces else ""
+        lab.psql("pg-1", f"CREATE TABLE spread {where} AS SELECT generate_series(1, 1000) AS n")
+        before = picture(lab)
+        hasteward, writer = tool(lab, tmp_path), Writer(lab)
+        with writer.at_work():
+            code, answer = hasteward("repair", *CLUSTER, "--yes", "--no-escrow", "-i", "3", "--force")
+        assert code == 0, answer["said"]
+        assert ("the old stays until it streams" in answer["said"]) is not bool(spaces)
+        everything_is_well(lab, writer.acknowledged)
+        assert picture(lab) == before
+        log = lab.exec("pg-3", ["readlink", "/var/lib/postgresql/data/pgdata/pg_wal"]).stdout.decode()
+        assert log.strip() == "/var/lib/postgresql/wal/pg_wal"
+        assert lab.psql("pg-3", "SELECT count(*) FROM spread") == "1000"

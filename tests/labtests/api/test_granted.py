@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -72,12 +71,7 @@ class Story:
     def lose_everything(self, member: str) -> None:
         """A member's data is gone, and its server with it."""
         self.lab.exec(member, ["sh", "-c", "rm -rf $PGDATA/* $PGDATA/.??*"])
-        self.lab.kill(member)
-        self.lab.wait(lambda: "waiting" in self._container(member)["state"])
-
-    def _container(self, member: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.lab.pod(member)["status"]["containerStatuses"][0]
-        return found
+        self.lab.stop(member)
 
     def difference(self, role: str) -> Difference:
         """The rights granted against those used, in both directions."""
