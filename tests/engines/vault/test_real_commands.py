@@ -137,7 +137,8 @@ BAD = {
     "no such key": (("--token-from", "secret:hasteward-vault/nope"), 21, "has no key nope"),
     "no such file": (("--token-from", "file:/nope"), 21, "the token file /nope cannot be read"),
     "no such role": (("--token-from", "kubernetes:nope"), 21, "could not be read"),
-    "no such namespace": (("-n", "nope"), 3, "nope"),
+    # the shipped role is bound in one namespace, so that is what is missing
+    "no such namespace": (("-n", "nope"), 4, "not allowed in namespace nope"),
     "unknown flag": (("--nope",), 2, "nope"),
     "no repository": (("--backups-path", "/nope/at/all"), 10, "/nope/at/all"),
     "wrong password": (("--restic-password-file", "/etc/hostname"), 12, "password"),
