@@ -26,7 +26,7 @@ help:  ## this list
 setup:  ## install what is missing: Debian packages, restic, .venv (says what; a no-op when all is there)
 	@tools/setup
 
-demo: setup  ## a database on this machine: triage, backup, damage, restore (ENGINE=cnpg, vault, standalone)
+demo: setup  ## a database on this machine: triage, backup, damage, restore (ENGINE=cnpg, galera, vault, standalone)
 	@hasteward lab demo --engine $(ENGINE)
 
 test: setup  ## the tests that must always pass (PYTEST_ARGS="-k name" chooses, WORKERS=0 runs them in one process)

@@ -192,7 +192,7 @@ def page(megabytes: int, rounds: int) -> Iterator[str]:
     yield ""
     yield f"Measured {datetime.now(UTC).date()} on {machine()}; {''.join(seen)}."
     yield f"One member of three in the lab, with {megabytes} MB of rows, {rounds} runs of each way."
-    yield "Waits are for operator, kubelet and server; the lab's operator takes a tenth of its real time."
+    yield "Waits are for the operator, the kubelet and the server; the lab's operator waits a tenth as long."
     yield from lines
 
 

@@ -9,6 +9,10 @@ LESSONS = (
     *(f"w{number}" for number in (4, 5, 6, 12, 13, 14, 15, 16, 17, 20, 25)),
     *(f"l{number}" for number in (2, 3, 4, 5, 25, 71, 74, 76, 82, 83)),
     *(f"mode_{number:02}" for number in range(1, 18)),
+    "vault_12168",
+    "vault_15258",
+    "planton_475",
+    "l8labs",
 )
 
 

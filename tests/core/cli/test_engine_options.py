@@ -122,6 +122,29 @@ def test_a_wrong_value_a_file_of_another_kind_and_an_unknown_key_are_refused(
     assert one.given == []
 
 
+def test_what_has_not_the_form_of_a_place_is_refused_and_repeated_nowhere(
+    cli: Any, config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where a place is asked for, somebody gives the secret itself."""
+    place = OptionSpec("token_from", "where it is", metavar="SOURCE", form=r"(file|secret):.+")
+    engine = Optional("one", (place,))
+    cli.entries = [Entry("one", engine)]
+    forms = ("-v", "--output", "json", "--log-format", "json", "--report", str(tmp_path / "report"))
+    said = [cli(*ONE, "--token-from", "hush hush", *forms)]
+    monkeypatch.setenv("HASTEWARD_TOKEN_FROM", "hush hush")
+    said.append(cli(*ONE, *forms))
+    monkeypatch.delenv("HASTEWARD_TOKEN_FROM")
+    config.write_text('token_from = "hush hush"\n')
+    said.append(cli(*ONE, *forms))
+
+    assert [done.code for done in said] == [3, 3, 3]
+    assert "hush" not in "".join(done.out + done.err for done in said)
+    assert "the value given is not a SOURCE as it has to be: where it is" in said[0].err + said[0].out
+    assert engine.given == []
+    config.write_text('token_from = "file:/x"\n')
+    assert cli(*ONE).code == 0
+
+
 def test_a_key_for_an_engine_does_not_disturb_a_verb_without_engine(
     cli: Any, one: Optional, config: Path
 ) -> None:

@@ -263,6 +263,14 @@ def test_all_namespaces_overrides_the_environment_but_not_a_flag(
     assert cli("get", "backups", *store, "-A", "-n", "db").code == 3
 
 
+def test_get_backups_tells_of_which_member_a_capture_is_and_of_what_kind(
+    cli: Any, there: tuple[str, ...], store: tuple[str, ...]
+) -> None:
+    cli("backup", *there, "-i", "2")
+
+    assert "diverged 2-toy.txt" in cli("get", "backups", *store).out
+
+
 def test_get_backups_says_when_there_is_none(cli: Any, store: tuple[str, ...]) -> None:
     assert cli("get", "backups", *store).out == "No snapshot matches.\n"
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from hasteward.streams.proof import TRAILER_LENGTH, Algorithm, new_digest, parse_trailer
-from hasteward.streams.wrapper import download_argv, upload_argv
+from hasteward.streams.wrapper import READ_MARK, download_argv, upload_argv
 
 NONCE = "ab" * 16
 SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
@@ -96,7 +98,7 @@ def test_mode_11_a_producer_dies_with_its_lifeline(shell: list[str]) -> None:
     assert process.stdin is not None
     process.stdin.close()
 
-    assert process.wait(5) == -9
+    assert process.wait(5) == 143, "its producer was asked to end, and the shell has buried it"
     deadline = time.monotonic() + 5
     while members_of(process.pid) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -161,3 +163,64 @@ def test_a_fed_stream_gives_the_text_to_the_program_and_digests_only_data(shell:
         digest.update(data)
         assert (trailer.exit_status, trailer.digest) == (0, digest.hexdigest())
         assert (out[:-TRAILER_LENGTH], err) == ((b"", b"pass word\\n\ndata\n") if sent else (data, b""))
+
+
+#: a first process: starts what it is given, does to it what the test says, and buries whoever is left to it;
+#: says how each of those ended
+ADOPT = r"""
+import ctypes, json, os, signal, subprocess, sys, time
+ctypes.CDLL(None).prctl(36, 1)
+how, argv = sys.argv[1], sys.argv[2:]
+child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+if how == "gone":
+    child.stdout.read(1)
+    child.stdin.close()
+    child.stdout.close()
+elif how == "ended":
+    child.stdout.read(1)
+    os.killpg(child.pid, signal.SIGTERM)
+    child.stdout.close()
+elif how == "upload":
+    child.stdin.write(b"x" * 100)
+    child.stdin.close()
+    child.stdout.read()
+else:
+    child.stdout.read()
+ends, first = [], None
+deadline = time.monotonic() + 8
+while time.monotonic() < deadline:
+    if child.stdin and not child.stdin.closed and first is not None:
+        child.stdin.close()
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        break
+    if pid == child.pid:
+        first = status
+    elif pid:
+        ends.append(os.waitstatus_to_exitcode(status))
+    else:
+        time.sleep(0.02)
+print(json.dumps(sorted(set(ends))))
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize("how", ["whole", "gone", "ended", "upload"])
+def test_nobody_of_ours_who_was_killed_is_left_to_the_first_process(shell: list[str], how: str) -> None:
+    """PostgreSQL as process 1 takes such a one for a crashed backend, and ends all sessions."""
+    endless = ["sh", "-c", "while :; do echo row; done"]
+    producer = ["echo", "row"] if how == "whole" else endless
+    # the mark of a short read: other tests end whatever has that of a stream
+    argv = download_argv(producer, run="r", nonce=NONCE, mark=READ_MARK)
+    if how == "upload":
+        argv = upload_argv(["wc", "-c"], run="r", nonce=NONCE, mark=READ_MARK)
+    done = subprocess.run(
+        [sys.executable, "-c", ADOPT, how, *shell, *argv[1:]],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert set(json.loads(done.stdout)) <= {0, 1}

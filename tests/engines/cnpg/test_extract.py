@@ -45,7 +45,7 @@ from hasteward_cnpg.facts.scratch import captured, settings
 from hasteward_cnpg.plugin import plugin
 from hasteward_cnpg.resources import pod_of
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 _USER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
 
@@ -250,6 +250,7 @@ def test_the_pod_holds_nothing_of_the_cluster_and_asks_for_its_room(made: Made, 
     assert body["metadata"]["name"] == "hasteward-pg-scratch-run2"
     assert body["metadata"]["labels"] == {
         "app.kubernetes.io/managed-by": "hasteward",
+        "hasteward.prplanit.com/scratch": "pg",
         "sidecar.istio.io/inject": "false",
     }
     assert body["spec"]["volumes"] == [{"name": "e0", "emptyDir": {"sizeLimit": room}}]
@@ -281,7 +282,8 @@ def follower(pristine: Path) -> Iterator[Server]:
     first.psql("CREATE TABLE ledger (n int); INSERT INTO ledger VALUES (1)")
     second = Server("pg-2").follow(first).start()
     try:
-        while second.psql("SELECT count(*) FROM ledger") != "1":
+        # paused before it receives, it never would
+        while second.psql("SELECT status FROM pg_stat_wal_receiver") != "streaming":
             time.sleep(0.05)
         second.psql("SELECT pg_wal_replay_pause()")
         first.psql("INSERT INTO ledger VALUES (2); SELECT pg_switch_wal()")
@@ -348,6 +350,22 @@ def test_a_recovery_that_ends_too_early_is_no_dump(api: Scratch, files: Stored) 
         made_of(api, source)
 
     assert api.folders == {}
+
+
+def test_ended_pods_of_dead_runs_are_deleted_and_running_ones_left(api: Scratch, files: Stored) -> None:
+    labels = {"hasteward.prplanit.com/scratch": "pg", "app.kubernetes.io/managed-by": "hasteward"}
+    for name, phase in (("ended", "Failed"), ("at-work", "Running")):
+        api.objects["pods", name] = {
+            "metadata": {"name": name, "labels": labels},
+            "status": {"phase": phase},
+        }
+        api.folders[name] = Path(tempfile.mkdtemp(dir="/tmp"))
+
+    with pytest.raises(Unproven):
+        made_of(api, replace(files, data=bytes(len(files.data))))
+
+    assert list(api.folders) == ["at-work"]
+    api.folders.pop("at-work").rmdir()
 
 
 def test_a_changed_byte_is_not_started(api: Scratch, files: Stored) -> None:

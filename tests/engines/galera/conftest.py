@@ -34,6 +34,7 @@ def _load(name: str) -> Any:
 if not TYPE_CHECKING:
     kit = _load("galera_kit")
     real = _load("galera_real")
+    _load("galera_model")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ CLUSTER = ClusterRef("galera", "db", "db")
 PASSWORD = "root's \"pass\\word"
 U = "67a44ea9-63a8-11ef-98a2-2b0c0aa0a627"
 OTHER = "99999999-63a8-11ef-98a2-2b0c0aa0a627"
-ENGINE = Engine(plugin.info(), plugin, frozenset({"triage", "plan", "dump", "restore"}))
+ENGINE = Engine(plugin.info(), plugin, frozenset({"triage", "plan", "dump", "restore", "put_back"}))
 
 
 def node(number: int, start: int = 1) -> str:

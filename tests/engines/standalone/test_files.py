@@ -205,6 +205,14 @@ def test_what_cannot_be_is_refused_by_name(keeper: Any, data: Path, tmp_path: Pa
         keeper.restore(path=(str(tmp_path / "other"),))
 
 
+def test_l8labs_a_directory_with_nothing_in_it_makes_no_backup(keeper: Any, tmp_path: Path) -> None:
+    """`tar` ends well with an archive of no file; nightly runs had recorded it as a success of size 0."""
+    (tmp_path / "void").mkdir()
+    with pytest.raises(Refused, match="is empty"):
+        keeper.backup(path=(str(tmp_path / "void"),))
+    assert keeper.repository.listed == []
+
+
 def test_a_file_that_grows_while_it_is_read_fails_the_dump(keeper: Any, data: Path, tmp_path: Path) -> None:
     """By a tar that says so: GNU's own words and status."""
     tools = tmp_path / "tools"

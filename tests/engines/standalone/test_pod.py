@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import standalone_kit
 
+from hasteward_lab import rights
 from hasteward_lab.lab import Lab, LabError
 
+DEPLOY = Path(__file__).parents[3] / "deploy"
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 WHERE = ("-e", "standalone", "-n", "db", "-c", "shop", "--db-type", "mariadb")
 SECRET = ("--secret-name", "shop-login", "--secret-key", "root")
@@ -47,8 +49,21 @@ def lab() -> Iterator[Lab]:
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-login"}, "data": login}
         running.client.call("POST", f"{kinds}/secrets", secret)
         running.client.call("POST", f"{kinds}/pods", POD)
+        may_read_the_login(running)
         running.wait(lambda: answers(running), 90)
         yield running
+
+
+def may_read_the_login(lab: Lab) -> None:
+    """What the page says beside deploy/rbac: `get` on the one Secret."""
+    group = "rbac.authorization.k8s.io"
+    kinds = f"/apis/{group}/v1/namespaces/{lab.namespace}"
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["shop-login"], "verbs": ["get"]}
+    lab.client.call("POST", f"{kinds}/roles", {"metadata": {"name": "shop-login"}, "rules": [rule]})
+    who = {"kind": "ServiceAccount", "name": "hasteward-repair", "namespace": lab.namespace}
+    ref = {"apiGroup": group, "kind": "Role", "name": "shop-login"}
+    binding = {"metadata": {"name": "shop-login"}, "subjects": [who], "roleRef": ref}
+    lab.client.call("POST", f"{kinds}/rolebindings", binding)
 
 
 def sql(lab: Lab, text: str) -> str:
@@ -70,12 +85,14 @@ def test_a_bare_pod_is_backed_up_and_restored_with_its_password_from_a_secret(
     lab: Lab, tmp_path: Path
 ) -> None:
     tool = standalone_kit.Tool(lab, tmp_path)
+    tool.environment["HASTEWARD_CONTEXT"] = "repair"
     sql(
         lab,
         "CREATE DATABASE shop; USE shop; CREATE TABLE t (n INT PRIMARY KEY, s TEXT);"
         "INSERT INTO t SELECT seq, MD5(seq) FROM seq_1_to_5000",
     )
     checksum = sql(lab, "CHECKSUM TABLE shop.t EXTENDED")
+    lab.clear_audit()
     assert tool("init").returncode == 0
     saved = tool("backup", *WHERE, *SECRET, "--output", "json")
     assert saved.returncode == 0, saved.stderr
@@ -91,6 +108,10 @@ def test_a_bare_pod_is_backed_up_and_restored_with_its_password_from_a_secret(
     said = saved.stdout + saved.stderr + back.stdout + back.stderr
     assert WORD not in said
     assert WORD not in json.dumps(lab.audit())
+    login = rights.Right("", "secrets", "get")
+    used = rights.used(lab.audit(), "repair")
+    assert used <= rights.granted(DEPLOY / "rbac", "repair") | {login}
+    assert {login, rights.Right("", "pods", "list"), rights.Right("", "pods/exec", "create")} <= used
     wrong = tool("backup", *WHERE)
     assert (wrong.returncode, "Access denied" in wrong.stderr) == (1, True)
 

@@ -22,7 +22,8 @@ SERVER = """
 printf '%s\\n' "$POSTGRES_PASSWORD" >/tmp/word
 initdb -D /tmp/pg -U postgres -A scram-sha-256 --pwfile=/tmp/word --no-sync --locale=C.UTF-8 >/dev/null
 rm /tmp/word
-exec postgres -D /tmp/pg -c listen_addresses=127.0.0.1 -c unix_socket_directories=/tmp -c fsync=off
+exec postgres -D /tmp/pg -c listen_addresses=127.0.0.1 -c unix_socket_directories=/tmp -c fsync=off \\
+  2>/tmp/log
 """
 POD: dict[str, Any] = {
     "apiVersion": "v1",
@@ -102,6 +103,9 @@ def test_a_bare_pod_is_backed_up_restored_and_taken_back(lab: Lab, tmp_path: Pat
     assert sql(lab, checksum, "shop") == spoilt
     assert "database shop is what it was before" in undone.stdout
 
+    log = lab.exec("shop-5d4b", ["cat", "/tmp/log"], b"").stdout.decode()
+    assert "ready to accept connections" in log
+    assert "terminated by signal" not in log, "this server is process 1, and buries whoever we leave to it"
     said = saved.stdout + saved.stderr + back.stdout + back.stderr + undone.stdout + undone.stderr
     assert WORD not in said
     assert WORD not in json.dumps(lab.audit())

@@ -191,7 +191,7 @@ def die_in_a_restore(server: Postgres, keeper: Any, calls: Iterable[int] | None)
         live = rows(server)
         assert live in {OLD, NEW}, where
         found.add(live)
-        left = server.psql(OURS)
+        left = server.psql(OURS) + server.psql(ROLES)
 
         result = keeper.undo()
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hasteward_lab.lab import Lab
+
 if TYPE_CHECKING:
     import vault_kit as kit
+    import vault_real as real
     from vault_kit import Stage
+    from vault_real import Bao
 
 
 def _load(name: str) -> Any:
@@ -29,10 +34,17 @@ def _load(name: str) -> Any:
 if not TYPE_CHECKING:
     _load("vault_files")
     kit = _load("vault_kit")
-    _load("vault_real")
+    real = _load("vault_real")
 
 
 @pytest.fixture
 def stage() -> Stage:
     """Three servers that are well."""
     return kit.Stage()
+
+
+@pytest.fixture(scope="package")
+def bao() -> Iterator[Bao]:
+    """Three real servers for the folder; every test leaves them well."""
+    with Lab.up(part="openbao", cluster="bao", namespace="vault", volume_size="256Mi") as lab:
+        yield real.Bao(lab)

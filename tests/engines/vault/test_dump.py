@@ -110,6 +110,39 @@ def test_what_is_not_a_whole_snapshot_of_a_lasting_leader_is_not_saved(stage: St
     assert (caught.value.code, store.listed) == (code, [])
 
 
+def refused(stage: Stage, change: Callable[[World], None]) -> str:
+    """The code of the error with which nothing was saved."""
+    change(stage.world)
+    store = FakeRepository()
+    with pytest.raises(HastewardError) as caught:
+        run(stage, store)
+    assert store.listed == []
+    return caught.value.code
+
+
+def test_vault_12168_a_snapshot_that_was_cut_off_while_its_command_ended_well(stage: Stage) -> None:
+    """Exit status 0 and a part of the archive: the client's own check came late."""
+    assert refused(stage, lambda w: setattr(w, "snapshot", w.snapshot[:3000])) == "proof.end_marker"
+
+
+def test_vault_15258_a_standby_that_passes_the_request_on_is_never_asked(stage: Stage) -> None:
+    """What comes back through it may be incomplete: only the proven leader is asked, in its own pod."""
+    stage.world.servers["bao-0"].active = False
+    stage.world.servers["bao-0"].follows = ""
+    assert refused(stage, lambda _w: None) == "dump.no_leader"
+    assert "_save" not in stage.world.calls
+
+
+def test_planton_475_an_empty_answer_that_calls_itself_a_success(stage: Stage) -> None:
+    """A standby answers 200 with nothing in it."""
+    assert refused(stage, lambda w: setattr(w, "snapshot", b"")) == "proof.empty"
+
+
+def test_l8labs_an_archive_of_nothing_is_no_backup(stage: Stage) -> None:
+    """`tar` ends well with an archive that holds no file: a whole tar, and no snapshot."""
+    assert refused(stage, lambda w: setattr(w, "snapshot", bytes(10240))) == "proof.archive"
+
+
 def test_a_producer_that_fails_is_not_saved_even_if_all_of_it_came(stage: Stage) -> None:
     stage.world.save_status = 2
     store = FakeRepository()

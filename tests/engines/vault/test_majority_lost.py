@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from vault_kit import CLUSTER, ENGINE, Server, Stage, World
 
-from hasteward.domain.errors import HastewardError, Refused
+from hasteward.domain.errors import DependencyError, HastewardError, Refused
 from hasteward.domain.plan import Reversal, Step
 from hasteward.domain.repair import RepairRequest
 from hasteward.domain.report import Authority, Remediation, TriageReport
@@ -16,6 +17,8 @@ from hasteward.pipelines.repair import RepairResult, repair, undo
 from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES, PERSISTENT_VOLUME_CLAIMS, PODS
 from hasteward.testing.repository import FakeRepository
 from hasteward_vault.plugin import plugin
+
+AT_LENGTH = (pytest.mark.long, pytest.mark.timeout(1800))
 
 
 def lost(world: World | None = None) -> Stage:
@@ -265,23 +268,23 @@ def test_a_cluster_that_changes_after_the_plan_is_left_alone(change: Any) -> Non
     assert touched(stage) == []
 
 
-def die_at(stage: Stage, store: FakeRepository, last: int) -> bool:
-    """One repair whose process ends at that call; False when it came to its end before."""
+def die_at(stage: Stage, store: FakeRepository, last: int, *, once: bool = False) -> bool:
+    """One repair whose process ends at that call, or whose call fails once; False when it came to none."""
     seen = 0
 
     def die(_call: str) -> None:
         nonlocal seen
         seen += 1
-        if seen > last:
+        if once and seen == last + 1:
+            raise DependencyError("the API is away")
+        if not once and seen > last:
             raise KeyboardInterrupt
 
     stage.api.on_call = die
-    try:
+    with contextlib.suppress(KeyboardInterrupt, HastewardError):
         run(stage, store, instance=0, force=True)
-    except (KeyboardInterrupt, HastewardError):
-        stage.api.on_call = lambda _call: None
-        return True
-    return False
+    stage.api.on_call = lambda _call: None
+    return seen > last
 
 
 def next_run(stage: Stage) -> Stage:
@@ -290,11 +293,12 @@ def next_run(stage: Stage) -> Stage:
     return later
 
 
-@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.long)])
-def test_a_process_that_dies_at_any_call_leaves_what_the_next_repair_ends(step: int) -> None:
-    """Every call of the API in turn (every twenty-ninth in the quick run) is the last one of a process."""
+@pytest.mark.parametrize("once", [False, True], ids=["dies", "fails"])
+@pytest.mark.parametrize("step", [41, pytest.param(1, marks=AT_LENGTH)])
+def test_whatever_call_fails_or_is_the_last_leaves_what_the_next_repair_ends(step: int, once: bool) -> None:
+    """Every call of the API in turn (every forty-first in the quick run)."""
     at = 0
-    while die_at(stage := lost(), store := FakeRepository(), at):
+    while die_at(stage := lost(), store := FakeRepository(), at, once=once):
         later = next_run(stage)
         if triaged(later).authority is Authority.MAJORITY_LOST:
             run(later, store, instance=0, force=True)
@@ -308,7 +312,7 @@ def test_a_process_that_dies_at_any_call_leaves_what_the_next_repair_ends(step: 
     assert at > 40
 
 
-@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [41, pytest.param(1, marks=AT_LENGTH)])
 def test_undo_takes_the_file_back_or_says_that_it_only_goes_forward(step: int) -> None:
     at = 0
     ends = set()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import os
-import subprocess
 import threading
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +14,9 @@ from hasteward.domain.errors import Refused, RunFailed
 from hasteward.domain.report import Authority, Health, TriageReport
 from hasteward.testing.repository import FakeRepository
 from hasteward_lab import rights
-from hasteward_lab.lab import Lab
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 DEPLOY = Path(__file__).parents[3] / "deploy"
-
-
-@pytest.fixture(scope="module")
-def bao() -> Iterator[Bao]:
-    """Three servers for the module; every test leaves them well."""
-    with Lab.up(part="openbao", cluster="bao", namespace="vault", volume_size="256Mi") as lab:
-        yield Bao(lab)
 
 
 def health(report: TriageReport) -> list[Health]:
@@ -182,36 +171,3 @@ def _as_root(bao: Bao, words: str) -> list[str]:
     data = bao.lab.client.call("GET", "/api/v1/namespaces/vault/secrets/bao-unseal")["data"]
     root = base64.b64decode(data["root-token"]).decode()
     return ["env", f"BAO_TOKEN={root}", "sh", "-c", f"exec bao operator raft snapshot {words}"]
-
-
-@pytest.mark.long
-def test_the_command_line_does_it_all(bao: Bao, tmp_path: Path) -> None:
-    password = tmp_path / "password"
-    password.write_text("correct horse battery staple")
-    password.chmod(0o600)
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "KUBECONFIG": str(bao.lab.kubeconfig),
-        "HASTEWARD_CONTEXT": "repair",
-        "HASTEWARD_BACKUPS_PATH": str(tmp_path / "repository"),
-        "RESTIC_PASSWORD_FILE": str(password),
-    }
-    where = ["-e", "vault", "-c", "bao", "-n", "vault"]
-
-    def run(*argv: str, expect: int = 0) -> str:
-        done = subprocess.run(
-            ["hasteward", *argv], env=env, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done.stdout
-
-    leader = bao.triage().details["leader"]
-    bao.put("shop", "open", leader)
-    run("init")
-    run("backup", *where, "--token-from", "secret:hasteward-vault/backup")
-    bao.put("shop", "closed", leader)
-    run("restore", *where, expect=21)
-    run("restore", *where, "--yes")
-    assert bao.get("shop", leader) == "open"
-    assert "healthy; the newest data is proven" in run("triage", *where)

@@ -149,3 +149,32 @@ def test_row_04_one_volume_for_all_and_a_policy_that_gives_it_back() -> None:
         lab.operator_down()
         hand.scale(lab, 1)
         lab.wait(lambda: len(lab.get("persistentvolumeclaims")) == 1, 20)
+
+
+def test_row_09_a_forced_bootstrap_asks_nobody_and_needs_a_state_file() -> None:
+    """Rank 9; pkg/controller/galera/recovery.go, mariadb-operator 1841: no file, and even force gives up."""
+    scenario = load.scenario("galera-all-killed-one-behind")
+    with run.start(scenario, None, keep=False, say=lambda _message: None) as lab:
+        run.reach(lab, scenario)
+        force: dict[str, Any] = {"galera": {"recovery": {"forceClusterBootstrapInPod": "db-0"}}}
+        lab.client.call("PATCH", lab.cluster_path, {"spec": force})
+        lab.chaos.lose("db-0", "grastate.dat")
+        lab.operator_up()
+        told = "error enabling bootstrap in Pod 'db-0': galera state does not exist"
+        lab.wait(lambda: told in hand.condition(lab, "Ready", "message"), 60)
+        lab.chaos.mend("db-0")
+        hand.healthy(lab, 150)
+        assert (marks(lab), set(recovery(lab))) == (["after", "before"], {"bootstrap", "podsRestarted"})
+
+
+def test_row_04_the_scale_of_the_object_adds_members_and_updates_the_others(lab: Lab) -> None:
+    """Rank 4; internal/controller/mariadb_controller_update.go: more hosts are another configuration."""
+    scale = f"{lab.cluster_path}/scale"
+    assert lab.client.call("GET", scale)["spec"] == {"replicas": 3}
+    uids = {lab.pod(pod)["metadata"]["uid"] for pod in PODS}
+    lab.client.call("PATCH", scale, {"spec": {"replicas": 5}})
+    lab.wait(lambda: len(lab.pods) == 5, 20)
+    lab.wait(lambda: not uids & {pod["metadata"]["uid"] for pod in lab.get("pods")}, 150)
+    hand.healthy(lab, 60)
+    found = [galera.member(lab, f"db-{number}").marks for number in range(5)]
+    assert found == [frozenset({"before"})] * 5

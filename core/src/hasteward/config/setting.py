@@ -16,7 +16,7 @@ class Setting:
     must be said anew for every run. `negated` gives a boolean a ``--no-`` form. `bare` is the value of a flag
     that stands alone. `has_flag` is False for what belongs to the machine and not to a run, or must not be
     seen in a list of processes. `engine` names the engine whose option it is, and `verbs` the commands that
-    take it (empty: every one that is about a cluster).
+    take it (empty: every one that is about a cluster). A text must match `form`, or is refused and not shown.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Setting:
     default: Value = None
     choices: tuple[str, ...] = ()
     metavar: str = ""
+    form: str = ""
     secret: bool = False
     common: bool = True
     in_file: bool = True
@@ -62,6 +63,7 @@ def _setting(engine: str, spec: OptionSpec) -> Setting:
         default=() if spec.kind is Kind.LIST and spec.default is None else spec.default,
         choices=spec.choices,
         metavar=spec.metavar,
+        form=spec.form,
         secret=spec.secret,
         common=False,
         in_file=spec.in_file,

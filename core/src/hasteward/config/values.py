@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 
 from hasteward.config.settings import Kind, Setting, Value
@@ -46,8 +47,14 @@ def from_text(setting: Setting, text: str, place: str) -> Value:
         case Kind.COMMAND:
             return _command(setting, text, place)
         case Kind.TEXT:
-            pass
+            _check_form(setting, text, place)
     return text
+
+
+def _check_form(setting: Setting, text: str, place: str) -> None:
+    if setting.form and not re.fullmatch(setting.form, text):
+        wanted = f"a {setting.metavar or 'text'} as it has to be: {setting.help}"
+        raise InvalidInput(f"{place}: the value given is not {wanted}", code="setting.form")
 
 
 def _boolean(setting: Setting, text: str, place: str) -> bool:

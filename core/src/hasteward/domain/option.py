@@ -30,9 +30,11 @@ class OptionSpec:
     """An option of one engine. Its flag, variable and key in the configuration file follow from `name`.
 
     ``db_type`` is given as ``--db-type``, ``HASTEWARD_DB_TYPE`` or ``db_type = ...``, in this order of
-    strength, and reaches every hook in ``context.options["db_type"]``, read as `kind` says. What the values
-    mean together is the engine's to check. `verbs` limits it to some commands; empty means every command
-    that is about one cluster. `in_file` is False for what must be said anew for every run.
+    strength, and reaches every hook in ``context.options["db_type"]``, read as `kind` says. A text that does
+    not match `form` as a whole (a regular expression) is refused and repeated nowhere: where a place is asked
+    for, somebody may give the secret itself. What the values mean together is the engine's to check. `verbs`
+    limits it to some commands; empty means every command that is about one cluster. `in_file` is False for
+    what must be said anew for every run.
 
     Engines may use the same name for options of their own: the one that ``--engine`` chooses says how its
     value is read. They must agree on whether it is a yes or no, a list, or one value.
@@ -44,6 +46,7 @@ class OptionSpec:
     default: Value = None
     choices: tuple[str, ...] = ()
     metavar: str = ""
+    form: str = ""
     secret: bool = False
     in_file: bool = True
     verbs: tuple[str, ...] = ()

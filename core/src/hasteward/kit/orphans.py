@@ -25,7 +25,10 @@ for f in $(grep -ls "$1:" /proc/[0-9]*/cmdline); do
   s=$(cat "${f%/*}/stat" 2>/dev/null) || continue
   set -- "$1" "$2" ${s##*)}
   g=$5
-  kill -KILL "-$g" 2>/dev/null && echo "$m"
+  # gently first, so that each is buried by its own parent and none by a server that is process 1
+  kill -TERM "-$g" 2>/dev/null && echo "$m"
+  for w in 1 2 3; do kill -0 "-$g" 2>/dev/null && sleep 1; done
+  kill -KILL "-$g" 2>/dev/null
   set -- "$1" "$2"
 done
 exit 0

@@ -12,6 +12,10 @@ In an upload stdin is the data, and a client that dies looks like a clean end of
 makes an upload final must happen elsewhere, after the digest in the trailer was compared.
 
 No temporary file, no FIFO, nothing written in the pod.
+
+No process of ours that was killed is left for the container's first process to bury: a PostgreSQL that is
+process 1 takes it for a backend of its own that crashed, and ends every session. So whatever is ended is
+ended while its parent lives and waits for it (`trap : TERM` in each), and the lifeline before the trailer.
 """
 
 from __future__ import annotations
@@ -23,7 +27,9 @@ STREAM_MARK = "hasteward-stream"
 #: short reads, which need no Lease and are never taken for orphans
 READ_MARK = "hasteward-read"
 
-_CHOOSE = r"""set -f
+_CHOOSE = r"""t=
+trap 't=1' TERM
+set -f
 a=$1 m=$2; shift 2
 if [ "$a" = auto ]; then
   a=sha256
@@ -39,7 +45,9 @@ n=; if nice -n 5 true >/dev/null 2>&1; then n='nice -n 5'; fi
 if [ "$m" != 0 ]; then ulimit -v "$m"; fi
 """
 
+#: whoever was asked to end has nobody to tell: a write could wait for ever
 _TRAILER = r"""
+[ -z "$t" ] || exit 143
 r=255 h=none
 for w in $o; do case $w in rc=*) r=${w#rc=} ;; -|'*'*) ;; *) h=$w ;; esac; done
 printf '%s %-11s %3s %64s\n' "${0##*:}" "$a" "$r" "$h" >&3
@@ -60,11 +68,20 @@ def _download(feed: str, run: str) -> str:
     return (
         _CHOOSE
         + f"exec 3>&1 8<&0\n{feed}"
-        + r"""( cat <&8 >/dev/null; kill -KILL 0 ) >/dev/null 2>&1 3>&- &
-o=$( { { { """
+        + r"""(
+  trap : TERM
+  while read -r w; do :; done <&8
+  kill -TERM 0
+  sleep 5
+  kill -KILL 0
+) >/dev/null 2>&1 3>&- &
+l=$!
+o=$( trap : TERM; { { trap : TERM; { trap : TERM; """
         + run
         + r""" 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; } \
-  | tee /dev/fd/5 >&3 4>&- 8<&-; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 )"""
+  | tee /dev/fd/5 >&3 4>&- 8<&-; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 )
+{ kill -KILL "$l"; wait "$l"; } 2>/dev/null
+"""
         + _TRAILER
     )
 
@@ -73,9 +90,10 @@ def _upload(feed: str, before: str, after: str) -> str:
     return (
         _CHOOSE
         + f"exec 3>&1 8<&0 </dev/null\n{feed}"
-        + f"o=$( {before}"
-        + r"""{ { tee /dev/fd/5 <&8 3>&- 4>&- 8<&- \
-  | { $n "$@" >&2 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; }; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 """
+        + f"o=$( trap : TERM; {before}"
+        + r"""{ { trap : TERM; tee /dev/fd/5 <&8 3>&- 4>&- 8<&- \
+  | { trap : TERM; $n "$@" >&2 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; }; } 5>&1 \
+  | $d 3>&- 4>&- 8<&-; } 4>&1 """
         + f"{after})"
         + _TRAILER
     )
@@ -84,7 +102,7 @@ def _upload(feed: str, before: str, after: str) -> str:
 _DOWNLOAD = _download("", '$n "$@" </dev/null')
 _FED_DOWNLOAD = _download(_FEED, 'printf %s "$i" 3>&- 4>&- 5>&- 8<&- | $n "$@"')
 _UPLOAD = _upload("", "", "")
-_FED_UPLOAD = _upload(_FEED, 'printf %s "$i" 3>&- 8<&- | { exec 7<&0 </dev/null; ', "; } ")
+_FED_UPLOAD = _upload(_FEED, 'printf %s "$i" 3>&- 8<&- | { trap : TERM; exec 7<&0 </dev/null; ', "; } ")
 
 
 def _argv(

@@ -44,6 +44,10 @@ OPERATOR_VERSION: Final = "cnpg.io/operatorVersion"
 #: on a pod: its operator removes the member with all its volumes and clones it anew
 UNRECOVERABLE: Final = "alpha.cnpg.io/unrecoverable"
 
+#: on the pod of a scratch server, beside what is on every pod of ours
+LABEL_SCRATCH: Final = "hasteward.prplanit.com/scratch"
+OURS: Final = "app.kubernetes.io/managed-by=hasteward"
+
 #: a member's own files, captured when its server was proven to be gone
 CAPTURE_FILE: Final = "pgdata.tar"
 CAPTURE_FORMAT: Final = "physical"

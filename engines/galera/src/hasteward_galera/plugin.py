@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DumpProof,
         DumpSink,
         EngineContext,
+        PutBack,
         RestoreOptions,
         RestoreOutcome,
         RestoreSource,
@@ -96,6 +97,13 @@ class GaleraEngine(EngineSpec):
         from hasteward_galera.restore import restore
 
         return restore(context, cluster, source, options)
+
+    @hookimpl
+    def put_back(self, context: EngineContext, cluster: ClusterRef, run: str) -> PutBack:
+        """Swap back what a restore has replaced and kept, on every member at once."""
+        from hasteward_galera.restore.undo import put_back
+
+        return put_back(context, cluster, run)
 
 
 plugin = GaleraEngine()

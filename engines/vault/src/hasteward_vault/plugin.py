@@ -75,6 +75,7 @@ class VaultEngine(EngineSpec):
                 help="where the token is: secret:NAME[/KEY], file:PATH, pod:PATH or kubernetes:ROLE[@MOUNT]",
                 default="secret:hasteward-vault/token",
                 metavar="SOURCE",
+                form=r"(secret|file|pod|kubernetes):.+",
             ),
         )
 

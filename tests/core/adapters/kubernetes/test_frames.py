@@ -16,9 +16,9 @@ from hasteward.adapters.kubernetes.frames import Close, Data, Decoder, Opcode, P
 SIZES = [1, 2, 125, 126, 127, 65535, 65536, 32 * 1024 * 1024]
 
 
-def decode(stream: bytes, cuts: list[int] | None = None) -> list[object]:
+def decode(stream: bytes, cuts: list[int] | None = None, *, bulk: int | None = None) -> list[object]:
     """Feed a stream in pieces; join the data per message and keep control frames in place."""
-    decoder = Decoder()
+    decoder = Decoder(bulk)
     found: list[object] = []
     message = bytearray()
     position = 0
@@ -96,6 +96,34 @@ def test_random_fragments_and_random_reads_give_the_same_messages(
     found = decode(stream, cuts)
     assert [item for item in found if isinstance(item, tuple) and type(item) is tuple] == expected
     assert sum(isinstance(item, Ping) for item in found) == sum(ping for *_, ping in messages)
+    gathered = decode(stream, cuts, bulk=1)
+    assert streams(gathered) == streams(found)
+
+
+def streams(found: list[object]) -> list[object]:
+    """The same where it does not matter how messages of channel 1 that follow each other are cut."""
+    joined: list[object] = []
+    for item in found:
+        before = joined[-1] if joined else None
+        if type(item) is tuple and type(before) is tuple and item[0] == before[0] == 1:
+            joined[-1] = (1, before[1] + item[1])
+        else:
+            joined.append(item)
+    return joined
+
+
+@pytest.mark.parametrize("size", [1, 2, 125, 126, 4000, 65534, 65535, 70000])
+def test_frames_of_the_bulk_that_came_together_are_one_piece(size: int) -> None:
+    data = os.urandom(size)
+    stream = server_frame(b"\x01" + data) * 3
+    decoder = Decoder(bulk=1)
+    space = decoder.space()
+    space[: len(stream)] = stream
+    decoder.filled(len(stream))
+    event = decoder.next()
+    assert isinstance(event, Data)
+    assert (event.channel, bytes(event.payload)) == (1, data * 3)
+    assert decoder.next() is None
 
 
 def test_a_close_frame_tells_its_code_and_reason() -> None:

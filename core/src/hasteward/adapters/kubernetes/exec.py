@@ -27,10 +27,11 @@ from hasteward.ports.kubernetes import (
 
 _STDIN = 0
 _STATUS = 3
-_OUTPUT = {1: Channel.STDOUT, 2: Channel.STDERR}
+_STDOUT = 1
+_OUTPUT = {_STDOUT: Channel.STDOUT, 2: Channel.STDERR}
 _CLOSE_CHANNEL = 255
 _SEND_SIZE = 128 * 1024
-_FILL_SIZE = 64 * 1024
+_FILL_SIZE = 192 * 1024
 _STATUS_LIMIT = 1024 * 1024
 _STDERR_KEPT = 256 * 1024
 _FAREWELL = b"\x03\xe8"  # 1000, normal closure
@@ -46,7 +47,7 @@ class PodExec:
     def __init__(self, wire: Wire, *, stall_seconds: float) -> None:
         self._wire = wire
         self._stall_seconds = stall_seconds
-        self._decoder = Decoder()
+        self._decoder = Decoder(bulk=_STDOUT)
         self._outgoing = memoryview(b"")
         self._pong: bytes | None = None
         self._stderr = bytearray()

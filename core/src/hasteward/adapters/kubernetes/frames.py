@@ -1,7 +1,8 @@
 """WebSocket frames without a socket: encode what a client sends, decode what a server sends.
 
 Payloads are handed out in pieces as they arrive, as views into one reused buffer: memory stays flat whatever
-size of frame the server chooses, and no byte is copied on its way through.
+size of frame the server chooses. Of the channel that carries the bulk, all frames that lie in the buffer
+together are one piece: to hand on each by itself would cost more than everything else that is done with it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ _FIN = 0x80
 _RESERVED = 0x70
 _OPCODE = 0x0F
 _MASKED = 0x80
+_WHOLE_BINARY = 0x82
 
 
 class Opcode(IntEnum):
@@ -108,10 +110,12 @@ def encode(opcode: Opcode, payload: bytes | memoryview, *, channel: int | None =
 class Decoder:
     """Takes bytes as they come from the socket and tells what they mean.
 
-    Read into `space()`, say how much with `filled()`, then call `next()` until it answers None.
+    Read into `space()`, say how much with `filled()`, then call `next()` until it answers None. Messages on
+    channel `bulk` are a stream: where one ends does not matter, so several may come as one piece.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bulk: int | None = None) -> None:
+        self._bulk = bulk
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self._start = 0
@@ -208,7 +212,30 @@ class Decoder:
         self._start += size
         self._left -= size
         channel = self._channel
-        return (None if self._left else self._finish(payload)) or Data(channel, payload, last=False)
+        last = not self._left and self._finish(payload) is not None
+        if last and channel == self._bulk:
+            return self._gather(channel, self._start - size, self._start)
+        return Data(channel, payload, last)
+
+    def _gather(self, channel: int, begin: int, end: int) -> Data:
+        """Move what follows on the same channel up against the piece from `begin` to `end`.
+
+        Only whole frames of the plainest kind, each a message; whatever else comes is left to `next`.
+        """
+        buffer, view, have = self._buffer, self._view, self._end
+        at = self._start
+        while at + 1 < have and buffer[at] == _WHOLE_BINARY and not buffer[at + 1] & _MASKED:
+            length, start = buffer[at + 1], at + 2
+            if length >= _SHORT:
+                start += 2 if length == _SHORT else 8
+                length = int.from_bytes(view[at + 2 : start], "big")
+            if not length or start + length > have or buffer[start] != channel:
+                break
+            view[end : end + length - 1] = view[start + 1 : start + length]
+            end += length - 1
+            at = start + length
+        self._start = at
+        return Data(channel, view[begin:end], last=True)
 
     def _finish(self, payload: memoryview) -> Data | None:
         """The frame is complete; tell so if the message is, too, and was not empty."""

@@ -157,7 +157,8 @@ def backups(data: BackupsData, paint: Paint) -> Lines:
         (
             one.id[:8],
             moment(one.time),
-            one.type,
+            # of a member there may be a dump and its files: the name tells which member, and which of them
+            one.type if one.type == "backup" else f"{one.type} {one.path.rpartition('/')[2]}",
             one.namespace,
             one.cluster,
             one.engine,

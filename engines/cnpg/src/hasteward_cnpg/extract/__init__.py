@@ -8,6 +8,7 @@ how far it recovered with where the member's log ended.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,11 +19,11 @@ from hasteward.domain.events import PhaseStarted, StepDone, Warned
 from hasteward.kit.helperpod import Helper, Scratch, helper_pod
 from hasteward.kit.streaming import capture, upload
 from hasteward.ports.context import DumpProof, DumpSink, EngineContext, RestoreSource
-from hasteward.ports.kubernetes import PODS, PodRef
+from hasteward.ports.kubernetes import PODS, ApiNotFound, PodRef
 from hasteward.streams.proof import Algorithm
 from hasteward_cnpg.collect import cluster_body
 from hasteward_cnpg.collect.psql import one_line
-from hasteward_cnpg.facts.objects import HelperFacts, helper_facts, name_of
+from hasteward_cnpg.facts.objects import HelperFacts, helper_facts, mapping, name_of
 from hasteward_cnpg.facts.scratch import (
     DATA,
     ROOM,
@@ -36,7 +37,7 @@ from hasteward_cnpg.facts.scratch import (
     room_for,
     settings,
 )
-from hasteward_cnpg.resources import CAPTURE_FILE, SUPERUSER, instance_selector
+from hasteward_cnpg.resources import CAPTURE_FILE, LABEL_SCRATCH, OURS, SUPERUSER, instance_selector
 from hasteward_sql.postgresql.collect.catalog import Globals, read_globals
 from hasteward_sql.postgresql.collect.client import Login, query
 from hasteward_sql.postgresql.dump import Source, choose_databases, write
@@ -89,6 +90,7 @@ def extract(context: EngineContext, cluster: ClusterRef, source: RestoreSource, 
     plan = extract_plan(cluster, found, source.snapshot_id, facts.image, name)
     if not context.approve(plan):
         return DumpProof(found.member, source.manifest.server_version, (), planned_only=True)
+    _sweep(context, cluster)
     helper = Helper(
         name=name,
         image=facts.image,
@@ -101,6 +103,7 @@ def extract(context: EngineContext, cluster: ClusterRef, source: RestoreSource, 
         purpose=f"starting a scratch server for the files of {found.member}",
         pull_secrets=facts.pull_secrets,
         tolerations=facts.tolerations,
+        labels={LABEL_SCRATCH: cluster.name},
     )
     with helper_pod(context, cluster.namespace, helper) as pod:
         _unpack(context, pod, source, found)
@@ -143,6 +146,16 @@ def _surroundings(context: EngineContext, cluster: ClusterRef, found: Captured) 
             code="extract.no_image",
         ) from error
     return replace(facts, image=found.image or facts.image)
+
+
+def _sweep(context: EngineContext, cluster: ClusterRef) -> None:
+    """Delete what dead runs have left: pods that have ended. One that runs may be somebody's at work."""
+    for pod in context.kubernetes.list(
+        PODS, cluster.namespace, labels=f"{LABEL_SCRATCH}={cluster.name},{OURS}"
+    ):
+        if mapping(pod.get("status")).get("phase") in {"Failed", "Succeeded"}:
+            with contextlib.suppress(ApiNotFound):
+                context.kubernetes.delete(PODS, cluster.namespace, name_of(pod))
 
 
 def _unpack(context: EngineContext, pod: PodRef, source: RestoreSource, found: Captured) -> None:

@@ -64,7 +64,9 @@ def _role(member: MemberEvidence, verdict: Verdict) -> str:
         return "synced" if server.synced else server.state.lower() or "primary component"
     if server is not None:
         return "not primary"
-    return "furthest" if member.name == verdict.leader else "unknown"
+    if member.name == verdict.leader:
+        return "furthest"
+    return "stopped" if isinstance(member.pod, Known) and not member.pod.value.alive else "unknown"
 
 
 # --- health -----------------------------------------------------------------------------------------------

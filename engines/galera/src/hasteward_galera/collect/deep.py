@@ -32,7 +32,7 @@ from hasteward_galera.facts.objects import mapping, mounts
 from hasteward_galera.facts.shell import files_argv, recover_argv
 from hasteward_galera.resources import CONTAINER, MOUNT, SCRATCH, SHARED_FOLDER, USER, claim_of
 
-#: the most that is copied to recover a position, in KiB
+#: the most that is copied to recover a position, in KiB; a node has to have that much free
 _MOST_KIB = 4 * 1024 * 1024
 
 
@@ -64,7 +64,7 @@ def _with_files(
         case _, Unread(why):
             return _blind(member, why)
         case pod, Known(claim):
-            obstacle = _obstacle(context, facts, member, pod, claim)
+            obstacle = _obstacle(context, facts, pod, claim)
     if obstacle:
         return _blind(member, obstacle)
     look = _look(context, cluster, facts, member)
@@ -78,7 +78,6 @@ def _blind(member: MemberEvidence, why: str) -> MemberEvidence:
 def _obstacle(
     context: EngineContext,
     facts: ClusterFacts,
-    member: MemberEvidence,
     pod: Reading[PodFacts],
     claim: ClaimFacts,
 ) -> str:
@@ -90,14 +89,14 @@ def _obstacle(
     if claim.phase != "Bound":
         return f"its volume claim is {claim.phase}"
     if context.depth < Depth.DEEP:
-        return f"the server of {member.name} is down; --deep reads them by a helper pod"
+        return "--deep reads them by a helper pod"
     return "" if facts.image else "the MariaDB names no image to look with"
 
 
 def _look(context: EngineContext, cluster: ClusterRef, facts: ClusterFacts, member: MemberEvidence) -> _Look:
     before = _users(context, cluster, member.name)
     try:
-        with helper_pod(context, cluster.namespace, _helper(context, facts, member)) as pod:
+        with helper_pod(context, cluster.namespace, _helper(context, cluster, facts, member)) as pod:
             found = _read(context, facts, member.name, pod)
     except (HastewardError, ValueError) as error:
         unread = Unread(f"the files of {member.name}: {error}")
@@ -131,7 +130,9 @@ def _users(context: EngineContext, cluster: ClusterRef, member: str) -> object:
     return seen
 
 
-def _helper(context: EngineContext, facts: ClusterFacts, member: MemberEvidence) -> Helper:
+def _helper(
+    context: EngineContext, cluster: ClusterRef, facts: ClusterFacts, member: MemberEvidence
+) -> Helper:
     pod = member.pod.value if isinstance(member.pod, Known) else None
     return Helper(
         name=f"hasteward-{member.name}-{context.run.id[:8]}",
@@ -144,6 +145,7 @@ def _helper(context: EngineContext, facts: ClusterFacts, member: MemberEvidence)
         pull_secrets=pod.pull_secrets if pod is not None else (),
         tolerations=pod.tolerations if pod is not None else (),
         scratch=(Scratch(SCRATCH, _MOST_KIB * 1024),),
+        cluster=cluster,
     )
 
 

@@ -7,7 +7,7 @@ from hasteward.domain.reading import Known
 from hasteward.domain.report import Diagnosis, Severity
 from hasteward_galera.analyse import Analysis, Choice, Doubt, choose, server_of
 from hasteward_galera.evidence import Evidence
-from hasteward_galera.resources import CONTAINER, flags
+from hasteward_galera.resources import CONTAINER, ZERO, flags
 
 _LEAST = 2
 _SPLITS = {
@@ -32,6 +32,7 @@ def about_cluster(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -
     return [
         *_splits(cluster, analysis),
         *_no_primary(cluster, evidence, analysis),
+        *_zero(cluster, evidence),
         *_versions(cluster, evidence),
         *_retention(cluster, evidence),
     ]
@@ -62,6 +63,19 @@ def _no_primary(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> 
         "servers run, and none is Primary: nothing can be read or written" if alive else "no server runs"
     )
     return [Diagnosis(name, Severity.CRITICAL, summary, (start.reason,), _start(cluster, start, alive))]
+
+
+def _zero(cluster: ClusterRef, evidence: Evidence) -> list[Diagnosis]:
+    """Servers that were started without their positions agree that they have none, and serve."""
+    names = [
+        m.name for m in evidence.members if (s := server_of(m)) is not None and s.primary and s.uuid == ZERO
+    ]
+    if not names:
+        return []
+    summary = "the servers are Primary under a UUID of zeros: they never compared what they hold"
+    words = (f"wsrep_cluster_state_uuid is {ZERO} on {', '.join(names)}",)
+    remedy = f"kubectl logs {names[0]} -n {cluster.namespace} -c {CONTAINER} --tail=200"
+    return [Diagnosis("galera-zero-history", Severity.CRITICAL, summary, words, remedy)]
 
 
 def _start(cluster: ClusterRef, start: object, alive: list[str]) -> str:

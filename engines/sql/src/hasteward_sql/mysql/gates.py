@@ -70,7 +70,7 @@ def check_server(
 
 
 def check_role(context: EngineContext, server: Server, *, force: bool, grouped: bool = False) -> None:
-    """Whether tables may be renamed in it at all."""
+    """Whether tables may be renamed in it at all; `grouped` when somebody looks after the other members."""
     settings = _variables(context, server, "read_only", "wsrep_on")
     if settings.get("wsrep_on") == "ON" and not grouped:
         raise Refused(

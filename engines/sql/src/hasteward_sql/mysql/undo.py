@@ -43,8 +43,13 @@ class Kept:
     half: bool
 
 
-def put_back(context: EngineContext, cluster: ClusterRef, server: Server, run: str) -> PutBack:
-    """Take back the restore of `run`; without one, what a dead run was at, else the last restore."""
+def put_back(
+    context: EngineContext, cluster: ClusterRef, server: Server, run: str, *, grouped: bool = False
+) -> PutBack:
+    """Take back the restore of `run`; without one, what a dead run was at, else the last restore.
+
+    `grouped` is as in `restore`: somebody looks after the other members.
+    """
     found = read_schemas(context, server)
     marks = {
         name: read_marks(context, server, name) for name in found if name.startswith((OLD_PREFIX, NEW_PREFIX))
@@ -65,6 +70,7 @@ def put_back(context: EngineContext, cluster: ClusterRef, server: Server, run: s
             hint="hasteward get backups   (a restore brings back what a snapshot holds)",
             code="undo.nothing_kept",
         )
+    check_role(context, server, force=False, grouped=grouped)
     _check(context, server, kept, chosen)
     plan = _plan(context, cluster, server, found, chosen)
     if not context.approve(plan):
@@ -97,7 +103,6 @@ def _last(kept: Sequence[Kept]) -> str:
 
 
 def _check(context: EngineContext, server: Server, kept: Sequence[Kept], chosen: Sequence[Kept]) -> None:
-    check_role(context, server, force=False)
     refuse_crossings(read_crossings(context, server), [one.live for one in chosen])
     for one in chosen:
         later = [other for other in kept if other.live == one.live and not other.undo and other.job > one.job]
@@ -105,7 +110,7 @@ def _check(context: EngineContext, server: Server, kept: Sequence[Kept], chosen:
             raise Refused(
                 f"schema {one.live} is not what run {one.run} had put there: run {later[-1].run} has replaced"
                 " it since",
-                hint=f"hasteward undo {later[-1].run} first",
+                hint=f"hasteward undo {later[-1].run}   (that one first, with the same options)",
                 code="undo.replaced",
             )
 
@@ -163,7 +168,7 @@ def _swap_all(context: EngineContext, server: Server, chosen: Sequence[Kept], sa
             done = f" ({'; '.join(undone)})" if undone else ""
             raise RunFailed(
                 f"{error.message}; schema {one.live} is not put back{done}",
-                hint=f"hasteward undo {run} with the same options does the rest",
+                hint=f"hasteward undo {run}   (with the same options; it does the rest)",
                 code="undo.partly",
             ) from error
         text = f"schema {one.live} is what it was before"

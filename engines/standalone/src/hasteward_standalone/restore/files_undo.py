@@ -112,7 +112,7 @@ def _check(where: Place, found: _Found, run: str, chosen: Sequence[_Kept]) -> No
         if later:
             raise Refused(
                 f"{one.folder} is not what run {run} had put there: run {later[-1].run} has replaced it",
-                hint=f"hasteward undo {later[-1].run} first",
+                hint=f"hasteward undo {later[-1].run}   (that one first, with the same options)",
                 code="undo.replaced",
             )
 

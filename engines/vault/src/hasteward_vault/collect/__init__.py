@@ -62,7 +62,18 @@ def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
     members = tuple(_member(context, cluster, found, name, pods) for name in names)
     inventory = Known(len(pods.value), pods.source) if isinstance(pods, Known) else pods
     evidence = Evidence(found, inventory, members)
-    return evidence if any(leads(member) for member in members) else with_files(context, cluster, evidence)
+    return with_files(context, cluster, evidence) if _nobody_leads(members) else evidence
+
+
+def _nobody_leads(members: tuple[MemberEvidence, ...]) -> bool:
+    """Whether it is known that nobody does: who claims to lead and could not be asked may well do."""
+    return all(
+        (isinstance(member.raft, Known) and not leads(member)) or not _claims(member) for member in members
+    )
+
+
+def _claims(member: MemberEvidence) -> bool:
+    return isinstance(member.status, Known) and member.status.value.active
 
 
 def read_set(context: EngineContext, cluster: ClusterRef) -> SetFacts:

@@ -14,7 +14,7 @@ from hasteward_lab.demo.stage import Stage
 from hasteward_lab.state import state_dir
 
 #: who tells the story of which engine
-STORIES = {"cnpg": "story", "vault": "vault", "standalone": "standalone"}
+STORIES = {"cnpg": "story", "galera": "galera", "vault": "vault", "standalone": "standalone"}
 
 
 class Story(Protocol):

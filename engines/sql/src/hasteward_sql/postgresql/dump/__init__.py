@@ -172,10 +172,10 @@ def _write_database(
         else:
             # no schema is left: what remains is CREATE DATABASE, owner, rights, comment, settings, \connect
             only = ["--create", "--schema=pg_toast", "--exclude-schema=pg_toast"]
-            _stream(context, writer, source, ("create", name), [*only, *options])
+            _stream(context, writer, source, ("create", name), [*only, "-d", conninfo(name), *options])
             writer.text("session", name, SESSION)
         # owners and rights are a section of their own: the content is then nothing a superuser is needed for
-        plain = ["--no-owner", "--no-privileges", *options]
+        plain = ["--no-owner", "--no-privileges", "-d", conninfo(name), *options]
         _stream(context, writer, source, ("database", name), plain)
     except RunFailed as error:
         if "conflict with recovery" not in error.message:
@@ -200,7 +200,7 @@ def _stream(
         kind,
         name,
         source.login.place,
-        [*environment(context), "pg_dump", *options, "-d", conninfo(name)],
+        [*environment(context), "pg_dump", *options],
         end_marker=_END_MARKER,
         memory_limit=source.memory_limit,
         feed=source.login.feed,

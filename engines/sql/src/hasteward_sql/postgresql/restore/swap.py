@@ -26,7 +26,8 @@ _ROLE = "swap"
 
 #: $1 conninfo, $2 the ender's SQL, $3 its name, then the words of the log-in; the swap itself comes by stdin.
 #: A password is its first line: both programs need it, and the shell's own printf gives it to them.
-_SCRIPT = """c=$1 e=$2 n=$3; shift 3
+_SCRIPT = """trap : TERM
+c=$1 e=$2 n=$3; shift 3
 p() { psql -X -A -t -q -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -d "$c" "$@"; }
 if [ "$1" = -W ]; then
   IFS= read -r w

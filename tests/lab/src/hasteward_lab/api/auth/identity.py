@@ -19,7 +19,7 @@ from hasteward_lab.api.store import Store
 Object = dict[str, Any]
 
 _PREFIX = "system:serviceaccount:"
-_ISSUER = "https://kubernetes.default.svc.cluster.local"
+ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,17 @@ class Authenticator:
         now = int(time.time())
         reference = {"name": name, "uid": account["uid"]}
         claims = {
-            "aud": audiences or [_ISSUER],
+            "aud": audiences or [ISSUER],
             "exp": now + seconds,
             "iat": now,
-            "iss": _ISSUER,
+            "iss": ISSUER,
             "kubernetes.io": {"namespace": namespace, "serviceaccount": reference},
             "nbf": now,
             "sub": f"{_PREFIX}{namespace}:{name}",
         }
-        # A real server signs with RS256; nobody but the server itself ever checks it.
-        head = _encode(json.dumps({"alg": "HS256"}).encode()) + "." + _encode(json.dumps(claims).encode())
+        # A real server signs with RS256 and says so, on which clients that read a token insist. Nobody but
+        # the server itself ever checks the signature.
+        head = _encode(json.dumps({"alg": "RS256"}).encode()) + "." + _encode(json.dumps(claims).encode())
         return f"{head}.{self._sign(head)}", now + seconds
 
     def _sign(self, head: str) -> str:
@@ -135,3 +136,15 @@ def _of_certificate(certificate: Any) -> User:
     name = next((value for key, value in pairs if key == "commonName"), "")
     groups = tuple(value for key, value in pairs if key == "organizationName")
     return User(name, groups)
+
+
+def audiences(token: str) -> list[str] | None:
+    """For whom a token was issued; None for one that does not say."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        found = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))["aud"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return list(found)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from hasteward_lab.api.auth.identity import User, named
+from hasteward_lab.api.auth.identity import ISSUER, User, audiences, named
 from hasteward_lab.api.auth.rbac import Attributes
 from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.resources import (
     ACCESS_REVIEWS,
+    ACCOUNTS,
     LOCAL_REVIEWS,
     OTHERS_REVIEWS,
     RULES_REVIEWS,
@@ -94,9 +95,17 @@ def _rules(namespace: str, context: ApiContext, user: User) -> Object:
 
 def _token(spec: Object, context: ApiContext) -> Object:
     user = context.authenticator.by_token(spec.get("token", ""))
-    if user is None:
+    wanted = list(spec.get("audiences") or [ISSUER])
+    meant = audiences(spec.get("token", ""))
+    shared = [each for each in wanted if meant is None or each in meant]
+    if user is None or not shared:
         return {"user": {}, "error": "[invalid bearer token, token lookup failed]"}
-    return {"authenticated": True, "user": {"username": user.name, "groups": list(user.all_groups)}}
+    found: Object = {"username": user.name, "groups": list(user.all_groups)}
+    kind, _, name = user.name.rpartition(":")
+    account = context.store.find(ACCOUNTS, kind.rpartition(":")[2], name)
+    if account is not None:
+        found["uid"] = account["metadata"]["uid"]
+    return {"authenticated": True, "user": found, "audiences": shared}
 
 
 def token_request(body: Object, context: ApiContext, namespace: str, name: str) -> Object:

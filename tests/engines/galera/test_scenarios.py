@@ -1,0 +1,71 @@
+"""Triage against every broken Galera cluster of the lab: it may not know, and never says what is not so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from hasteward_lab.lab import Lab
+from hasteward_lab.scenarios import load, run
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
+
+_FOLDER = resources.files("hasteward_lab.scenarios").joinpath("data", "galera")
+NAMES = sorted(one.name.removesuffix(".yaml") for one in _FOLDER.iterdir()) if _FOLDER.is_dir() else []
+#: the truth counts what a member has in its memory, or what it gets while it is looked at
+FURTHER: dict[str, set[str]] = {"galera-flow-control-stall": {"db-1", "db-2"}, "galera-frozen": {"db-1"}}
+#: where the truth cannot be read from what is left, and "undeterminable" is the right answer
+UNKNOWABLE = {
+    "galera-recovery-deadlock": "no node has room for the helper pod either",
+    "galera-zero-uuid": "servers that start under the zero UUID never compared what they hold",
+}
+
+
+def triage(lab: Lab, *flags: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "hasteward.cli.main", "triage", "-e", "galera", "-c", lab.cluster),
+            *("-n", lab.namespace, "--output", "json", "--stall-timeout", "15", *flags),
+        ],
+        env=dict(os.environ) | {"KUBECONFIG": str(lab.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    envelope: dict[str, Any] = json.loads(done.stdout)
+    assert not envelope["errors"], envelope["errors"]
+    data: dict[str, Any] = envelope["data"]
+    return data
+
+
+def verify(name: str) -> None:
+    scenario = load.scenario(name)
+    with run.start(scenario, None, keep=False, say=lambda _message: None) as lab:
+        run.reach(lab, scenario)
+        plain, deep = triage(lab), triage(lab, "--deep")
+    truth = scenario.expect.authority
+    assert plain["authority"] in {truth, "undeterminable"}, plain["authorityReason"]
+    if name in UNKNOWABLE and deep["authority"] == "undeterminable":
+        assert deep["newest"] == []
+        return
+    assert deep["authority"] == truth, deep["authorityReason"]
+    assert set(deep["newest"]) <= set(scenario.expect.newest) | FURTHER.get(name, set())
+    assert deep["newest"] or not scenario.expect.newest
+    assert deep["details"]["startFrom"] in {None, *scenario.expect.newest}
+    for member in deep["members"]:
+        # what holds the newest data is never overwritten by what triage proposes
+        if member["member"] in scenario.expect.newest:
+            assert member["remediation"] in {"none", "wait", "restart"}, member
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_triage_says_what_is_so(name: str) -> None:
+    verify(name)

@@ -1,0 +1,186 @@
+"""The commands as a person types them, on three real servers: secrets, death at any moment, bad input."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from vault_real import Bao, Tool
+
+from hasteward_lab import canaries
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
+WHERE = Tool.where
+
+
+@pytest.fixture
+def tool(bao: Bao, tmp_path: Path) -> Iterator[Tool]:
+    """The command line, its repository made; what restores kept is removed afterwards."""
+    made = Tool(bao.lab, tmp_path, f"canary-{secrets.token_hex(8)}")
+    made("init")
+    yield made
+    for pod in bao.lab.pods:
+        bao.lab.exec(pod, ["sh", "-c", "rm -f /openbao/data/hasteward-kept-*"])
+
+
+def token_of(bao: Bao, key: str) -> str:
+    data = bao.lab.client.call("GET", "/api/v1/namespaces/vault/secrets/hasteward-vault")["data"]
+    return base64.b64decode(data[key]).decode()
+
+
+def test_no_command_shows_or_leaves_a_secret(bao: Bao, tool: Tool) -> None:
+    """In no process, here or in the pods, and in nothing that was said, written or recorded."""
+    leader = bao.leader()
+    bao.put("bird", row := f"canary-{secrets.token_hex(8)}", leader)
+    token = tool.folder / "token"
+    token.write_text(token_of(bao, "repair"))
+    birds = {
+        "repair": token_of(bao, "repair"),
+        "backup": token_of(bao, "backup"),
+        "password": (tool.folder / "password").read_text(),
+        "row": row,
+    }
+    bao.lab.clear_audit()
+    forms = ("--output", "json", "--log-format", "json", "-v", "--report", str(tool.folder / "report"))
+    by_file = ("--token-from", f"file:{token}")
+    said = ""
+    with canaries.Watch(birds) as watch:
+        said += tool("triage", *WHERE, *forms, *by_file)
+        said += tool("backup", *WHERE, *forms, "--token-from", "secret:hasteward-vault/backup")
+        said += tool("restore", *WHERE, "--yes", "-v", *by_file)
+        said += tool("repair", *WHERE, "--dry-run", "-v")
+        said += tool("export", *WHERE, "-o", str(tool.folder / "raft.snap.gz"), "-v")
+        said += tool("triage", *WHERE, "-v", "--token-from", typed := f"s.{secrets.token_hex(12)}", status=3)
+        said += tool("restore", *WHERE, "--yes", "--token-from", "secret:hasteward-vault/backup", status=1)
+    bao.until(lambda found: found.healthy)
+
+    assert watch.hits == set()
+    assert "bao" in watch.programs, "the watch saw the pods' processes"
+    assert canaries.in_text(birds | {"typed": typed}, said, "what was said") == []
+    assert canaries.in_text(birds, json.dumps(bao.lab.audit()), "the audit log") == []
+    assert canaries.in_files(birds, tool.folder, (tool.folder / "password", token)) == []
+    search = "grep -rlaF -f - /openbao/data /dev/shm /tmp /home 2>/dev/null || true"
+    for pod in bao.lab.pods:
+        found = bao.lab.exec(pod, ["sh", "-c", search], "\n".join(birds.values()).encode())
+        assert found.stdout == b"", pod
+
+
+def listed(tool: Tool) -> list[dict[str, object]]:
+    said, _ = tool.run("get", "backups", "--output", "json")
+    found: list[dict[str, object]] = json.loads(said)["data"]["backups"]
+    return found
+
+
+def backups_killed(count: int, tool: Tool) -> None:
+    begun = time.monotonic()
+    tool("backup", *WHERE)
+    whole = time.monotonic() - begun
+    dice = random.Random(20261125)  # noqa: S311  moments, not secrets
+    for _ in range(count):
+        process = tool.start("backup", *WHERE)
+        time.sleep(dice.uniform(0.2, 1.05) * whole)
+        process.kill()
+        process.communicate()
+        assert all(entry["proven"] for entry in listed(tool))
+    tool("backup", *WHERE)
+
+
+def restores_killed(count: int, bao: Bao, tool: Tool) -> None:
+    leader = bao.leader()
+    bao.put("page", "saved", leader)
+    tool("backup", *WHERE)
+    begun = time.monotonic()
+    tool("restore", *WHERE, "--yes")
+    whole = time.monotonic() - begun
+    dice = random.Random(20261125)  # noqa: S311  moments, not secrets
+    for _ in range(count):
+        leader = bao.leader()
+        bao.put("page", "damaged", leader)
+        process = tool.start("restore", *WHERE, "--yes")
+        time.sleep(dice.uniform(0.3, 1.05) * whole)
+        process.kill()
+        process.communicate()
+        bao.until(lambda found: found.healthy)
+        assert bao.get("page", bao.leader()) in {"saved", "damaged"}
+    tool("restore", *WHERE, "--yes")
+    bao.until(lambda found: found.healthy)
+    assert bao.get("page", bao.leader()) == "saved"
+
+
+def test_a_backup_and_a_restore_killed_at_random_moments_leave_no_lie_and_no_half(
+    bao: Bao, tool: Tool
+) -> None:
+    backups_killed(1, tool)
+    restores_killed(1, bao, tool)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_backups_and_restores_killed_at_many_random_moments_leave_no_lie_and_no_half(
+    bao: Bao, tool: Tool
+) -> None:
+    backups_killed(30, tool)
+    restores_killed(20, bao, tool)
+
+
+#: what is wrong, how the command ends, and what it says
+BAD = {
+    "no such cluster": (("-c", "nope"), 3, "there is no StatefulSet vault/nope"),
+    "a token instead of its place": (("--token-from", "s.typed"), 3, "the value given is not a SOURCE"),
+    "no such secret": (("--token-from", "secret:nope"), 21, "nope"),
+    "no such key": (("--token-from", "secret:hasteward-vault/nope"), 21, "has no key nope"),
+    "no such file": (("--token-from", "file:/nope"), 21, "the token file /nope cannot be read"),
+    "no such role": (("--token-from", "kubernetes:nope"), 21, "could not be read"),
+    "no such namespace": (("-n", "nope"), 3, "nope"),
+    "unknown flag": (("--nope",), 2, "nope"),
+    "no repository": (("--backups-path", "/nope/at/all"), 10, "/nope/at/all"),
+    "wrong password": (("--restic-password-file", "/etc/hostname"), 12, "password"),
+    "no such snapshot": (("--snapshot", "deadbeef"), 3, "deadbeef"),
+    "a database of what has none": (("--database", "kv"), 21, "no databases to choose from"),
+    "no such member": (("-i", "9"), 3, "has no member 9"),
+}
+QUICK = ("a token instead of its place", "no such key")
+READS = {"get", "list", "watch"}
+
+
+def changes(bao: Bao) -> list[str]:
+    """What was changed in the cluster; an exec and a question about one's own rights change nothing."""
+    return [
+        f"{row['verb']} {row['resource']}"
+        for row in bao.lab.audit()
+        if row["user"].endswith(":hasteward-repair")
+        and row["verb"] not in READS
+        and row["resource"] not in {"selfsubjectaccessreviews", "selfsubjectreviews"}
+        and row["subresource"] != "exec"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in BAD]
+)
+def test_bad_input_is_one_clear_error_and_touches_nothing(bao: Bao, tool: Tool, name: str) -> None:
+    flags, status, words = BAD[name]
+    restore = name in {"no such snapshot", "a database of what has none"}
+    if restore:
+        tool("backup", *WHERE)
+    before = bao.triage().details
+    bao.lab.clear_audit()
+    stored = sorted(str(path) for path in (tool.folder / "repository").rglob("*"))
+
+    command = ("restore", *WHERE, "--yes") if restore else ("backup", *WHERE)
+    real = tool(*command, *flags, status=status)
+    dry = tool(*command, *flags, "--dry-run", status=status)
+
+    assert words in real
+    assert words in dry
+    assert "Traceback" not in real + dry
+    assert "s.typed" not in real + dry
+    assert changes(bao) == []
+    assert sorted(str(path) for path in (tool.folder / "repository").rglob("*")) == stored
+    assert bao.triage().details["leader"] == before["leader"]
