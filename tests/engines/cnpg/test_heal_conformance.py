@@ -57,9 +57,7 @@ class TestRepairsAtLength(HealConformance):
 
     engine = plugin
     repairs = MappingProxyType(
-        dict.fromkeys(
-            ("stuck", "stuck, no room", "stray", "stray that cannot be rewound", "empty", "two"), UNSAVED
-        )
+        dict.fromkeys(("stuck", "stuck, no room", "stray", "stray that cannot be rewound", "empty"), UNSAVED)
     )
     world = TestCnpg.world
 

@@ -69,9 +69,12 @@ class Story:
         assert done.returncode == code, done.stderr
 
     def lose_everything(self, member: str) -> None:
-        """A member's data is gone, and its server with it."""
+        """A member's data is gone, and its server with it: stopped first, or it would write again."""
+        self.lab.fence(member)
+        self.lab.wait(lambda: not any(line.startswith("postgres") for line in self.lab.processes(member)))
         self.lab.exec(member, ["sh", "-c", "rm -rf $PGDATA/* $PGDATA/.??*"])
         self.lab.stop(member)
+        self.lab.unfence(member)
 
     def difference(self, role: str) -> Difference:
         """The rights granted against those used, in both directions."""
