@@ -32,7 +32,8 @@ from hasteward_standalone import plugin
 
 CLUSTER = ClusterRef("standalone", "here", "shop-db")
 TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
-PASSWORD = 'it\'s "the" \\ root % password'
+#: looked for in every process of the machine, so no other worker may use the same
+PASSWORD = f'it\'s "the" \\ root % password {os.getpid()}'
 
 
 @dataclass(frozen=True)
