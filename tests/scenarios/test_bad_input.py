@@ -74,7 +74,7 @@ def scenario(name: str, lab: Any, tool: Any, folder: Path) -> tuple[list[str], d
         "unknown flag": (["--nope"], {}, 2, "nope"),
         "unknown snapshot": (["--snapshot", "deadbeef"], {}, 3, "deadbeef"),
         "snapshot that is no id": (["--snapshot", "yesterday"], {}, 3, "yesterday"),
-        "method not available": (["--method", "native"], {}, 3, "native"),
+        "method not available": (["--method", "native"], {}, 21, "declares no backup of its own"),
     }
     assert tool.environment
     return table[name]

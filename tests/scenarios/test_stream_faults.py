@@ -121,22 +121,25 @@ def test_a_pod_deleted_in_mid_dump_makes_no_backup(lab: Any, hasteward: Any, whe
 def test_a_dump_that_exits_with_1_makes_no_backup(lab: Any, hasteward: Any, where: tuple[str, ...]) -> None:
     stop = threading.Event()
 
-    def end_the_dump() -> None:
+    def end_the_dump(pod: str) -> None:
         sql = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'hasteward%' AND datname = 'app' AND query LIKE '%COPY%'"
         )
+        # in one session: a new one for every look would be slower than the dump
+        look = f"PERFORM pg_stat_clear_snapshot(), count(*) FROM ({sql}) t; PERFORM pg_sleep(0.002);"
         while not stop.is_set():
-            for pod in lab.pods:
-                lab.psql(pod, sql)
+            lab.psql(pod, f"DO $$ BEGIN FOR i IN 1..500 LOOP {look} END LOOP; END $$")
 
-    thread = threading.Thread(target=end_the_dump)
-    thread.start()
+    threads = [threading.Thread(target=end_the_dump, args=(pod,)) for pod in lab.pods]
+    for thread in threads:
+        thread.start()
     try:
         done = hasteward("backup", *where)
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
     message = assert_no_backup_and_one_clear_error(hasteward, done, 1)
     assert "exited with 1" in message

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from hasteward.domain.capability import Capability, Supported
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import Refused
+from hasteward.domain.events import Warned
+from hasteward.domain.plan import Plan
 from hasteward.pipelines import repair
 from hasteward.pipelines.leased import leased_on_approval
 from hasteward.pipelines.repair import UndoResult
@@ -32,7 +36,21 @@ def undo(engine: Engine, context: EngineContext, cluster: ClusterRef, run: str =
     spec = engine.puts_back
     if spec is None:
         return UndoResult("", ())
-    with contextlib.ExitStack() as stack:
-        context = leased_on_approval(context, cluster, stack)
-        back = spec.put_back(context=context, cluster=cluster, run=run)
+    asked: list[Plan] = []
+
+    def approve(plan: Plan) -> bool:
+        asked.append(plan)
+        return context.approve(plan)
+
+    try:
+        with contextlib.ExitStack() as stack:
+            leased = leased_on_approval(replace(context, approve=approve), cluster, stack)
+            back = spec.put_back(context=leased, cluster=cluster, run=run)
+    except Refused as error:
+        if run or asked or Capability.HEAL not in wanted:
+            raise
+        # whoever asks after a repair that left nothing must not be told of gates that are a restore's
+        text = f"no repair is unfinished; whether a restore could be taken back was not seen: {error.message}"
+        context.reporter.emit(Warned("undo.not_seen", text))
+        return UndoResult("", ())
     return UndoResult(back.run, back.undone, back.kept, dry_run=back.planned_only)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -151,6 +152,7 @@ def test_a_run_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     mark = tmp_path / "orphan"
     code = f"""
 import os
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from hasteward.adapters.host.processes import HostProcesses
@@ -218,7 +220,7 @@ def test_orphans_on_a_host_are_only_those_of_this_very_lock(context: EngineConte
     orphan = start_stream(stream_mark(HERE), run="dead")
     try:
         assert end_orphans(context, HERE) == ["dead"]
-        assert orphan.wait(10) == -9
+        assert orphan.wait(10) == -signal.SIGTERM
         assert [process.poll() for process in theirs] == [None, None, None]
     finally:
         for process in (*theirs, orphan):

@@ -170,8 +170,8 @@ def query_all(
 
 
 def query_each(context: EngineContext, login: Login, sql: str, databases: Sequence[str]) -> list[Any]:
-    """Run one such statement in every one of `databases`."""
-    script = "".join(f"{connect(name)}\n{sql.strip()};\n" for name in databases)
+    """Run one such statement in every one of `databases`. Told to ask for a password, psql asks each time."""
+    script = "".join(f"{connect(name)}\n{login.feed}{sql.strip()};\n" for name in databases)
     return _scripted(context, login, script, len(databases)) if databases else []
 
 
