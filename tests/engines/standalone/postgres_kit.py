@@ -126,12 +126,15 @@ class Postgres:
     def program(self, name: str, *options: str, text: str = "") -> str:
         """Run one of its programs as its own user."""
         first = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
+        # what starts the server leaves its environment to it
+        secret = {} if name == "pg_ctl" else {"PGPASSWORD": standalone_kit.PASSWORD}
         done = subprocess.run(
             [*(first if os.getuid() == 0 else []), str(self.programs / name), *options],
             input=text.encode(),
             capture_output=True,
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PGHOST": str(self.folder)}
-            | {"PGPASSWORD": standalone_kit.PASSWORD, "PGPORT": str(self.port)}
+            | {"PGPORT": str(self.port)}
+            | secret
             | {"PGOPTIONS": "-c statement_timeout=0 -c default_transaction_read_only=off"},
             cwd="/",
             check=False,
