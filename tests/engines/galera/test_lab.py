@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hasteward_lab.lab import Lab
+from hasteward_lab.mariadb import hand
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
@@ -77,7 +78,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Lab.up(part="mariadb") as lab:
+    with hand.well() as lab:
         found = Site(lab, tmp_path_factory.mktemp("galera"))
         found.sql("db-0", SHOP)
         found.hasteward("init")

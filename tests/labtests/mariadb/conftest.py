@@ -69,7 +69,7 @@ class Site:
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Site]:
     """One cluster per file."""
-    with Lab.up(part="mariadb", spec={"livenessProbe": {"failureThreshold": 30}}) as lab:
+    with hand.well(spec={"livenessProbe": {"failureThreshold": 30}}) as lab:
         yield Site(lab)
 
 

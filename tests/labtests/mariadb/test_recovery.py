@@ -22,7 +22,7 @@ PODS = ["db-0", "db-1", "db-2"]
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with Lab.up(part="mariadb") as running:
+    with hand.well() as running:
         galera.write(running, Write(pod="db-0", mark="before"))
         yield running
 

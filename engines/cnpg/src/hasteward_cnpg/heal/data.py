@@ -263,6 +263,9 @@ class Rewind(_OnVolumes):
         context.reporter.emit(
             Warned("heal.rewind_failed", f"{act.member} cannot be rewound ({why}); cloning it")
         )
+        # pg_rewind may have taken long
+        self.bench.secure(context, record)
+        context.check_lease()
         _run(context, pod, shell.script(shell.EMPTY, *words(act)), what="deleting the data")
         _clone(context, self.bench, act, record)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hasteward_lab.state import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hasteward_lab.lab import Lab
 
 Object = dict[str, Any]
@@ -104,6 +106,26 @@ def healthy(lab: Lab, timeout: float = 60.0) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"not healthy after {timeout:g} s: {[told(lab, name) for name in names]}")
         time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def well(**wishes: Any) -> Iterator[Lab]:
+    """A Galera lab that is healthy.
+
+    On a busy machine a joiner may be ended while it is sent the data; its donor then waits for somebody who
+    will not come. One such lab is given up, and another made.
+    """
+    from hasteward_lab.lab import Lab
+
+    with contextlib.ExitStack() as stack:
+        lab = stack.enter_context(Lab.up(part="mariadb", **wishes))
+        try:
+            healthy(lab)
+        except LabError:
+            stack.close()
+            lab = stack.enter_context(Lab.up(part="mariadb", **wishes))
+            healthy(lab)
+        yield lab
 
 
 def _member(lab: Lab, pod: str) -> bool:
