@@ -27,29 +27,68 @@ STREAM_MARK = "hasteward-stream"
 #: short reads, which need no Lease and are never taken for orphans
 READ_MARK = "hasteward-read"
 
-_CHOOSE = r"""t=
+#: tee(1) copies every byte three times, eight KiB at a time; the kernel's tee and splice pass pages on, as
+#: many as a pipe holds. Descriptor 5 leads to the digest. Where one end is no pipe, or the numbers of the two
+#: calls on this architecture are not known here, it reads and writes.
+_BRANCH = r"""use Config;
+my ($t, $s) = $Config{archname} =~ /^x86_64-/ ? (276, 275) : $Config{archname} =~ /^aarch64-/ ? (77, 76) : ();
+my ($max, $b) = (1 << 20);
+open D, ">&=5" or die "fd 5: $!\n";
+fcntl $_, 1031, $max for *STDIN, *STDOUT, *D;
+sub out {
+  my ($h, $n, $o) = (@_, 0);
+  while ($o < $n) {
+    my $w = syswrite $h, $b, $n - $o, $o;
+    if (defined $w) { $o += $w } elsif ($! != 4) { die "write: $!\n" }
+  }
+}
+while (1) {
+  my $n = $t ? syscall $t, 0, 5, $max, 0 : sysread STDIN, $b, $max;
+  if (!defined $n or $n < 0) {
+    next if $! == 4;
+    die "read: $!\n" if !$t;
+    $t = 0;
+  } elsif (!$n) { last }
+  elsif (!$t) { out *D, $n; out *STDOUT, $n }
+  else {
+    while ($n > 0) {
+      my $m = $s ? syscall $s, 0, 0, 1, 0, $n, 0 : sysread STDIN, $b, $n;
+      if ($s and $m < 0) { $s = $t = 0 if $! != 4 }
+      elsif (!$m) { die "read: $!\n" }
+      else { out *STDOUT, $m if !$s; $n -= $m }
+    }
+  }
+}
+"""
+
+#: $d digests, $c "$p" is the branch before it. For a short answer (``auto``) both are what starts first; its
+#: algorithm is the one that a long stream from there should use.
+_CHOOSE = rf"""t=
 trap 't=1' TERM
 set -f
 a=$1 m=$2; shift 2
+c=tee p=/dev/fd/5 d=sha256sum
 if [ "$a" = auto ]; then
   a=sha256
-  if ! { grep -qm 1 -wE 'sha_ni|sha2' /proc/cpuinfo && command -v openssl; } >/dev/null 2>&1 \
+  if ! {{ grep -qm 1 -wE 'sha_ni|sha2' /proc/cpuinfo && command -v openssl; }} >/dev/null 2>&1 \
     && b2sum -l 256 </dev/null >/dev/null 2>&1; then a=blake2b-256; fi
+  command -v sha256sum >/dev/null 2>&1 || d='openssl dgst -sha256 -r'
+else
+  if openssl dgst -sha256 -r </dev/null >/dev/null 2>&1; then d='openssl dgst -sha256 -r'; fi
+  if LC_ALL=C perl -e 1 >/dev/null 2>&1; then c='env LC_ALL=C PERL5OPT= perl -e' p='{_BRANCH}'; fi
 fi
-case $a in
-  blake2b-256) d='b2sum -l 256' ;;
-  *) if openssl dgst -sha256 -r </dev/null >/dev/null 2>&1; then d='openssl dgst -sha256 -r'
-     else d=sha256sum; fi ;;
-esac
-n=; if nice -n 5 true >/dev/null 2>&1; then n='nice -n 5'; fi
+[ "$a" != blake2b-256 ] || d='b2sum -l 256'
+n=; if command -v nice >/dev/null 2>&1; then n='nice -n 5'; fi
 if [ "$m" != 0 ]; then ulimit -v "$m"; fi
 """
 
-#: whoever was asked to end has nobody to tell: a write could wait for ever
+#: whoever was asked to end has nobody to tell: a write could wait for ever. A branch that failed may keep the
+#: same bytes from the data and from its digest
 _TRAILER = r"""
 [ -z "$t" ] || exit 143
-r=255 h=none
-for w in $o; do case $w in rc=*) r=${w#rc=} ;; -|'*'*) ;; *) h=$w ;; esac; done
+r=255 h=none b=
+for w in $o; do case $w in rc=*) r=${w#rc=} ;; branch=*) b=1 ;; -|'*'*) ;; *) h=$w ;; esac; done
+[ -z "$b" ] || h=none
 printf '%s %-11s %3s %64s\n' "${0##*:}" "$a" "$r" "$h" >&3
 exit "$r"
 """
@@ -79,7 +118,7 @@ l=$!
 o=$( trap : TERM; { { trap : TERM; { trap : TERM; """
         + run
         + r""" 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; } \
-  | tee /dev/fd/5 >&3 4>&- 8<&-; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 )
+  | $c "$p" >&3 4>&- 8<&- || echo branch=$? >&4; } 5>&1 | $d 3>&- 4>&- 8<&-; } 4>&1 )
 { kill -KILL "$l"; wait "$l"; } 2>/dev/null
 """
         + _TRAILER
@@ -91,7 +130,7 @@ def _upload(feed: str, before: str, after: str) -> str:
         _CHOOSE
         + f"exec 3>&1 8<&0 </dev/null\n{feed}"
         + f"o=$( trap : TERM; {before}"
-        + r"""{ { trap : TERM; tee /dev/fd/5 <&8 3>&- 4>&- 8<&- \
+        + r"""{ { trap : TERM; { trap : TERM; $c "$p" <&8 3>&- 4>&- 8<&- || echo branch=$? >&4; } \
   | { trap : TERM; $n "$@" >&2 3>&- 4>&- 5>&- 8<&-; echo "rc=$?" >&4; }; } 5>&1 \
   | $d 3>&- 4>&- 8<&-; } 4>&1 """
         + f"{after})"
