@@ -72,7 +72,8 @@ def test_statistics_are_gathered_where_the_server_does_not_do_it_by_itself(
     try:
         small.psql("SELECT pg_reload_conf()")
         deadline = time.monotonic() + 10
-        while small.psql("SHOW autovacuum") != autovacuum and time.monotonic() < deadline:
+        while small.psql("SHOW autovacuum") != autovacuum:
+            assert time.monotonic() < deadline
             time.sleep(0.02)
         restore(single, source)
     finally:
