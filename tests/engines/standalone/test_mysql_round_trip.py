@@ -37,7 +37,7 @@ def test_everything_comes_back_and_what_was_live_is_kept(shop: Any, steward: Any
 def test_borgmatic_1303_accounts_that_are_missing_come_back_and_the_others_keep_their_password(
     shop: Any, steward: Any
 ) -> None:
-    """Dumps of everything hold `mysql.global_priv`: restored elsewhere they replaced root, and its password."""
+    """Dumps of everything hold `mysql.global_priv`: restored elsewhere, they replaced the root account."""
     root = "SHOW CREATE USER root@localhost"
     grants = shop.sql("SHOW GRANTS FOR 'clerk'@'%'; SHOW GRANTS FOR reader; SHOW CREATE USER 'clerk'@'%'")
     steward.backup()
