@@ -226,6 +226,7 @@ class Trouble(StrEnum):
     WAL_REMOVED = "log already removed"
     DISK_FULL = "disk full"
     CERTIFICATE = "certificate rejected"
+    MODE = "its data directory has a mode that its server refuses"
     NEVER_STREAMED = "it has not streamed since its server was started"
 
 

@@ -117,6 +117,8 @@ def _goes_on(member: MemberEvidence, health: Health) -> Remedy:
     """What it lacks can still be had; what keeps it from getting that?"""
     if Trouble.DISK_FULL in member.troubles:
         return Remedy(Remediation.NONE, _FULL)
+    if Trouble.MODE in member.troubles:
+        return Remedy(Remediation.REWIND, f"{Trouble.MODE}, which is set right on the way")
     if isinstance(member.server, Known) and member.server.value.shadowed:
         return Remedy(Remediation.REWIND, _SHADOWED)
     if health is Health.NOT_STREAMING and Trouble.NEVER_STREAMED in member.troubles:

@@ -34,6 +34,11 @@ _TROUBLES: dict[Trouble, tuple[str, Severity, str]] = {
         Severity.CRITICAL,
         "is refused by the primary: a certificate between them is not accepted",
     ),
+    Trouble.MODE: (
+        "cnpg-data-mode",
+        Severity.CRITICAL,
+        "finds its data directory open to others, and its server does not start on that",
+    ),
     Trouble.NEVER_STREAMED: (
         "cnpg-never-streamed",
         Severity.CRITICAL,

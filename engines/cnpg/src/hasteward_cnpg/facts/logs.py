@@ -22,6 +22,7 @@ _WORDS: tuple[tuple[str, Trouble], ...] = (
     ("is not in this server's history", Trouble.NOT_A_CHILD),
     ("has already been removed", Trouble.WAL_REMOVED),
     ("No space left on device", Trouble.DISK_FULL),
+    ("has invalid permissions", Trouble.MODE),
     ("certificate verify failed", Trouble.CERTIFICATE),
     ("alert unknown ca", Trouble.CERTIFICATE),
     ("certificate authentication failed", Trouble.CERTIFICATE),
