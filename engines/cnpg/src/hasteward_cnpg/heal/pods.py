@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 from hasteward.domain.errors import HastewardError
 from hasteward.domain.events import Warned
-from hasteward.domain.reading import Known
 from hasteward.domain.repair import Act, Record
 from hasteward.kit.helperpod import end_helper, start_helper
 from hasteward.kit.steps import Memo
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS, ApiNotFound
 from hasteward_cnpg.analyse import Standing, analyse
+from hasteward_cnpg.analyse.remedy import is_lost
 from hasteward_cnpg.collect import collect, read_cluster
-from hasteward_cnpg.evidence import ClaimState
 from hasteward_cnpg.facts.objects import mapping, name_of, parse_pod
 from hasteward_cnpg.heal.scene import LOOK_SECONDS, PATIENCE_SECONDS, Scene
 from hasteward_cnpg.resources import UNRECOVERABLE, flags, instance_selector
@@ -64,9 +63,7 @@ class GiveUp:
         self.scene.as_planned(context, record)
         evidence = collect(context, self.scene.cluster)
         member = evidence.member(act.member)
-        lost = member is not None and not (
-            isinstance(member.claim, Known) and member.claim.value is ClaimState.BOUND
-        )
+        lost = member is not None and is_lost(member.claim)
         if not lost and analyse(evidence).standing.get(act.member) is not Standing.NOTHING:
             raise self.scene.refused(
                 "holds_data", f"it is not proven any more that {act.member} holds no data: it is not given up"

@@ -20,7 +20,8 @@ from hasteward.domain.reading import Known
 from hasteward.domain.repair import Act, RepairPlan, Target, Treatment
 from hasteward.domain.report import Remediation
 from hasteward_cnpg.analyse import Analysis, Standing, analyse
-from hasteward_cnpg.evidence import ClaimState, ClusterFacts, Evidence, MemberEvidence, ServerFacts
+from hasteward_cnpg.analyse.remedy import is_lost
+from hasteward_cnpg.evidence import ClusterFacts, Evidence, MemberEvidence, ServerFacts
 from hasteward_cnpg.facts.grounds import Grounds, MemberGrounds
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.facts.server import not_following
@@ -185,7 +186,7 @@ class _Planner:
         """Why the operator is asked to clone the member itself; empty where it is done in place."""
         version = self._grounds.version
         able = version is not None and version >= _UNRECOVERABLE_SINCE
-        lost = not isinstance(member.claim, Known) or member.claim.value is not ClaimState.BOUND
+        lost = is_lost(member.claim)
         empty = self._analysis.standing.get(target.member) is Standing.NOTHING
         if target.remediation is not Remediation.RESEED or target.capture or not (lost or empty):
             return ""
