@@ -387,7 +387,8 @@ def test_helper_pods_of_a_dead_run_are_deleted_even_if_nothing_else_is_to_do() -
             "namespace": "db",
             "labels": labels | {"hasteward.prplanit.com/cluster": cluster},
         }
-        world.kubernetes.add(PODS, {"metadata": metadata, "status": {"phase": "Failed"}})
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "pg-3"}}]
+        world.kubernetes.add(PODS, {"metadata": metadata, "spec": {"volumes": volumes}})
 
     repair(world)
 

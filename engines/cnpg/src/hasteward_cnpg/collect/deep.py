@@ -201,7 +201,8 @@ class _Log:
             return Unread(f"the log of {self.member.name} cannot be read")
         if extent == 0:
             return Absent(f"{self.member.name} holds nothing past {relation.fork}")
-        return read_tally(self.reader.context, place, self.position, relation.fork)
+        segment = _segment_bytes(self.member)
+        return read_tally(self.reader.context, place, self.position, relation.fork, segment)
 
     def mark(self, relation: Relation) -> Reading[str]:
         place = self.reader.places.get(self.member.name)
