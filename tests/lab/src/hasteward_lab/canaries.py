@@ -15,6 +15,8 @@ OURS = b"hasteward.cli.main"
 _EVERY_SECONDS = 0.015
 #: so many looks are taken at every round, later ones now and then
 _YOUNG = 10
+#: programs by which the lab lets a command into a pod: they have its environment a moment before it is there
+_DOORS = {"nsenter", "bwrap"}
 
 
 def processes() -> set[str]:
@@ -80,7 +82,7 @@ class Watch:
                 self.hits.add(f"{name} in the arguments of {program}")
             if value.encode() not in environment or OURS in words or (program, name) in self.allowed:
                 continue
-            if not (in_pod and name in self.of_pods):
+            if not (name in self.of_pods and (in_pod or program in _DOORS)):
                 self.hits.add(f"{name} in the environment of {program}")
 
 

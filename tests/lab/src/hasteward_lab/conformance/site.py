@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 from hasteward_lab.lab import Lab
 
 #: of a Secret, what everybody may know
-_PUBLIC = ("ca.crt", "tls.crt")
+_PUBLIC = {"ca.crt", "tls.crt", "dbname", "host", "namespace", "port", "user", "username"}
 _SHORT = 8
 
 
@@ -80,13 +80,15 @@ class Site:
 
     def in_pods(self) -> set[str]:
         """Those of `secrets` that the database's own containers have in their environment."""
-        found = set()
-        for pod in self.lab.get("pods"):
-            for container in pod["spec"]["containers"]:
-                for row in container.get("env", []):
-                    if reference := row.get("valueFrom", {}).get("secretKeyRef"):
-                        found.add(f"{reference['name']}/{reference['key']}")
-        return found
+        secrets = self.secrets()
+        references = [
+            row.get("valueFrom", {}).get("secretKeyRef", {})
+            for pod in self.lab.get("pods")
+            for container in pod["spec"]["containers"]
+            for row in container.get("env", [])
+        ]
+        known = {secrets.get(f"{one.get('name')}/{one.get('key')}") for one in references}
+        return {name for name, value in secrets.items() if value in known}
 
 
 class Broken(Protocol):
