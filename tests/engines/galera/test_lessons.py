@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from galera_kit import CLUSTER, ENGINE, Stage, World, node
+from galera_kit import CLUSTER, ENGINE, Stage, World
 
 from hasteward.domain.errors import Refused
 from hasteward.domain.repair import RepairRequest
@@ -140,8 +140,9 @@ def test_l60_nobody_is_dumped_who_is_not_in_the_component(stage: Stage) -> None:
     from hasteward_galera.collect import collect
     from hasteward_galera.dump.choose import choose_member
 
-    for number, server in enumerate(stage.world.servers.values()):
-        server.primary, server.view = False, (node(number),)
+    for server in stage.world.servers.values():
+        stage.world.among(server.name)
+        server.primary = False
     evidence = collect(stage.context(), CLUSTER)
 
     with pytest.raises(Refused, match="there is not one Primary component to dump from"):
