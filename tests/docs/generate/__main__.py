@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from answers import json_answers, jsonl_events, schema_file
+from conformance import conformance
 from contract import hooks
 from options import commands, configuration
 from refusals import refusals
@@ -55,6 +56,7 @@ def files() -> Iterator[tuple[str, str]]:
         "json.md": json_answers,
         "events.md": jsonl_events,
         "hooks.md": hooks,
+        "conformance.md": conformance,
     }
     for name, maker in makers.items():
         title, *rest = maker()
