@@ -35,6 +35,7 @@ if not TYPE_CHECKING:
     kit = _load("galera_kit")
     real = _load("galera_real")
     _load("galera_model")
+    _load("galera_sql")
 
 
 @pytest.fixture

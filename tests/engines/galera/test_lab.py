@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from hasteward_lab import rights
 from hasteward_lab.lab import Lab
 from hasteward_lab.mariadb import hand
 
@@ -31,6 +33,9 @@ SHOP = (
     "CREATE DATABASE other; CREATE TABLE other.t (n INT PRIMARY KEY); INSERT INTO other.t VALUES (7);"
     "CREATE USER clerk@'%' IDENTIFIED BY 'open'; GRANT SELECT ON shop.* TO clerk@'%';"
 )
+DEPLOY = Path(__file__).parents[3] / "deploy"
+#: what a triage tries in every role, and lives without
+TRIED = {("get", "secrets")}
 #: by checksum; of a versioned table the server counts the moments in, and a restore makes new ones
 _CONTENT = (
     "CHECKSUM TABLE shop.item, shop.log, other.t; SELECT * FROM shop.price; SHOW CREATE SEQUENCE shop.ticket;"
@@ -51,13 +56,17 @@ class Site:
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
-    def hasteward(self, *words: str, status: int = 0) -> dict[str, Any]:
+    def hasteward(
+        self, *words: str, status: int = 0, role: str = "repair", cluster: str = ""
+    ) -> dict[str, Any]:
+        """Run a command with the rights of one of the service accounts that are shipped."""
         environment = dict(os.environ) | {
             "KUBECONFIG": str(self.lab.kubeconfig),
+            "HASTEWARD_CONTEXT": role,
             "RESTIC_PASSWORD": "canary",
             "HASTEWARD_BACKUPS_PATH": str(self.folder / "repository"),
         }
-        whom = ["-e", "galera", "-c", self.lab.cluster, "-n", self.lab.namespace]
+        whom = ["-e", "galera", "-c", cluster or self.lab.cluster, "-n", self.lab.namespace]
         argv = [sys.executable, "-m", "hasteward.cli.main", *words, "--output", "json"]
         done = subprocess.run(
             [*argv, *([] if words[0] == "init" else whom)],
@@ -106,7 +115,7 @@ def test_what_was_backed_up_comes_back_on_every_member(site: Site) -> None:
     site.sql(
         "db-0", "CREATE DATABASE ledger; CREATE TABLE ledger.l (n INT PRIMARY KEY AUTO_INCREMENT, t INT)"
     )
-    stop, written = threading.Event(), []
+    stop, written = threading.Event(), list[int]()
 
     def write() -> None:
         while not stop.is_set():
@@ -134,3 +143,32 @@ def test_what_was_backed_up_comes_back_on_every_member(site: Site) -> None:
     )
     assert login.stdout.decode().strip() == "2"
     assert site.hasteward("triage")["data"]["healthy"]
+
+
+def owned(*files: str) -> set[tuple[str, str]]:
+    """Verb and resource of what roles grant."""
+    rules = [rule for name in files for rule in yaml.safe_load((DEPLOY / name).read_text())["rules"]]
+    return {(verb, what) for rule in rules for verb in rule["verbs"] for what in rule["resources"]}
+
+
+def test_w23_the_roles_that_are_shipped_are_what_is_used_and_no_more(site: Site) -> None:
+    """In both directions, by the API server's own log; it enforces them in every other test here too."""
+    site.lab.clear_audit()
+    # without exec no server can be asked, and without the Secret neither
+    site.hasteward("triage", role="view", status=20)
+    site.hasteward("backup", role="backup")
+    site.hasteward("restore", "--database", "other", "--yes")
+    site.hasteward("undo", "--yes")
+    site.hasteward("repair", "--dry-run")
+    site.lab.shut_down("db-2")
+    site.hasteward("triage", "--deep", status=20)
+    for role in ("view", "backup", "repair"):
+        site.hasteward("triage", role=role, cluster="nobody", status=3)
+
+    seen, secret = owned("galera/role.yaml"), owned("galera/secret-role.yaml")
+    for role, own in (("view", seen), ("backup", seen | secret), ("repair", seen | secret)):
+        log = [row for row in site.lab.audit() if row["user"].endswith(f":hasteward-{role}")]
+        used = {(right.verb, right.resource) for right in rights.used(log, role)}
+        assert used - own - owned(f"rbac/{role}.yaml") == (TRIED if role == "view" else set()), role
+        assert own <= used, role
+        assert {row["name"] for row in log if row["resource"] == "secrets"} <= {"db-root"}
