@@ -31,6 +31,7 @@ def _load(name: str) -> Any:
 if not TYPE_CHECKING:
     kit = _load("cnpg_kit")
     _load("heal_kit")
+    _load("hidden_model")
     _load("real_kit")
 
 CONTENT = Path(__file__).with_name("content.sql")

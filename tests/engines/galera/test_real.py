@@ -15,12 +15,13 @@ from galera_real import Node, Steward, as_this_user
 
 from hasteward.domain.errors import Refused
 from hasteward.domain.snapshot import SnapshotFilter
+from hasteward.kit.answers import split_answers
 from hasteward.pipelines.backup import BackupOptions, backup
 from hasteward.pipelines.catalog import backups, manifest_of
 from hasteward.pipelines.undo import undo
 from hasteward.ports.kubernetes import LEASES, PodRef
 from hasteward.testing.faults import Killed, KillNth
-from hasteward_galera.facts.galera import parse_files, parse_recovered, split_answers
+from hasteward_galera.facts.galera import parse_files, parse_recovered
 from hasteward_galera.facts.shell import files_argv, recover_argv
 from hasteward_galera.plugin import plugin
 from hasteward_sql import mysql

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hasteward.domain.reading import Absent, Known, Unread
+from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.domain.report import Health, Remediation
 from hasteward_cnpg.analyse.authority import Standing
 from hasteward_cnpg.evidence import (
@@ -35,6 +35,17 @@ class Remedy:
 _NOTHING = Remedy(Remediation.NONE)
 #: nothing that the primary lacks would be lost
 _HARMLESS = frozenset({Standing.COMPLETE, Standing.BEHIND, Standing.STRAY})
+
+
+def is_lost(claim: Reading[ClaimState]) -> bool:
+    """Whether a member's volume is proven to be gone; a claim that could not be read is not (L4)."""
+    match claim:
+        case Known(state):
+            return state is ClaimState.LOST
+        case Absent():
+            return True
+        case Unread():
+            return False
 
 
 def may_be_overwritten(standing: Standing, *, agreed: bool, empty: bool) -> bool:

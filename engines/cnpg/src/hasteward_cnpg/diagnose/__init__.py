@@ -96,9 +96,10 @@ def _left_by_restores(cluster: ClusterRef, evidence: Evidence, analysis: Analysi
                 Diagnosis(
                     "cnpg-restore-kept",
                     Severity.INFO,
-                    "a restore kept what it replaced; it takes space until you drop it",
+                    "a restore kept what it replaced; it takes space until you swap it back or drop it",
                     (f"database {database.name} ({size})",),
-                    f"{psql} -c 'DROP DATABASE \"{database.name}\"'",
+                    f"hasteward undo {flags}   (swaps it back);"
+                    f" or for good: {psql} -c 'DROP DATABASE \"{database.name}\"'",
                     member.name,
                 )
             )

@@ -10,6 +10,7 @@ from typing import Any
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput, RunFailed
 from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.kit.answers import Answer, split_answers
 from hasteward.kit.reading import attempt, short
 from hasteward.kit.streaming import Captured, Question, capture_each
 from hasteward.ports.context import EngineContext
@@ -26,7 +27,7 @@ from hasteward_galera.evidence import (
     ServerFacts,
     Volume,
 )
-from hasteward_galera.facts.galera import Answer, parse_server, parse_volume, split_answers
+from hasteward_galera.facts.galera import parse_server, parse_volume
 from hasteward_galera.facts.objects import (
     disk_full,
     hints,
