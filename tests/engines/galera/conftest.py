@@ -36,6 +36,7 @@ if not TYPE_CHECKING:
     real = _load("galera_real")
     _load("galera_model")
     _load("galera_sql")
+    _load("galera_site")
 
 
 @pytest.fixture

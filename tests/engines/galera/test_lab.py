@@ -2,87 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from galera_site import SHOP, Site
 
 from hasteward_lab import rights
-from hasteward_lab.lab import Lab
 from hasteward_lab.mariadb import hand
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
-SHOP = (
-    "CREATE DATABASE shop CHARACTER SET utf8mb4;"
-    "CREATE TABLE shop.item (n INT PRIMARY KEY AUTO_INCREMENT, word VARCHAR(40));"
-    "CREATE TABLE shop.log (n INT PRIMARY KEY);"
-    "CREATE TABLE shop.price (n INT PRIMARY KEY, amount INT) WITH SYSTEM VERSIONING;"
-    "CREATE SEQUENCE shop.ticket INCREMENT BY 0;"
-    "CREATE TRIGGER shop.noted AFTER INSERT ON shop.item FOR EACH ROW INSERT INTO shop.log VALUES (NEW.n);"
-    "CREATE VIEW shop.v AS SELECT COUNT(*) AS c FROM shop.item;"
-    "CREATE PROCEDURE shop.p() SELECT 1;"
-    "INSERT INTO shop.item (word) VALUES ('a'), ('\N{HOT BEVERAGE}'); INSERT INTO shop.price VALUES (1, 2);"
-    "CREATE DATABASE other; CREATE TABLE other.t (n INT PRIMARY KEY); INSERT INTO other.t VALUES (7);"
-    "CREATE USER clerk@'%' IDENTIFIED BY 'open'; GRANT SELECT ON shop.* TO clerk@'%';"
-)
 DEPLOY = Path(__file__).parents[3] / "deploy"
 #: what a triage tries in every role, and lives without
 TRIED = {("get", "secrets")}
-#: by checksum; of a versioned table the server counts the moments in, and a restore makes new ones
-_CONTENT = (
-    "CHECKSUM TABLE shop.item, shop.log, other.t; SELECT * FROM shop.price; SHOW CREATE SEQUENCE shop.ticket;"
-    "SELECT * FROM shop.v; SHOW CREATE PROCEDURE shop.p; SHOW GRANTS FOR clerk"
-)
-
-
-class Site:
-    """A lab, and hasteward in front of it."""
-
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        self.lab = lab
-        self.folder = folder
-
-    def sql(self, pod: str, text: str) -> str:
-        script = 'mariadb -uroot -p"$MARIADB_ROOT_PASSWORD" -NB --default-character-set=utf8mb4 -e "$1"'
-        done = self.lab.exec(pod, ["bash", "-c", script, "x", text])
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
-
-    def hasteward(
-        self, *words: str, status: int = 0, role: str = "repair", cluster: str = ""
-    ) -> dict[str, Any]:
-        """Run a command with the rights of one of the service accounts that are shipped."""
-        environment = dict(os.environ) | {
-            "KUBECONFIG": str(self.lab.kubeconfig),
-            "HASTEWARD_CONTEXT": role,
-            "RESTIC_PASSWORD": "canary",
-            "HASTEWARD_BACKUPS_PATH": str(self.folder / "repository"),
-        }
-        whom = ["-e", "galera", "-c", cluster or self.lab.cluster, "-n", self.lab.namespace]
-        argv = [sys.executable, "-m", "hasteward.cli.main", *words, "--output", "json"]
-        done = subprocess.run(
-            [*argv, *([] if words[0] == "init" else whom)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        envelope: dict[str, Any] = json.loads(done.stdout)
-        return envelope
-
-    def content(self, pod: str) -> str:
-        """Every table, and what a view, a routine, a sequence and an account are."""
-        return self.sql(pod, _CONTENT)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +43,7 @@ def test_triage_of_three_real_members_changes_nothing(site: Site) -> None:
     assert [site.sql(f"db-{n}", "SHOW STATUS LIKE 'wsrep_last_committed'") for n in range(3)] == before
 
 
-def test_what_was_backed_up_comes_back_on_every_member(site: Site) -> None:
+def test_w7_op1757_what_was_backed_up_comes_back_on_every_member(site: Site) -> None:
     """W7, mariadb-operator #1757: and a writer on another schema goes on all the while."""
     saved = [site.content(f"db-{n}") for n in range(3)]
     assert saved[0] == saved[1] == saved[2]
@@ -151,6 +86,7 @@ def owned(*files: str) -> set[tuple[str, str]]:
     return {(verb, what) for rule in rules for verb in rule["verbs"] for what in rule["resources"]}
 
 
+@pytest.mark.long
 def test_w23_the_roles_that_are_shipped_are_what_is_used_and_no_more(site: Site) -> None:
     """In both directions, by the API server's own log; it enforces them in every other test here too."""
     site.lab.clear_audit()
