@@ -21,8 +21,8 @@ from hasteward.cli.render import schema, shapes
 
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
-#: one written by hand, whose list of scenarios is checked by the lab's own tests, and one by `make bench`
-OTHERS = {REFERENCE / "lab.md", REFERENCE / "performance.md"}
+#: one written by hand, whose list of scenarios is checked by the lab's own tests, and those by `make bench`
+OTHERS = {REFERENCE / name for name in ("lab.md", "performance.md", "performance-galera.md")}
 MADE = "<!-- Made by tools/docs from the code; do not edit. -->\n"
 
 
