@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from hasteward.domain.events import Warned
 from hasteward.domain.repair import RepairRequest
@@ -65,3 +68,28 @@ def test_at_every_call_it_is_well_or_as_it_was_or_the_command_that_ends_it_was_n
         run(world, cluster)
         assert state(world) == ([], [], "box-9", False), k
     assert resumed > 5
+
+
+def test_who_agrees_to_the_treatment_and_not_to_what_waited_leaves_that_in_the_journal(
+    fresh_world: Any, cluster: Any
+) -> None:
+    world = fresh_world()
+    world.servers.broken |= {"box-2", "box-3"}
+    world.spec.keeps_old = True
+
+    def on_call(name: str) -> None:
+        if name == "toyclone":
+            raise KeyboardInterrupt
+
+    world.kubernetes.on_call = on_call
+    with pytest.raises(KeyboardInterrupt):
+        run(world, cluster)
+    world.kubernetes.on_call = lambda _name: None
+    world.kill_lease()
+    answers = iter([True, False])
+    context = replace(world.context(), approve=lambda _plan: next(answers))
+
+    result = repair(world.engine, context, cluster, None, RepairRequest(escrow=False, instance=2))
+
+    assert ([one.member for one in result.treated], result.dry_run) == (["box-2"], True)
+    assert state(world) == (["box-3"], ["box-2"], "box-9", True)
