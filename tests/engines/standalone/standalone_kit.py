@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +30,6 @@ from hasteward.testing.repository import FakeRepository
 from hasteward_standalone import plugin
 
 CLUSTER = ClusterRef("standalone", "here", "shop-db")
-TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
 #: looked for in every process of the machine, so no other worker may use the same
 PASSWORD = f'it\'s "the" \\ root % password {os.getpid()}'
 
@@ -218,35 +216,6 @@ class Steward:
     def last(self) -> str:
         """The id of the last run."""
         return f"{self.runs:016x}"
-
-
-class Tool:
-    """The command line on a lab."""
-
-    def __init__(self, lab: Any, folder: Path) -> None:
-        (folder / "password").write_text("correct horse")
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))
-        }
-        self.environment = kept | {
-            "PATH": f"{TOOLS}:{os.environ['PATH']}",
-            "KUBECONFIG": str(lab.kubeconfig),
-            "HASTEWARD_BACKUPS_PATH": str(folder / "store"),
-            "RESTIC_PASSWORD_FILE": str(folder / "password"),
-            "XDG_STATE_HOME": str(folder / "state"),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-        }
-
-    def __call__(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hasteward.cli.main", *argv],
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            check=False,
-            timeout=110,
-        )
 
 
 def local(locks: Path) -> HostProcesses:
