@@ -163,6 +163,10 @@ def _with_files(reader: Reader, member: MemberEvidence) -> MemberEvidence:
         server = member.server.value
         reader.places[member.name] = Place(pod_of(reader.cluster, member.name), "")
         following = server.receiver is not None and server.receiver.status == "streaming"
+        if not server.in_recovery and reader.context.depth >= Depth.DEEP:
+            free = reader.room(member.name)
+            full = free is not None and min(free) < _segment_bytes(member)
+            return replace(member, troubles=frozenset({Trouble.DISK_FULL} if full else ()))
         if not server.in_recovery or following:
             return member
         return replace(member, troubles=reader.troubles(member, reader.room(member.name)))
