@@ -92,7 +92,9 @@ def picture(lab: Lab) -> dict[str, Any]:
     body = lab.cluster_object()
     kinds = ("configmaps", "secrets", "services", "persistentvolumeclaims")
     held = {plural: sorted(row["metadata"]["name"] for row in lab.get(plural)) for plural in kinds}
-    return held | {"annotations": body["metadata"].get("annotations") or {}, "spec": body["spec"]}
+    # the API server fills the level in when anybody writes to the object
+    spec = {key: value for key, value in body["spec"].items() if key != "logLevel"}
+    return held | {"annotations": body["metadata"].get("annotations") or {}, "spec": spec}
 
 
 def files(lab: Lab, member: str) -> str:
