@@ -88,9 +88,13 @@ def tool(lab: Lab, folder: Path) -> Tool:
 
 
 def picture(lab: Lab) -> Any:
-    """What is others' and must stay."""
-    annotations = lab.cluster_object()["metadata"].get("annotations") or {}
-    return annotations, sorted(row["metadata"]["name"] for row in lab.get("configmaps"))
+    """What is others' and must stay: annotations, what is declared, objects and what they hold."""
+    body = lab.cluster_object()
+    held = {
+        plural: {row["metadata"]["name"]: row.get("data") for row in lab.get(plural)}
+        for plural in ("configmaps", "secrets", "services")
+    }
+    return body["metadata"].get("annotations") or {}, body["spec"], held
 
 
 def files(lab: Lab, member: str) -> str:
@@ -99,12 +103,13 @@ def files(lab: Lab, member: str) -> str:
 
 
 def everything_is_well(lab: Lab, ledger: list[int], primary: str = "pg-1") -> None:
-    members = [f"pg-{number}" for number in (1, 2, 3)]
+    members = sorted(str(name) for name in lab.cluster_object()["status"]["instanceNames"])
     replicas = [member for member in members if member != primary]
     assert sorted(lab.pods) == members
+    assert len(members) == lab.cluster_object()["spec"]["instances"]
     lab.psql(primary, "DROP TABLE IF EXISTS arrives; CREATE TABLE arrives AS SELECT 1 AS n")
     streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-    lab.wait(lambda: lab.psql(primary, streams) == "2", 30)
+    lab.wait(lambda: lab.psql(primary, streams) == str(len(replicas)), 30)
     position = lab.psql(primary, "SELECT pg_current_wal_lsn()")
     for member in replicas:
         caught = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"

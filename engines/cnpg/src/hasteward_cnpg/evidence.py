@@ -148,6 +148,8 @@ class ServerFacts:
     #: the history of `timeline`; None where its file is not there, which is not the same as having none
     ancestors: tuple[Fork, ...] | None = None
     segment_bytes: int = 16 * 1024 * 1024
+    #: whether a primary_conninfo that an earlier tool left wins over the operator's
+    shadowed: bool = False
 
     @property
     def position(self) -> Position | None:
@@ -228,6 +230,8 @@ class Trouble(StrEnum):
     WAL_REMOVED = "log already removed"
     DISK_FULL = "disk full"
     CERTIFICATE = "certificate rejected"
+    MODE = "its data directory has a mode that its server refuses"
+    NEVER_STREAMED = "it has not streamed since its server was started"
 
 
 class ClaimState(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
-from hasteward.domain.capability import Capability, EngineInfo, Right, Supported
+from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Right, Supported
 from hasteward.domain.option import OptionSpec
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class VaultEngine(EngineSpec):
             title="Vault and OpenBao, Raft storage",
             dump_file="raft.snap",
             dump_format="raft-snapshot-tar-1",
+            capture=DumpLayout("raft-data.tar", "raft-data-tar-1"),
             capabilities={
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),

@@ -35,6 +35,8 @@ class Remedy:
 SETTLE_SECONDS = 30.0
 
 _NOTHING = Remedy(Remediation.NONE)
+_FULL = "its volume is full, and only room helps: enlarge spec.storage.size of the Cluster"
+_SHADOWED = "a primary_conninfo in its postgresql.auto.conf wins over the operator's, and is taken out"
 #: nothing that the primary lacks would be lost
 _HARMLESS = frozenset({Standing.COMPLETE, Standing.BEHIND, Standing.STRAY})
 
@@ -130,9 +132,21 @@ def _on_the_way(member: MemberEvidence, health: Health, primary: ServerFacts | N
     lost = _unreachable(member, primary)
     if lost:
         return Remedy(Remediation.RESEED, lost)
-    if health is Health.DOWN:
-        return Remedy(Remediation.RESTART, "it is down, and the log it lacks can still be had")
-    return Remedy(Remediation.RESTART, "it does not stream, and the log it lacks can still be had")
+    return _goes_on(member, health)
+
+
+def _goes_on(member: MemberEvidence, health: Health) -> Remedy:
+    """What it lacks can still be had; what keeps it from getting that?"""
+    if Trouble.DISK_FULL in member.troubles:
+        return Remedy(Remediation.NONE, _FULL)
+    if Trouble.MODE in member.troubles:
+        return Remedy(Remediation.REWIND, f"{Trouble.MODE}, which is set right on the way")
+    if isinstance(member.server, Known) and member.server.value.shadowed:
+        return Remedy(Remediation.REWIND, _SHADOWED)
+    if health is Health.NOT_STREAMING and Trouble.NEVER_STREAMED in member.troubles:
+        return Remedy(Remediation.REWIND, f"{Trouble.NEVER_STREAMED}, so one more restart would not help")
+    what = "is down" if health is Health.DOWN else "does not stream"
+    return Remedy(Remediation.RESTART, f"it {what}, and the log it lacks can still be had")
 
 
 def _settling(member: MemberEvidence, cluster: ClusterFacts | None, primary: ServerFacts | None) -> str:

@@ -16,6 +16,7 @@ from hasteward.ports.context import Depth, EngineContext
 from hasteward.ports.kubernetes import PODS, Json
 from hasteward_cnpg.analyse.authority import leader_of, needs_comparison, reference_of
 from hasteward_cnpg.collect.files import Place, read_files, read_mark, read_tally
+from hasteward_cnpg.collect.room import volumes
 from hasteward_cnpg.evidence import (
     ClaimState,
     Comparison,
@@ -112,14 +113,28 @@ class Reader:
             cluster=self.cluster,
         )
 
-    def troubles(self, member: MemberEvidence) -> frozenset[Trouble]:
-        """What the member's log names; nothing when it could not be read, which discredits nobody."""
+    def room(self, member: str) -> tuple[int, int] | None:
+        """Bytes free on the volumes of the data and of the log of a member that runs; None if not told."""
+        with contextlib.suppress(HastewardError, ValueError):
+            data, log = volumes(self.context, pod_of(self.cluster, member))
+            return data.free, log.free
+        return None
+
+    def troubles(self, member: MemberEvidence, free: tuple[int, int] | None) -> frozenset[Trouble]:
+        """What the member's log names; nothing when it could not be read, which discredits nobody.
+
+        Whether a volume is full is told by the volume, where it was looked at.
+        """
         said = ""
         with contextlib.suppress(HastewardError):
             pod = pod_of(self.cluster, member.name)
             for previous in (True, False):
                 said += self.context.kubernetes.log(pod, previous=previous, lines=_LOG_LINES)
-        return troubles(said.splitlines())
+        found = troubles(said.splitlines())
+        if free is None:
+            return found
+        full = min(free) < _segment_bytes(member)
+        return found | {Trouble.DISK_FULL} if full else found - {Trouble.DISK_FULL}
 
 
 def _execable(member: MemberEvidence) -> bool:
@@ -150,8 +165,10 @@ def _with_files(reader: Reader, member: MemberEvidence) -> MemberEvidence:
         following = server.receiver is not None and server.receiver.status == "streaming"
         if not server.in_recovery or following:
             return member
-        return replace(member, troubles=reader.troubles(member))
-    return replace(member, files=reader.files(member), troubles=reader.troubles(member))
+        return replace(member, troubles=reader.troubles(member, reader.room(member.name)))
+    files = reader.files(member)
+    free = files.value.free if isinstance(files, Known) else None
+    return replace(member, files=files, troubles=reader.troubles(member, free))
 
 
 def _compared(reader: Reader, member: MemberEvidence, reference: MemberEvidence) -> MemberEvidence:
@@ -184,7 +201,8 @@ class _Log:
             return Unread(f"the log of {self.member.name} cannot be read")
         if extent == 0:
             return Absent(f"{self.member.name} holds nothing past {relation.fork}")
-        return read_tally(self.reader.context, place, self.position, relation.fork)
+        segment = _segment_bytes(self.member)
+        return read_tally(self.reader.context, place, self.position, relation.fork, segment)
 
     def mark(self, relation: Relation) -> Reading[str]:
         place = self.reader.places.get(self.member.name)

@@ -139,28 +139,28 @@ class Rejoin:
         del context, act, record
         return {}
 
-    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
-        """Or says what keeps it; the triage at the end tells that the cluster is not healthy then."""
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> str | None:
+        """Or says what keeps it; the triage at the end tells that the cluster is not healthy then.
+
+        The operator makes a pod only when every other pod reports: one member that is down keeps the next
+        from coming back until it is treated too.
+        """
         del record, memo
         begun = context.clock.monotonic()
         while True:
             why = self._missing(context, act)
             if not why:
-                return
+                return None
             waited = context.clock.monotonic() - begun
             if waited > PATIENCE_SECONDS and self._blocked(context, act.member):
-                text = (
-                    f"the operator makes no pod {act.member} while another member is down; going on with that"
-                )
-                context.reporter.emit(Warned("heal.blocked", text))
-                return
+                return f"the operator makes no pod {act.member} while another member is down"
             if waited > context.tuning.heal_seconds:
                 text = (
                     f"{act.member} does not stream after {waited:.0f} s (--heal-timeout): {why}; look again"
                 )
                 text += f" with hasteward triage {flags(self.scene.cluster)} --deep"
                 context.reporter.emit(Warned("heal.not_streaming", text))
-                return
+                return None
             context.clock.sleep(LOOK_SECONDS)
 
     def _blocked(self, context: EngineContext, member: str) -> bool:

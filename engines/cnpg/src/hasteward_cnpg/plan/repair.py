@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from hasteward.domain.cluster import ClusterRef
@@ -47,26 +46,8 @@ def repair_plan(
 ) -> RepairPlan:
     """How each target is treated; Refused when it cannot be, with what is in the way."""
     planner = _Planner(cluster, evidence, grounds, analyse(evidence))
-    treatments = [planner.treat(target) for target in targets]
-    if len(treatments) > 1:
-        treatments[-1] = _seen_to(treatments)
-    return RepairPlan(tuple(treatments), notes=_notes(tuple(treatments)))
-
-
-def _seen_to(treatments: list[Treatment]) -> Treatment:
-    """The last treatment, which also waits for the members treated before it.
-
-    The operator makes a pod only when every other pod reports: one member that is down keeps the next from
-    coming back until it is treated too.
-    """
-    last = treatments[-1]
-    awaited = [
-        replace(act, id=f"{act.id}-{act.member}")
-        for treatment in treatments[:-1]
-        for act in treatment.acts
-        if act.kind in {Kind.REJOIN, Kind.DISCARD}
-    ]
-    return replace(last, acts=(*last.acts, *awaited))
+    treatments = tuple(planner.treat(target) for target in targets)
+    return RepairPlan(treatments, notes=_notes(treatments))
 
 
 def _notes(treatments: tuple[Treatment, ...]) -> tuple[str, ...]:

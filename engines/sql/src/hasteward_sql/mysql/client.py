@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from hasteward.domain.errors import DependencyError, RunFailed
-from hasteward.kit.streaming import capture, upload
+from hasteward.domain.errors import DependencyError, HastewardError, RunFailed
+from hasteward.kit.streaming import Captured, Question, capture, capture_each, upload
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
 from hasteward.streams.proof import Algorithm, StreamProof
@@ -80,9 +80,15 @@ class Server:
 
     def plain(self, context: EngineContext, sql: str) -> str:
         """The proven answer to a statement, as the client prints it for programs."""
+        asked = self._question(sql)
+        return self._said(capture(context, asked.place, asked.argv, feed=asked.feed))
+
+    def _question(self, sql: str) -> Question:
         options = ["--batch", "--skip-column-names", "-e", sql]
         argv = self.words(self.client, options, password_file="/dev/stdin")  # noqa: S106 - not a password
-        answer = capture(context, self.place, argv, feed=self.feed)
+        return Question(self.place, argv, self.feed)
+
+    def _said(self, answer: Captured) -> str:
         if answer.exit_status != 0:
             raise RunFailed(
                 f"{self.client} in {self.place} exited with {answer.exit_status}: {one_line(answer.stderr)}",
@@ -103,6 +109,17 @@ class Server:
     def run(self, context: EngineContext, *statements: str, what: str) -> None:
         """Run statements of our own."""
         self.load(context, ["".join(f"{each};\n" for each in statements).encode()], what=what)
+
+
+def plain_each(context: EngineContext, servers: Sequence[Server], sql: str) -> list[str]:
+    """As `Server.plain`, of many servers that work on it at the same time; the first error is raised."""
+    answers = capture_each(context, [server._question(sql) for server in servers])  # noqa: SLF001  its own
+    said = []
+    for server, answer in zip(servers, answers, strict=True):
+        if isinstance(answer, HastewardError):
+            raise answer
+        said.append(server._said(answer))  # noqa: SLF001  its own
+    return said
 
 
 def shown(expression: str) -> str:
