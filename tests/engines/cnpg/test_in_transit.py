@@ -66,6 +66,19 @@ def replicas(lab: Lab) -> list[str]:
     return [name for name in ("pg-1", "pg-2", "pg-3") if name != lab.primary]
 
 
+def made_again(lab: Lab, name: str) -> None:
+    """Delete a pod and wait for the one that follows."""
+
+    def uid() -> str:
+        return next(
+            (str(row["metadata"]["uid"]) for row in lab.get("pods") if row["metadata"]["name"] == name), ""
+        )
+
+    before = uid()
+    lab.delete_pod(name)
+    lab.wait(lambda: uid() not in {"", before}, 60)
+
+
 def switchover(lab: Lab) -> None:
     lab.promote(replicas(lab)[0])
 
@@ -82,8 +95,7 @@ def crash(lab: Lab) -> None:
 def rolling_restart(lab: Lab) -> None:
     """As the operator does it: the replicas one by one, then a switchover, and the old primary."""
     for name in replicas(lab):
-        lab.delete_pod(name)
-        lab.wait(lambda gone=name: gone not in lab.pods, 30)  # type: ignore[misc]
+        made_again(lab, name)
         lab.wait_ready(timeout=60)
     old = lab.primary
     lab.promote(replicas(lab)[0])
