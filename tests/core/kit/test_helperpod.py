@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +15,7 @@ from hasteward.domain.errors import DependencyError, RunFailed
 from hasteward.kit.helperpod import (
     Helper,
     Mount,
+    Scratch,
     SecretMount,
     end_helper,
     helper_pod,
@@ -22,6 +25,7 @@ from hasteward.kit.helperpod import (
 )
 from hasteward.ports.context import EngineContext, Run
 from hasteward.ports.kubernetes import PODS, PodRef, Resource
+from hasteward.streams.wrapper import READ_MARK
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.reporter import Approval, RecordingReporter
@@ -135,6 +139,7 @@ def test_l66_what_waiting_does_not_cure_is_said_at_once(status: dict[str, Any], 
 
 
 def test_one_that_stays_pending_is_given_up_after_the_time_that_the_user_set() -> None:
+    """L67."""
     api, context = world()
 
     with pytest.raises(RunFailed) as error, helper_pod(context, "db", HELPER):
@@ -242,3 +247,38 @@ def test_those_of_other_runs_on_the_same_cluster_are_found() -> None:
         api.add(PODS, manifest("db", replace(HELPER, name=name, cluster=cluster), run))
 
     assert left_helpers(context, mine) == ["dead"]
+
+
+@pytest.mark.parametrize(("phase", "found"), [("Running", []), ("Pending", []), ("Failed", ["dead"])])
+def test_one_that_holds_no_claim_is_left_until_it_has_ended(phase: str, found: list[str]) -> None:
+    """It may be somebody's at work, who needs no Lease to read a capture."""
+    api, context = world()
+    mine = ClusterRef("toy", "db", "box")
+    scratch = replace(HELPER, name="dead", cluster=mine, mounts=(), scratch=(Scratch("/scratch", 1),))
+    api.add(PODS, manifest("db", scratch, "9999") | {"status": {"phase": phase}})
+
+    assert left_helpers(context, mine) == found
+
+
+def idle_command(interval: str) -> list[str]:
+    (container,) = manifest("db", replace(HELPER, idle=600), "9999")["spec"]["containers"]
+    *command, seconds = container["command"]
+    assert seconds == "60"
+    return [*command, interval]
+
+
+def test_the_pod_of_a_dead_run_ends_when_no_stream_of_ours_is_in_it() -> None:
+    """A pod shows only its own processes, so this one has a PID namespace of its own."""
+    scene = """sh -c 'sleep 1; echo the stream' "$MARK-0:9999:x" & "$@"; echo the pod"""
+    alone = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "--die-with-parent"]
+
+    done = subprocess.run(
+        [*alone, "sh", "-c", scene, "sh", *idle_command("0.01")],
+        env=dict(os.environ) | {"MARK": READ_MARK},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert done.stdout.splitlines() == ["the stream", "the pod"]

@@ -20,7 +20,7 @@ from hasteward.pipelines.backup import BackupOptions, backup
 from hasteward.pipelines.catalog import backups, find
 from hasteward.pipelines.escrow import Escrow
 from hasteward.pipelines.export import export
-from hasteward.pipelines.extract import extract, is_capture, wanted_snapshot, wanted_snapshots
+from hasteward.pipelines.extract import choose, extract, is_capture, wanted_snapshot, wanted_snapshots
 from hasteward.pipelines.restore import RestoreRequest, RestoreResult, restore
 from hasteward.plugins import Engine
 from hasteward.ports.context import (
@@ -209,6 +209,36 @@ def test_it_is_made_once() -> None:
     assert again is not None
     assert again.snapshot.id == first.snapshot.id
     assert len(world.kubernetes.writes) == writes
+
+
+def test_an_engine_that_makes_no_dump_of_files_says_how_to_get_at_them() -> None:
+    """Never the older dump in their place: it lacks what the files were captured for."""
+    world = with_capture()
+    files = meant(world)
+    info = replace(ENGINE.info, capabilities={Capability.RESTORE: Supported()})
+    unable = Engine(info, Crates(), frozenset({"restore"}))
+
+    for reference in ("latest", files.snapshot.id):
+        with pytest.raises(InvalidInput, match="crates makes no dump of them") as refused:
+            restore(
+                unable,
+                world.context(),
+                CLUSTER,
+                world.repository,
+                RestoreRequest(reference, RestoreOptions(instance=2)),
+            )
+        assert refused.value.code == "snapshot.files"
+        assert refused.value.hint == (
+            "the files: hasteward export -e crates -c crate -n db -i 2"
+            f" --snapshot {files.snapshot.short_id} --raw -o crate.tar"
+        )
+    world.clock.sleep(1)
+    backup(ENGINE, world.context(), CLUSTER, world.repository, BackupOptions("diverged", 2))  # type: ignore[arg-type]
+
+    newer = choose(unable, world.repository, "latest", ENGINE.layout({}), cluster=CLUSTER, instance=2)
+
+    assert not is_capture(ENGINE, newer)
+    assert pods(world) == ["crate-2"]
 
 
 def test_latest_prefers_files_to_the_dump_of_the_same_run_and_their_dump_to_both() -> None:

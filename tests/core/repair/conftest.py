@@ -45,6 +45,8 @@ class ToyServers:
     data: dict[str, bytes] = field(default_factory=lambda: dict.fromkeys(("box-1", "box-2", "box-3"), GOOD))
     broken: set[str] = field(default_factory=set)
     down: set[str] = field(default_factory=set)
+    #: what was put aside on a member's volume
+    old: set[str] = field(default_factory=set)
 
     def __call__(self, pod: PodRef, argv: Sequence[str], stdin: bytes) -> Result:
         match argv[0]:
@@ -54,7 +56,10 @@ class ToyServers:
                 return Result(self.data[pod.name])
             case "toywipe":
                 self.data[pod.name] = b""
+            case "toytidy":
+                self.old.discard(pod.name)
             case "toyclone":
+                self.old.add(pod.name)
                 self.data[pod.name] = self.data[argv[1]]
                 self.broken.discard(pod.name)
             case "toystart":
@@ -97,13 +102,14 @@ class Exec:
     def prepare(self, context: EngineContext, act: Act, record: Record) -> Mapping[str, str]:
         return {}
 
-    def do(self, context: EngineContext, act: Act, record: Record, memo: Mapping[str, str]) -> None:
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Mapping[str, str]) -> str | None:
         if self.only_if_fenced and act.member not in _fences(context)[1]:
             raise RunFailed(f"{act.member} is not fenced")
         kubernetes = context.kubernetes
         assert isinstance(kubernetes, FakeKubernetes)
         kubernetes.on_call(self.program)
         kubernetes.program(PodRef("db", act.member, "main"), [self.program, act.args.get("from", "")], b"")
+        return None
 
     def undo(self, context: EngineContext, act: Act, record: Record, memo: Mapping[str, str]) -> None:
         raise AssertionError("a forward-only act was taken back")
@@ -129,6 +135,19 @@ class Capture:
         raise AssertionError("a read-only act needs no undo")
 
 
+@dataclass
+class Tidy(Exec):
+    """Not possible while any member is broken."""
+
+    servers: ToyServers = field(default_factory=ToyServers)
+
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Mapping[str, str]) -> str | None:
+        if self.servers.broken:
+            return f"{', '.join(sorted(self.servers.broken))} is broken"
+        super().do(context, act, record, memo)
+        return None
+
+
 class ToyEngine(EngineSpec):
     """Triage says what `answer` says; plan and heal are real."""
 
@@ -137,6 +156,8 @@ class ToyEngine(EngineSpec):
         self.authority = Authority.PROVABLE
         self.remediation = Remediation.RESEED
         self.branch: Branch | None = None
+        #: whether a treatment puts the old data aside, and takes it away at the end
+        self.keeps_old = False
 
     @hookimpl
     def info(self) -> EngineInfo:
@@ -172,7 +193,13 @@ class ToyEngine(EngineSpec):
     def plan(
         self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
     ) -> RepairPlan:
-        return RepairPlan(tuple(Treatment(target, _acts(target)) for target in targets))
+        return RepairPlan(
+            tuple(Treatment(target, (*_acts(target), *self._tidy(target.member))) for target in targets)
+        )
+
+    def _tidy(self, name: str) -> tuple[Act, ...]:
+        tidy = Act("tidy", "tidy", name, f"tidy up on {name}", Reversal.FORWARD_ONLY)
+        return (tidy,) if self.keeps_old else ()
 
     @hookimpl
     def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
@@ -182,6 +209,7 @@ class ToyEngine(EngineSpec):
             "wipe": Exec("toywipe"),
             "clone": Exec("toyclone"),
             "start": Exec("toystart", only_if_fenced=False),
+            "tidy": Tidy("toytidy", only_if_fenced=False, servers=self.servers),
         }
         walk(context, order, deeds)
 

@@ -94,7 +94,7 @@ def test_a_journal_that_changed_while_the_plan_was_read_is_left_alone(stopped: A
     def approve(_plan: Any) -> bool:
         body = stopped.kubernetes.objects[key]
         document = json.loads(body["data"]["journal"])
-        document["entries"][1]["state"] = "done"
+        document["treatments"][0]["entries"][1]["state"] = "done"
         body["data"]["journal"] = json.dumps(document)
         return True
 
@@ -112,8 +112,8 @@ def test_a_journal_that_changed_while_the_plan_was_read_is_left_alone(stopped: A
     ("damage", "code"),
     [
         ("not json", "journal.unreadable"),
-        ('{"schema": 2}', "journal.schema"),
-        ('{"schema": 1, "run": "x"}', "journal.unreadable"),
+        ('{"schema": 1}', "journal.schema"),
+        ('{"schema": 2, "treatments": []}', "journal.unreadable"),
         ("[]", "journal.unreadable"),
     ],
 )

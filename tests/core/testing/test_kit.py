@@ -10,8 +10,8 @@ import pytest
 
 from hasteward import testing
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.errors import RunFailed
-from hasteward.kit.streaming import capture
+from hasteward.domain.errors import RunFailed, Unproven
+from hasteward.kit.streaming import Captured, Question, capture, capture_each
 from hasteward.ports.kubernetes import (
     CONFIG_MAPS,
     PODS,
@@ -156,3 +156,25 @@ def test_a_fault_of_a_stream_can_be_meant_for_one_exec_alone() -> None:
     codes = [capture(here.context(), POD, ["look"]).exit_status for _ in range(3)]
 
     assert codes == [0, 1, 0]
+
+
+def test_many_places_are_asked_before_the_first_is_listened_to() -> None:
+    here, calls = world(), list[str]()
+    here.kubernetes.on_call = calls.append
+
+    answers = capture_each(here.context(), [Question(POD, ["look"])] * 3)
+
+    assert [isinstance(one, Captured) and one.stdout for one in answers] == [b"some data\n"] * 3
+    assert calls.index("exec.receive") == 3
+    assert calls.count("exec") == 3
+
+
+def test_of_many_places_one_that_is_lost_is_an_error_in_its_own_place_alone() -> None:
+    here = world()
+    here.kubernetes.faults.append(StreamFault(Loss.CUT, 4, nth=2))
+
+    answers = capture_each(here.context(), [Question(POD, ["look"])] * 3)
+
+    assert [isinstance(one, Captured) for one in answers] == [True, False, True]
+    assert isinstance(answers[1], Unproven)
+    assert "connection was lost" in answers[1].message

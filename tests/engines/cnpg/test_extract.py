@@ -250,6 +250,8 @@ def test_the_pod_holds_nothing_of_the_cluster_and_asks_for_its_room(made: Made, 
     assert body["metadata"]["name"] == "hasteward-pg-scratch-run2"
     assert body["metadata"]["labels"] == {
         "app.kubernetes.io/managed-by": "hasteward",
+        "hasteward.prplanit.com/cluster": "pg",
+        "hasteward.prplanit.com/engine": "cnpg",
         "hasteward.prplanit.com/scratch": "pg",
         "sidecar.istio.io/inject": "false",
     }

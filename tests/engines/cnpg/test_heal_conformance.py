@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -11,13 +13,15 @@ import pytest
 from hasteward import hookimpl, testing
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError
-from hasteward.domain.repair import RepairRequest
+from hasteward.domain.repair import Record, RepairRequest
+from hasteward.kit.journal import unfinished
 from hasteward.kit.sections import SectionWriter
 from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
 from hasteward.streams.proof import Algorithm
 from hasteward.testing import HEALTHY
 from hasteward.testing.conformance.heal import HealConformance
 from hasteward.testing.conformance.triage import TriageConformance
+from hasteward.testing.faults import Killed, KillNth
 from hasteward.testing.streams import Loss, StreamFault
 from hasteward_cnpg.plugin import CnpgEngine, plugin
 
@@ -57,7 +61,9 @@ class TestRepairsAtLength(HealConformance):
 
     engine = plugin
     repairs = MappingProxyType(
-        dict.fromkeys(("stuck", "stuck, no room", "stray", "stray that cannot be rewound", "empty"), UNSAVED)
+        dict.fromkeys(
+            ("stuck", "stuck, no room", "stray", "stray that cannot be rewound", "empty", "two"), UNSAVED
+        )
     )
     world = TestCnpg.world
 
@@ -70,6 +76,38 @@ class TestCapturesAtLength(HealConformance):
     engine = WithADump()
     repairs = MappingProxyType({"diverged": RepairRequest(instance=3, force=True)})
     world = TestCnpg.world
+
+
+#: every so manieth place of the sweep below; all of them are in the long run above
+STRIDE = 9
+
+
+def test_two_members_in_one_run_are_ended_by_one_command_wherever_it_is_killed() -> None:
+    """The operator makes no pod of the first until the second is treated: what waits is in the journal."""
+    engine = TestCnpg().addressed()
+    before = heal_kit.make("two")[1].content()
+    points = waited = 0
+    for nth in itertools.count(1, STRIDE):
+        world = heal_kit.make("two")[1]
+        world.on_call = fault = KillNth(nth)
+        with contextlib.suppress(Killed):
+            world.repair(engine, UNSAVED)
+        if not fault.struck:
+            break
+        points += 1
+        world.next_run()
+        waited += any(record.postponed for record in _records(world))
+        world.repair(engine, UNSAVED)
+        assert world.triage(engine).healthy, fault.struck
+        left = (world.unfinished, world.helpers, world.residue())
+        assert (left, world.content()) == ((False, [], {}), before), fault.struck
+    print(f"{points} points, {waited} of them with something put off")
+    assert waited > 1
+
+
+def _records(world: testing.World) -> tuple[Record, ...]:
+    journal = unfinished(world.context(), world.cluster)
+    return () if journal is None else journal.records
 
 
 def test_a_branch_that_is_given_up_is_captured_after_its_last_commit_and_before_it_is_overwritten() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from galera_kit import ZERO, U, grastate, gvwstate, node
 
+from hasteward.kit.answers import Answer
 from hasteward_galera.evidence import Grastate, Position, View
 from hasteward_galera.facts.galera import (
-    Answer,
     parse_grastate,
     parse_gvwstate,
     parse_recovered,

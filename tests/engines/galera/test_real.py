@@ -15,12 +15,13 @@ from galera_real import Node, Steward, as_this_user
 
 from hasteward.domain.errors import Refused
 from hasteward.domain.snapshot import SnapshotFilter
+from hasteward.kit.answers import split_answers
 from hasteward.pipelines.backup import BackupOptions, backup
 from hasteward.pipelines.catalog import backups, manifest_of
 from hasteward.pipelines.undo import undo
 from hasteward.ports.kubernetes import LEASES, PodRef
 from hasteward.testing.faults import Killed, KillNth
-from hasteward_galera.facts.galera import parse_files, parse_recovered, split_answers
+from hasteward_galera.facts.galera import parse_files, parse_recovered
 from hasteward_galera.facts.shell import files_argv, recover_argv
 from hasteward_galera.plugin import plugin
 from hasteward_sql import mysql
@@ -77,7 +78,7 @@ def test_a_real_server_says_where_it_is_and_who_is_with_it(shop: Node, steward: 
     assert report.diagnoses == ()
 
 
-def test_a_round_trip_by_content_on_galera(shop: Node, steward: Steward) -> None:
+def test_w7_a_round_trip_by_content_on_galera(shop: Node, steward: Steward) -> None:
     """W7: the dump restores into the very cluster it is of; nothing of wsrep_* and global_priv is in it."""
     saved, before = shop.content("shop", "other"), shop.committed()
     steward.backup()

@@ -70,13 +70,26 @@ class TestVault(EngineConformance):
         )
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-class TestRepairsAtLength(HealConformance):
+class _AtLength(HealConformance):
     """Treatments of many acts: thousands of places where each may fail or die."""
 
     engine = plugin
+    world = TestVault.world
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+class TestRepairsAtLength(_AtLength):
+    """With a leader."""
+
     repairs = MappingProxyType(
         dict.fromkeys(("member that does not follow", "stray member"), RepairRequest())
     )
-    world = TestVault.world
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+class TestMajorityLostAtLength(_AtLength):
+    """Without one: some nine hundred calls, five and a half thousand ways to end, ten minutes of a core."""
+
+    repairs = MappingProxyType({"majority lost": RepairRequest(instance=0, force=True)})

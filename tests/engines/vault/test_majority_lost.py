@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from vault_kit import CLUSTER, ENGINE, Server, Stage, World
+from vault_kit import CLUSTER, ENGINE, Server, Stage, World, run
 
-from hasteward.domain.errors import DependencyError, HastewardError, Refused
+from hasteward.domain.errors import DependencyError, HastewardError, InvalidInput, Refused
 from hasteward.domain.plan import Reversal, Step
-from hasteward.domain.repair import RepairRequest
 from hasteward.domain.report import Authority, Remediation, TriageReport
-from hasteward.pipelines.repair import RepairResult, repair, undo
+from hasteward.pipelines.catalog import find
+from hasteward.pipelines.extract import choose, wanted_snapshot
+from hasteward.pipelines.repair import undo
 from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES, PERSISTENT_VOLUME_CLAIMS, PODS
 from hasteward.testing.repository import FakeRepository
 from hasteward_vault.plugin import plugin
@@ -40,11 +41,6 @@ def five() -> World:
 
 def triaged(stage: Stage) -> TriageReport:
     return plugin.triage(stage.context, CLUSTER)
-
-
-def run(stage: Stage, store: FakeRepository | None = None, **request: Any) -> RepairResult:
-    wanted = RepairRequest(escrow=store is not None, **request)
-    return repair(ENGINE, stage.context, CLUSTER, store, wanted)
 
 
 def touched(stage: Stage) -> list[str]:
@@ -149,6 +145,21 @@ def test_the_survivor_goes_on_and_the_empty_ones_join_it() -> None:
     assert calls.index("_capture") < calls.index("_alone")
     assert result.after is not None
     assert (result.after.healthy, result.after.details["leader"]) == (True, "bao-0")
+
+
+def test_what_was_captured_can_be_exported_and_a_restore_of_it_says_how() -> None:
+    """Nothing that a repair saves lies in the repository out of reach."""
+    stage, store = lost(), FakeRepository()
+    run(stage, store, instance=0, force=True)
+    layout = ENGINE.info.capture
+    assert layout is not None
+
+    found = find(store, "latest", wanted_snapshot(layout, CLUSTER, 0))
+
+    assert store.files[found.snapshot.id][:17] == b"vault.db of bao-0"
+    with pytest.raises(InvalidInput, match="makes no dump of them") as refused:
+        choose(ENGINE, store, found.snapshot.id, ENGINE.layout({}), cluster=CLUSTER, instance=0)
+    assert refused.value.hint.endswith("--raw -o raft-data.tar")
 
 
 def test_a_later_term_is_newer_than_a_longer_log_and_the_other_survivor_is_captured_too() -> None:

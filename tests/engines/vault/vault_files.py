@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 PAGE = 4096
 
@@ -75,6 +76,11 @@ def _varint(value: int) -> bytes:
 
 def store(peers: Mapping[str, bool], term: int, index: int, **change: int) -> bytes:
     """``vault.db``: who the peers are (and whether each has a vote), and what was applied."""
+    return _store(tuple(peers.items()), term, index, **change)
+
+
+@cache
+def _store(peers: tuple[tuple[str, bool], ...], term: int, index: int, **change: int) -> bytes:
     rows = b"".join(
         _field(
             2,
@@ -82,7 +88,7 @@ def store(peers: Mapping[str, bool], term: int, index: int, **change: int) -> by
             + _field(2, name.encode())
             + _field(3, f"{name}.bao-internal:8201".encode()),
         )
-        for name, voter in peers.items()
+        for name, voter in peers
     )
     config = {
         b"latest_config": _field(1, 1) + rows,
@@ -102,6 +108,7 @@ def entry(term: int, index: int, data: bytes = b"x" * 40) -> bytes:
     )
 
 
+@cache  # sweeps ask for the same few logs many thousand times
 def log(term: int, index: int, entries: int = 30, **change: int) -> bytes:
     """``raft.db``: the last entries of the log."""
     rows = {

@@ -28,7 +28,7 @@ def _chosen(session: Session, engine: Engine, repository: Repository) -> Snapsho
     from hasteward.cli import preflight
     from hasteward.domain.capability import Capability
     from hasteward.pipelines.catalog import find
-    from hasteward.pipelines.extract import extract, is_capture, wanted_snapshot, wanted_snapshots
+    from hasteward.pipelines.extract import choose, extract, is_capture, wanted_snapshot
 
     settings, cluster = session.settings, session.cluster()
     instance, capture, raw = settings.integer("instance"), engine.info.capture, settings.flag("raw")
@@ -40,12 +40,13 @@ def _chosen(session: Session, engine: Engine, repository: Repository) -> Snapsho
             hint="name the member: -i N" if capture is not None else "leave --raw away",
             code="setting.conflict",
         )
-    wanted = wanted_snapshots(engine, engine.layout(settings.options()), cluster, instance)
-    if raw and capture is not None:
-        wanted = (wanted_snapshot(capture, cluster, instance),)
+    reference = settings.text("snapshot")
     repository.open()
-    entry = find(repository, settings.text("snapshot"), *wanted)
-    if raw or not is_capture(engine, entry):
+    if raw and capture is not None:
+        return find(repository, reference, wanted_snapshot(capture, cluster, instance))
+    layout = engine.layout(settings.options())
+    entry = choose(engine, repository, reference, layout, cluster=cluster, instance=instance)
+    if not is_capture(engine, entry):
         return entry
     preflight.require(session, engine.info, Capability.EXTRACT)
     return extract(engine, session.wiring.context(), cluster, repository, entry)
@@ -124,7 +125,7 @@ VERB = Verb(
     },
     notes={
         "instance": "The diverged capture of this member. Of its files a dump is made first, in a scratch"
-        " server that is gone afterwards.",
+        " server that is gone afterwards; an engine that makes none names --raw.",
         "force": "Replace the file if it exists.",
     },
     observed=True,

@@ -25,13 +25,13 @@ def _allowed_to_extract(session: Session, engine: Engine, cluster: ClusterRef) -
     """A capture of files needs more rights than a dump; they are asked for before anything begins."""
     from hasteward.cli import preflight
     from hasteward.domain.capability import Capability
-    from hasteward.pipelines.catalog import find
-    from hasteward.pipelines.extract import is_capture, wanted_snapshots
+    from hasteward.pipelines.extract import choose, is_capture
 
-    settings = session.settings
-    layout = engine.layout(settings.options())
-    wanted = wanted_snapshots(engine, layout, cluster, settings.integer("instance"))
-    if is_capture(engine, find(session.wiring.repository, settings.text("snapshot"), *wanted)):
+    settings, repository = session.settings, session.wiring.repository
+    layout, instance = engine.layout(settings.options()), settings.integer("instance")
+    reference = settings.text("snapshot")
+    entry = choose(engine, repository, reference, layout, cluster=cluster, instance=instance)
+    if is_capture(engine, entry):
         preflight.require(session, engine.info, Capability.EXTRACT)
 
 

@@ -89,6 +89,8 @@ class ActState(StrEnum):
     PENDING = "pending"
     DOING = "doing"
     DONE = "done"
+    #: not possible yet; it is done when the other treatments of the run are over
+    POSTPONED = "postponed"
     #: taken back as a part of going forward, by an act of kind `RELEASE`
     RELEASED = "released"
     UNDONE = "undone"
@@ -107,10 +109,15 @@ class Entry:
         """Whether the world may bear its mark."""
         return self.state in {ActState.DOING, ActState.DONE}
 
+    @property
+    def over(self) -> bool:
+        """Whether its treatment has nothing more to do about it; what was put off is done by the run."""
+        return self.state in {ActState.DONE, ActState.RELEASED, ActState.POSTPONED}
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The journal of one treatment, as it is stored. `job` groups the snapshots of the run that began it."""
+    """One treatment in the journal, as it is stored. `job` groups the snapshots of the run that began it."""
 
     run: str
     job: str
@@ -124,12 +131,29 @@ class Record:
         return next((e for e in self.entries if e.begun and e.act.reversal is Reversal.FORWARD_ONLY), None)
 
     @property
-    def finished(self) -> bool:
-        """Whether every act was done, and what was to be released is."""
-        return all(entry.state in {ActState.DONE, ActState.RELEASED} for entry in self.entries)
+    def begun(self) -> bool:
+        """Whether the world may bear its mark."""
+        return any(entry.begun for entry in self.entries)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left of it, but for what was put off."""
+        return all(entry.over for entry in self.entries)
+
+    @property
+    def postponed(self) -> tuple[Entry, ...]:
+        """What is still to be done of a treatment that is over otherwise."""
+        return tuple(entry for entry in self.entries if entry.state is ActState.POSTPONED)
+
+    @property
+    def forward(self) -> bool:
+        """Whether a process that finds it goes on with it; else it takes it back, and begins afresh."""
+        return self.over or self.point_of_no_return is not None
 
 
-def words(title: str, repair: RepairPlan, *, before: tuple[Step, ...] = ()) -> Plan:
+def words(
+    title: str, repair: RepairPlan, *, before: tuple[Step, ...] = (), after: tuple[Step, ...] = ()
+) -> Plan:
     """The plan as it is shown and agreed to; `before` are the steps of the escrow."""
     steps = list(before)
     for treatment in repair.treatments:
@@ -139,7 +163,7 @@ def words(title: str, repair: RepairPlan, *, before: tuple[Step, ...] = ()) -> P
     )
     return Plan(
         title=title,
-        steps=tuple(steps),
+        steps=(*steps, *after),
         gives_up=tuple(t.target.gives_up for t in repair.treatments if t.target.gives_up),
         notes=(*reasons, *repair.waits, *repair.notes),
     )

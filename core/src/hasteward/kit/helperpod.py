@@ -18,6 +18,7 @@ from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.events import PhaseStarted, Warned
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS, ApiNotFound, Json, PodRef
+from hasteward.streams.wrapper import READ_MARK, STREAM_MARK
 
 _CONTAINER = "helper"
 _POLL_SECONDS = 0.5
@@ -25,6 +26,16 @@ _TRIES = 5
 _OURS = {"app.kubernetes.io/managed-by": "hasteward"}
 _RUN = "hasteward.prplanit.com/run"
 _OVER = frozenset({"Failed", "Succeeded"})
+# $1 seconds between two looks: it ends when ten in a row see no stream of ours. POSIX sh and /proc only; the
+# brackets keep the pattern from finding itself.
+_OF_OURS = " ".join(f"-e '[{mark[0]}]{mark[1:]}-'" for mark in (STREAM_MARK, READ_MARK))
+_WHILE_USED = f"""
+i=0
+while [ "$i" -lt 10 ]; do
+  sleep "$1"
+  if grep -qs {_OF_OURS} /proc/[0-9]*/cmdline; then i=0; else i=$((i + 1)); fi
+done
+"""
 #: reasons of a waiting container that time does not cure
 _HOPELESS = frozenset(
     {
@@ -70,7 +81,8 @@ class Helper:
     `user` and `group` are those of the database, so that its files can be read; `seconds` is the pod's own
     deadline, after which Kubernetes ends it whatever became of us. `labels` are for network policies; they
     MUST NOT match a selector of the database's services. `cluster` is whom it looks at, so that a later run
-    finds what a dead one left. `scratch` is where it may write.
+    finds what a dead one left. `scratch` is where it may write. `idle` ends the pod sooner, when that long no
+    stream of ours was in it: what a dead run left does not keep its room until the deadline.
     """
 
     name: str
@@ -89,6 +101,7 @@ class Helper:
     secrets: tuple[SecretMount, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     cluster: ClusterRef | None = None
+    idle: int = 0
 
 
 def _volumes(helper: Helper) -> tuple[list[Json], list[Json]]:
@@ -111,11 +124,17 @@ def _volumes(helper: Helper) -> tuple[list[Json], list[Json]]:
     return volumes, mounts
 
 
+def _command(helper: Helper) -> list[str]:
+    if helper.idle:
+        return ["sh", "-c", _WHILE_USED, "sh", str(max(1, helper.idle // 10))]
+    return ["sleep", str(helper.seconds)]
+
+
 def _container(helper: Helper, mounts: list[Json]) -> Json:
     container: Json = {
         "name": _CONTAINER,
         "image": helper.image,
-        "command": ["sleep", str(helper.seconds)],
+        "command": _command(helper),
         "securityContext": {
             "runAsUser": helper.user,
             "runAsGroup": helper.group,
@@ -230,13 +249,22 @@ def is_helper(body: Mapping[str, Any]) -> bool:
 
 
 def left_helpers(context: EngineContext, cluster: ClusterRef) -> list[str]:
-    """Helpers that look at `cluster` and are not of this run. A dead run's stay, as ended pods, for good."""
+    """Helpers that look at `cluster` and are not of this run. A dead run's stay, as ended pods, for good.
+
+    One that runs and holds no claim is left: it stands in nobody's way and may be somebody's at work, who
+    needs no Lease for that; when it is nobody's, it ends by itself.
+    """
     selector = ",".join(f"{key}={value}" for key, value in (_OURS | _marks(cluster)).items())
     return [
         str(body["metadata"]["name"])
         for body in context.kubernetes.list(PODS, cluster.namespace, labels=selector)
         if (body["metadata"].get("annotations") or {}).get(_RUN) != context.run.id
+        and (_holds_a_claim(body) or (body.get("status") or {}).get("phase") in _OVER)
     ]
+
+
+def _holds_a_claim(body: Json) -> bool:
+    return any("persistentVolumeClaim" in volume for volume in body["spec"].get("volumes") or ())
 
 
 def _marks(cluster: ClusterRef) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from hasteward.domain.errors import HastewardError, Refused, RunFailed
-from hasteward.domain.events import PhaseStarted, StepDone
+from hasteward.domain.events import PhaseStarted, StepDone, Warned
 from hasteward.domain.plan import Reversal
 from hasteward.domain.repair import RELEASE, Act, ActState, Entry, Record
 from hasteward.ports.context import Direction, EngineContext, Order
@@ -31,8 +31,12 @@ class Deed(Protocol):
         Raises Refused or RunFailed when the world is not as the plan found it.
         """
 
-    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
-        """Do it; the same end when it was half done, or done, before."""
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> str | None:
+        """Do it; the same end when it was half done, or done, before.
+
+        What it returns says why it is not possible yet. It has changed nothing then, and is asked for again
+        when the other members of the run have been treated.
+        """
 
     def undo(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
         """Take it back; the same end when it was never done, half done, or taken back before."""
@@ -75,7 +79,11 @@ def _forward(context: EngineContext, order: Order, deeds: Deeds) -> None:
         # what a dead run noted down before it began is the truth; the world may bear its mark already
         memo = entry.memo if entry.state is ActState.DOING else deed.prepare(context, act, journal.record)
         journal.begin(index, memo)
-        deed.do(context, act, journal.record, memo)
+        later = deed.do(context, act, journal.record, memo)
+        if later:
+            journal.postpone(index)
+            context.reporter.emit(Warned("heal.later", f"put off until later: {act.text} ({later})"))
+            continue
         journal.end(index)
         context.reporter.emit(StepDone("heal", act.text))
 
@@ -99,7 +107,9 @@ def _held(record: Record, act: Act) -> tuple[int, Entry]:
         if entry.act.id == wanted:
             return index, entry
     raise Refused(
-        f"the journal's act {act.id} releases {wanted!r}, which is not there", code="journal.release"
+        f"the journal's act {act.id} releases {wanted!r}, which is not there",
+        hint="use the version of hasteward and of its engine that began the repair",
+        code="journal.release",
     )
 
 

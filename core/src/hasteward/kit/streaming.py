@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hasteward.domain.errors import InvalidInput, RunFailed, Unproven
+from hasteward.domain.errors import HastewardError, InvalidInput, RunFailed, Unproven
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import HostRef, Place
 from hasteward.ports.kubernetes import (
@@ -228,6 +228,67 @@ def _compare(what: str, pod: Place, trailer: Trailer, ours: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A short command for one place; `feed` as in `download`."""
+
+    place: Place
+    argv: Sequence[str]
+    feed: str = ""
+
+
+class _Answer:
+    """The answer to a question while it arrives."""
+
+    def __init__(self, context: EngineContext, question: Question, limit: int) -> None:
+        self._asked = question
+        self._limit = limit
+        self._parts = bytearray()
+        self._receiver = _Receiver(self._keep, None)
+        self._ending = _Ending()
+        self._nonce = secrets.token_hex(NONCE_BYTES)
+        self.wrapped = download_argv(
+            question.argv,
+            run=context.run.id,
+            nonce=self._nonce,
+            mark=READ_MARK,
+            fed=bool(question.feed),
+            short=True,
+        )
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        if len(self._parts) + len(data) > self._limit:
+            asked = self._asked
+            raise Unproven(f"{asked.argv[0]} in {asked.place} answered with more than {self._limit} bytes")
+        self._parts.extend(data)
+
+    def begin(self, stream: ExecStream) -> None:
+        """Give it what it is fed."""
+        if self._asked.feed:
+            _feed(stream, self._asked.feed)
+
+    def take(self, stream: ExecStream) -> None:
+        """Everything, to the end of the connection."""
+        _drain(stream, self._ending, self._receiver.take)
+
+    def proven(self) -> Captured:
+        """The answer, if it is provably whole."""
+        tail, asked, ending = self._receiver.end(), self._asked, self._ending
+        trailer = _conclude(
+            asked.argv[0],
+            asked.place,
+            length=self._receiver.length,
+            tail=tail,
+            nonce=self._nonce,
+            ending=ending,
+        )
+        digest = new_digest(trailer.algorithm)
+        digest.update(bytes(self._parts))
+        _compare(asked.argv[0], asked.place, trailer, digest.hexdigest())
+        text = ending.stderr[-_STDERR_KEPT:].decode("utf-8", "replace")
+        return Captured(bytes(self._parts), text, trailer.exit_status, trailer.algorithm)
+
+
 def capture(
     context: EngineContext, pod: Place, argv: Sequence[str], *, limit: int = _CAPTURE_LIMIT, feed: str = ""
 ) -> Captured:
@@ -236,28 +297,47 @@ def capture(
     Raises Unproven for an incomplete answer (which must become Unread, never a fact) and for one of more
     than `limit` bytes.
     """
-    nonce = secrets.token_hex(NONCE_BYTES)
-    parts = bytearray()
+    answer = _Answer(context, Question(pod, argv, feed), limit)
+    with _opened(context, pod, answer.wrapped) as stream:
+        answer.begin(stream)
+        answer.take(stream)
+    return answer.proven()
 
-    def keep(data: bytes | memoryview) -> None:
-        if len(parts) + len(data) > limit:
-            raise Unproven(f"{argv[0]} in {pod} answered with more than {limit} bytes")
-        parts.extend(data)
 
-    receiver = _Receiver(keep, None)
-    ending = _Ending()
-    wrapped = download_argv(argv, run=context.run.id, nonce=nonce, mark=READ_MARK, fed=bool(feed), short=True)
-    with _opened(context, pod, wrapped) as stream:
-        if feed:
-            _feed(stream, feed)
-        _drain(stream, ending, receiver.take)
-    tail = receiver.end()
-    trailer = _conclude(argv[0], pod, length=receiver.length, tail=tail, nonce=nonce, ending=ending)
-    digest = new_digest(trailer.algorithm)
-    digest.update(bytes(parts))
-    _compare(argv[0], pod, trailer, digest.hexdigest())
-    text = ending.stderr[-_STDERR_KEPT:].decode("utf-8", "replace")
-    return Captured(bytes(parts), text, trailer.exit_status, trailer.algorithm)
+def capture_each(
+    context: EngineContext, questions: Sequence[Question], *, limit: int = _CAPTURE_LIMIT
+) -> list[Captured | HastewardError]:
+    """As `capture`, of many places that work on it at the same time; an error stands where its answer would.
+
+    One thread: all are asked before the first is listened to. So answers must be short, or who is listened
+    to last waits with his.
+    """
+    answers: list[Captured | HastewardError] = []
+    with contextlib.ExitStack() as opened:
+        asked = [_asked(opened, context, question, limit) for question in questions]
+        for each in asked:
+            if isinstance(each, HastewardError):
+                answers.append(each)
+                continue
+            answer, stream = each
+            try:
+                answer.take(stream)
+                answers.append(answer.proven())
+            except HastewardError as error:
+                answers.append(error)
+    return answers
+
+
+def _asked(
+    opened: contextlib.ExitStack, context: EngineContext, question: Question, limit: int
+) -> tuple[_Answer, ExecStream] | HastewardError:
+    answer = _Answer(context, question, limit)
+    try:
+        stream = opened.enter_context(_opened(context, question.place, answer.wrapped))
+        answer.begin(stream)
+    except HastewardError as error:
+        return error
+    return answer, stream
 
 
 def upload(

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from hasteward.domain.capability import Capability, DumpLayout, Supported
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import InvalidInput
 from hasteward.domain.events import PhaseStarted, StepDone
 from hasteward.domain.snapshot import (
     PROOF,
@@ -23,7 +24,7 @@ from hasteward.domain.snapshot import (
     newest_proven,
 )
 from hasteward.pipelines.backup import save
-from hasteward.pipelines.catalog import backups, manifest_of
+from hasteward.pipelines.catalog import backups, find, manifest_of
 from hasteward.pipelines.sections import StoredSections
 from hasteward.plugins import Engine
 from hasteward.ports.context import EngineContext
@@ -54,6 +55,37 @@ def wanted_snapshots(
     if instance is None or engine.info.capture is None or not able:
         return (dump,)
     return replace(dump, reason=REASON), wanted_snapshot(engine.info.capture, cluster, instance), dump
+
+
+def choose(
+    engine: Engine,
+    repository: Repository,
+    reference: str,
+    layout: DumpLayout,
+    *,
+    cluster: ClusterRef,
+    instance: int | None,
+) -> SnapshotEntry:
+    """The snapshot that is meant (`catalog.find`), which can be restored or made a dump of.
+
+    Raises InvalidInput, with the way to the files, where those are the newest that a member has left and the
+    engine makes no dump of them.
+    """
+    wanted = wanted_snapshots(engine, layout, cluster, instance)
+    files = engine.info.capture
+    if files is None or instance is None or len(wanted) > 1:
+        return find(repository, reference, *wanted)
+    entry = find(repository, reference, *wanted, wanted_snapshot(files, cluster, instance))
+    if not is_capture(engine, entry):
+        return entry
+    found = entry.snapshot
+    where = f"-e {cluster.engine} -c {cluster.name} -n {cluster.namespace} -i {instance}"
+    raise InvalidInput(
+        f"snapshot {found.short_id} holds the captured files of member {instance} ({found.path}),"
+        f" and engine {engine.info.name} makes no dump of them",
+        hint=f"the files: hasteward export {where} --snapshot {found.short_id} --raw -o {files.file}",
+        code="snapshot.files",
+    )
 
 
 def is_capture(engine: Engine, entry: SnapshotEntry) -> bool:

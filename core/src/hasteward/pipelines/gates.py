@@ -122,7 +122,8 @@ def _untargeted(report: TriageReport, request: RepairRequest) -> Decision | Refu
     for member in report.assessments:
         match member.remediation:
             case Remediation.NONE:
-                skipped.append(f"{member.member} needs nothing")
+                left = f"is left as it is: {member.reason}" if member.reason else "needs nothing"
+                skipped.append(f"{member.member} {left}")
             case Remediation.WAIT:
                 waiting.append(f"{member.member} recovers by itself: {member.reason}")
             case Remediation.BOOTSTRAP:
@@ -218,7 +219,7 @@ def _target(
         member=member.member,
         ordinal=-1 if member.ordinal is None else member.ordinal,
         remediation=remediation,
-        reason=member.reason or "--force was given",
+        reason=member.reason or ("--force was given" if request.force else "it was named by -i"),
         capture=own and not discarded,
         gives_up=gives_up,
     )
@@ -251,13 +252,20 @@ def _primary_gate(
 def _authority_gate(
     report: TriageReport, _request: RepairRequest, member: Assessment, remediation: Remediation
 ) -> Refusal | None:
-    """L6: the member that holds the newest data is not overwritten, force or not."""
+    """L6: the member that holds the newest data is not overwritten, force or not.
+
+    Nor is any other that holds what the primary lacks, as long as the way out is a promotion: it would be
+    built from a primary that is to be replaced.
+    """
     alone = report.newest == (member.member,)
-    if not remediation.overwrites or not alone:
+    own = member.branch is not None and not member.branch.empty
+    lacked = report.authority is Authority.LEADER_NOT_PRIMARY and (own or member.member in report.newest)
+    if not remediation.overwrites or not (alone or lacked):
         return None
+    held = "alone holds the newest data" if alone else "holds data that the primary lacks"
     return Refusal(
         Rule.AUTHORITY,
-        f"{member.member} alone holds the newest data; nothing overrides this, the way out is its promotion",
+        f"{member.member} {held}; nothing overrides this, the way out is a promotion",
         f"hasteward triage {flags(report.cluster)} --deep   (names the command that promotes)",
     )
 

@@ -1,14 +1,14 @@
-"""Repair: triage, gates, plan, escrow, and then one treatment after the other, each with its journal.
+"""Repair: triage, gates, plan, escrow, and then one treatment after the other, with one journal for all.
 
 Killed at any moment, a run leaves the cluster as it was, or healed, or with a journal in it: then the next
 `repair` finishes what cannot be taken back, or takes back the rest and begins afresh; `hasteward undo` takes
-back alone.
+back alone, where nothing has passed its point of no return.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from hasteward.domain.capability import Capability
 from hasteward.domain.cluster import ClusterRef
@@ -17,24 +17,30 @@ from hasteward.domain.events import PhaseStarted, StepDone, Warned
 from hasteward.domain.plan import Plan, Reversal, Step
 from hasteward.domain.repair import (
     CAPTURE,
-    ActState,
-    Entry,
-    Record,
     RepairPlan,
     RepairRequest,
     Target,
-    Treatment,
     words,
 )
 from hasteward.domain.report import Authority, TriageReport
 from hasteward.kit.helperpod import end_helper, left_helpers
-from hasteward.kit.journal import StoredJournal, start, unfinished
+from hasteward.kit.journal import StoredJournal, unfinished
 from hasteward.pipelines import escrow
-from hasteward.pipelines.escrow import Escrow
 from hasteward.pipelines.gates import Refusal, Rule, decide, flags
 from hasteward.pipelines.leased import leased_on_approval
+from hasteward.pipelines.treating import (
+    Job,
+    end,
+    goes_on,
+    late_steps,
+    leftover_plan,
+    same,
+    settle,
+    take_back,
+    treat,
+)
 from hasteward.plugins import Engine
-from hasteward.ports.context import Depth, Direction, EngineContext, Order
+from hasteward.ports.context import Depth, EngineContext
 from hasteward.ports.repository import Repository
 
 
@@ -42,7 +48,7 @@ from hasteward.ports.repository import Repository
 class RepairResult:
     """What became of it. `before` and `after` are the reports; `after` is None when nothing was done.
 
-    `settled` is the id of a dead run whose treatment was finished or taken back first.
+    `settled` is the id of a dead run whose treatments were finished or taken back first.
     """
 
     before: TriageReport | None
@@ -53,25 +59,6 @@ class RepairResult:
     snapshots: tuple[str, ...] = ()
     settled: str = ""
     dry_run: bool = False
-
-
-@dataclass(slots=True)
-class _Job:
-    """One invocation, for the functions below."""
-
-    engine: Engine
-    context: EngineContext
-    cluster: ClusterRef
-    repository: Repository | None
-    request: RepairRequest
-    escrow: Escrow = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.escrow = Escrow(self.engine, self.context, self.cluster, self.repository)
-
-    def under(self, context: EngineContext) -> None:
-        """From now on the Lease is held."""
-        self.context = self.escrow.context = context
 
 
 def repair(
@@ -90,26 +77,28 @@ def repair(
     if repository is not None:
         repository.open()
     context = replace(context, depth=max(context.depth, Depth.DEEP))
-    job = _Job(engine, context, cluster, repository, request)
+    job = Job(engine, context, cluster, repository, request)
     left = unfinished(context, cluster)
-    settled = ""
-    if left is not None:
-        if not _settle(job, left):
-            return RepairResult(None, None, dry_run=True)
-        settled, done = left.record.run, left.record.target
-        job = _Job(engine, context, cluster, repository, request)
-        if _direction(left.record) is Direction.FORWARD and request.instance == done.ordinal:
-            # the member that was asked for has been treated just now; once more would be once too often
-            return RepairResult(None, _triage(job), treated=(done,), settled=settled)
-    return replace(_afresh(job), settled=settled)
+    if left is None:
+        return _afresh(job, None)
+    settled = settle(job, left)
+    if not settled.agreed:
+        return RepairResult(None, None, dry_run=True)
+    job = Job(engine, context, cluster, repository, request)
+    if request.instance is not None and request.instance in {one.ordinal for one in settled.treated}:
+        # the member that was asked for has been treated just now; once more would be once too often
+        after = _triage(job) if settled.journal is None else _finished(job, settled.journal)
+        return RepairResult(None, after, treated=settled.treated, settled=left.run, dry_run=after is None)
+    return replace(_afresh(job, settled.journal), settled=left.run)
 
 
-def _triage(job: _Job) -> TriageReport:
+def _triage(job: Job) -> TriageReport:
     job.context.reporter.emit(PhaseStarted("triage", f"reading {job.cluster}"))
     return job.engine.require(Capability.TRIAGE).triage(context=job.context, cluster=job.cluster)
 
 
-def _afresh(job: _Job) -> RepairResult:
+def _afresh(job: Job, carried: StoredJournal | None) -> RepairResult:
+    """`carried` is the journal of an earlier run that has something left to be done at the end."""
     with contextlib.ExitStack() as stack:
         job.under(leased_on_approval(job.context, job.cluster, stack))
         before = _triage(job)
@@ -118,22 +107,50 @@ def _afresh(job: _Job) -> RepairResult:
             raise refused(decision)
         result = RepairResult(before, None, skipped=decision.skipped, waiting=decision.waiting)
         left = left_helpers(job.context, job.cluster)
-        if not decision.targets:
+        if not decision.targets and carried is None:
             return result if _swept(job.context, job.cluster, left) else replace(result, dry_run=True)
-        plan = job.engine.require(Capability.PLAN).plan(
-            context=job.context, cluster=job.cluster, report=before, targets=decision.targets
-        )
-        _hold_to(plan, decision.targets)
+        plan = _planned(job, before, decision.targets)
         first = escrow.steps(job.engine, job.cluster, decision.targets, wanted=job.request.escrow)
         plan = replace(plan, waits=(*plan.waits, *decision.waiting))
         title = f"repair {job.cluster.namespace}/{job.cluster.name}"
-        if not job.context.approve(words(title, plan, before=first)):
+        if not job.context.approve(words(title, plan, before=first, after=late_steps(carried))):
             return replace(result, dry_run=True)
         job.engine.require(Capability.HEAL)
         _sweep(job.context, job.cluster, left)
         _save_first(job, before, decision.targets, wanted=bool(first))
-        after = _treat_all(job, plan)
+        after = _through(job, plan, carried)
     return replace(result, after=after, treated=decision.targets, snapshots=tuple(job.escrow.snapshots))
+
+
+def _finished(job: Job, carried: StoredJournal) -> TriageReport | None:
+    """Do what an earlier run could not do yet; None when that is not agreed to."""
+    with contextlib.ExitStack() as stack:
+        job.under(leased_on_approval(job.context, job.cluster, stack))
+        if not job.context.approve(Plan(f"finish what run {carried.run} began", late_steps(carried))):
+            return None
+        return _through(job, RepairPlan(()), carried)
+
+
+def _through(job: Job, plan: RepairPlan, carried: StoredJournal | None) -> TriageReport:
+    """Treat, look again, and end the run."""
+    journal = treat(job, plan, carried)
+    try:
+        after = _triage(job)
+        end(job, journal)
+    except (HastewardError, KeyboardInterrupt) as error:
+        goes_on(job, "everybody has been treated, and the journal of the run is still there", error)
+        raise
+    return after
+
+
+def _planned(job: Job, before: TriageReport, targets: tuple[Target, ...]) -> RepairPlan:
+    if not targets:
+        return RepairPlan(())
+    plan = job.engine.require(Capability.PLAN).plan(
+        context=job.context, cluster=job.cluster, report=before, targets=targets
+    )
+    _hold_to(plan, targets)
+    return plan
 
 
 def _swept(context: EngineContext, cluster: ClusterRef, left: list[str]) -> bool:
@@ -179,7 +196,7 @@ def _hold_to(plan: RepairPlan, targets: tuple[Target, ...]) -> None:
             )
 
 
-def _save_first(job: _Job, report: TriageReport, targets: tuple[Target, ...], *, wanted: bool) -> None:
+def _save_first(job: Job, report: TriageReport, targets: tuple[Target, ...], *, wanted: bool) -> None:
     if not wanted:
         if not job.request.escrow:
             job.context.reporter.emit(
@@ -199,125 +216,6 @@ def _branch_kept(report: TriageReport, targets: tuple[Target, ...]) -> int | Non
     given_up = {target.member for target in targets}
     kept = [name for name in report.donors if name not in given_up]
     return next((one.ordinal for one in report.assessments if one.member in kept), None)
-
-
-def _treat_all(job: _Job, plan: RepairPlan) -> TriageReport:
-    """One treatment after the other; the last journal goes only after the final triage."""
-    *earlier, final = plan.treatments
-    for treatment in earlier:
-        _one(job, treatment).remove()
-    journal = _one(job, final)
-    after = _triage(job)
-    journal.remove()
-    return after
-
-
-def _one(job: _Job, treatment: Treatment) -> StoredJournal:
-    journal = start(job.context, job.cluster, _record(job, treatment))
-    _treat(job, journal)
-    return journal
-
-
-def _record(job: _Job, treatment: Treatment) -> Record:
-    entries = tuple(Entry(act) for act in treatment.acts)
-    run = job.context.run
-    return Record(run.id, run.job, treatment.target, treatment.preconditions, entries)
-
-
-def _heal(job: _Job, journal: StoredJournal, direction: Direction) -> None:
-    job.engine.require(Capability.HEAL).heal(
-        context=job.context,
-        cluster=job.cluster,
-        order=Order(journal=journal, captures=job.escrow, direction=direction),
-    )
-    if direction is Direction.FORWARD and not journal.record.finished:
-        done = sum(entry.state in {ActState.DONE, ActState.RELEASED} for entry in journal.record.entries)
-        total = len(journal.record.entries)
-        raise RunFailed(
-            f"the engine stopped after {done} of {total} acts without an error", code="heal.short"
-        )
-
-
-def _treat(job: _Job, journal: StoredJournal) -> None:
-    """Forward; on any error back, where there still is a way back."""
-    member = journal.record.target.member
-    try:
-        _heal(job, journal, Direction.FORWARD)
-    except (HastewardError, KeyboardInterrupt) as error:
-        barrier = journal.record.point_of_no_return
-        if barrier is not None:
-            text = f"the repair of {member} has passed the point of no return ({barrier.act.text})"
-            hint = f"finish it: hasteward repair {flags(job.cluster)}"
-            job.context.reporter.emit(Warned("repair.unfinished", f"{text}; {hint}"))
-            if isinstance(error, HastewardError):
-                raise RunFailed(f"{error.message}; {text}", hint=hint, code="repair.unfinished") from error
-            raise
-        _take_back(job, journal)
-        job.context.reporter.emit(StepDone("undo", f"everything done to {member} was taken back"))
-        raise
-
-
-def _take_back(job: _Job, journal: StoredJournal) -> None:
-    """All of it, or the command that goes on with it."""
-    try:
-        _heal(job, journal, Direction.BACK)
-    except (HastewardError, KeyboardInterrupt):
-        text = f"what was done to {journal.record.target.member} is not taken back yet"
-        hint = f"hasteward undo {flags(job.cluster)}"
-        job.context.reporter.emit(Warned("undo.unfinished", f"{text}; go on with: {hint}"))
-        raise
-    journal.remove()
-
-
-# --- what a dead run left ---------------------------------------------------------------------------------
-
-
-def leftover_plan(cluster: ClusterRef, record: Record, direction: Direction) -> Plan:
-    """In words, what finishing a dead run's treatment, or taking it back, will do."""
-    where = f"{cluster.namespace}/{cluster.name}"
-    if direction is Direction.FORWARD:
-        rest = [e.act for e in record.entries if e.state in {ActState.PENDING, ActState.DOING}]
-        title = f"finish what run {record.run} began on {record.target.member} of {where}"
-        return Plan(title, tuple(Step(act.text, act.reversal) for act in rest))
-    begun = [entry.act for entry in record.entries if entry.begun]
-    title = f"take back what run {record.run} began on {record.target.member} of {where}"
-    back = [act for act in reversed(begun) if act.reversal is Reversal.REVERSIBLE]
-    return Plan(title, tuple(Step(f"take back: {act.text}", Reversal.REVERSIBLE) for act in back))
-
-
-def _direction(record: Record) -> Direction:
-    """Past the point of no return only forward; else back, and afresh."""
-    forward = record.finished or record.point_of_no_return is not None
-    return Direction.FORWARD if forward else Direction.BACK
-
-
-def _settle(job: _Job, journal: StoredJournal) -> bool:
-    """Bring a dead run's treatment to its end. False when the plan was not approved."""
-    record = journal.record
-    direction = _direction(record)
-    with contextlib.ExitStack() as stack:
-        job.under(leased_on_approval(job.context, job.cluster, stack))
-        if not job.context.approve(leftover_plan(job.cluster, record, direction)):
-            return False
-        journal = _same(job, journal)
-        if direction is Direction.FORWARD:
-            _heal(job, journal, direction)
-            journal.remove()
-        else:
-            _take_back(job, journal)
-    return True
-
-
-def _same(job: _Job, journal: StoredJournal) -> StoredJournal:
-    """The journal again, now that the Lease is held; Refused when its own run was alive and went on."""
-    again = unfinished(job.context, job.cluster)
-    if again is None or again.record != journal.record:
-        raise Refused(
-            f"the repair of {job.cluster} by run {journal.record.run} went on meanwhile",
-            hint=f"hasteward triage {flags(job.cluster)}",
-            code="journal.changed",
-        )
-    return again
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,25 +243,26 @@ def undo(engine: Engine, context: EngineContext, cluster: ClusterRef, run: str =
             leased = leased_on_approval(context, cluster, stack)
             done = _swept(leased, cluster, left_helpers(leased, cluster))
         return UndoResult("", (), dry_run=not done)
-    record = journal.record
-    if run and run != record.run:
+    if run and run != journal.run:
         raise InvalidInput(
-            f"the unfinished repair of {cluster} is that of run {record.run}, not of {run}",
-            hint=f"hasteward undo {record.run} {flags(cluster)}",
+            f"the unfinished repair of {cluster} is that of run {journal.run}, not of {run}",
+            hint=f"hasteward undo {journal.run} {flags(cluster)}",
             code="undo.other_run",
         )
-    barrier = record.point_of_no_return
+    barrier = journal.point_of_no_return
     if barrier is not None:
         raise Refused(
             f"it cannot be taken back any more: {barrier.act.text} has begun, which only goes forward",
             hint=f"finish it: hasteward repair {flags(cluster)}",
             code="undo.forward_only",
         )
-    plan = leftover_plan(cluster, record, Direction.BACK)
-    job = _Job(engine, context, cluster, None, RepairRequest(escrow=False))
+    plan = leftover_plan(cluster, journal, only_back=True)
+    job = Job(engine, context, cluster, None, RepairRequest(escrow=False))
     with contextlib.ExitStack() as stack:
         job.under(leased_on_approval(context, cluster, stack))
         if not job.context.approve(plan):
-            return UndoResult(record.run, (), dry_run=True)
-        _take_back(job, _same(job, journal))
-    return UndoResult(record.run, tuple(step.text for step in plan.steps))
+            return UndoResult(journal.run, (), dry_run=True)
+        journal = same(job, journal)
+        take_back(job, journal)
+        journal.remove()
+    return UndoResult(journal.run, tuple(step.text for step in plan.steps))

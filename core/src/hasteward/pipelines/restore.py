@@ -9,8 +9,8 @@ from hasteward.domain.capability import Capability
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused
 from hasteward.domain.events import StepDone
-from hasteward.pipelines.catalog import LATEST, find, manifest_of
-from hasteward.pipelines.extract import extract, is_capture, wanted_snapshots
+from hasteward.pipelines.catalog import LATEST, manifest_of
+from hasteward.pipelines.extract import choose, extract, is_capture
 from hasteward.pipelines.leased import leased_on_approval
 from hasteward.pipelines.sections import StoredSections
 from hasteward.plugins import Engine
@@ -50,8 +50,9 @@ def restore(
     spec = engine.require(Capability.RESTORE)
     repository.open()
     layout = engine.layout(context.options)
-    wanted = wanted_snapshots(engine, layout, cluster, request.options.instance)
-    entry = find(repository, request.snapshot, *wanted)
+    entry = choose(
+        engine, repository, request.snapshot, layout, cluster=cluster, instance=request.options.instance
+    )
     begun = context.clock.monotonic()
     if is_capture(engine, entry):
         extracted = extract(engine, context, cluster, repository, entry)
@@ -63,6 +64,7 @@ def restore(
         raise Refused(
             f"snapshot {entry.snapshot.short_id} has format {manifest.format};"
             f" engine {engine.info.name} restores {layout.format}",
+            hint="hasteward get backups   (choose one of this engine: --snapshot ID)",
             code="snapshot.format",
         )
     context.reporter.emit(

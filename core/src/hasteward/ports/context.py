@@ -219,7 +219,7 @@ class PutBack:
 
 
 class Journal(Protocol):
-    """The record of a treatment, stored in the cluster before each act and after it."""
+    """The record of one treatment, stored in the cluster before each act and after it."""
 
     @property
     def record(self) -> Record:
@@ -230,6 +230,9 @@ class Journal(Protocol):
 
     def end(self, index: int) -> None:
         """It is done."""
+
+    def postpone(self, index: int) -> None:
+        """It is not possible yet, and changed nothing."""
 
     def release(self, index: int) -> None:
         """It was taken back as a part of going forward."""

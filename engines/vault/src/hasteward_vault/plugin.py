@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hasteward import EngineSpec, hookimpl
-from hasteward.domain.capability import Capability, EngineInfo, Right, Supported
+from hasteward.domain.capability import Capability, DumpLayout, EngineInfo, Right, Supported
 from hasteward.domain.option import OptionSpec
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class VaultEngine(EngineSpec):
             title="Vault and OpenBao, Raft storage",
             dump_file="raft.snap",
             dump_format="raft-snapshot-tar-1",
+            capture=DumpLayout("raft-data.tar", "raft-data-tar-1"),
             capabilities={
                 Capability.TRIAGE: Supported(),
                 Capability.DUMP: Supported(),
@@ -92,14 +93,12 @@ class VaultEngine(EngineSpec):
         self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
     ) -> RepairPlan:
         """Take dead peers out, restart who does not follow, make who is no peer anew."""
-        from typing import cast
-
         from hasteward_vault.analyse import analyse
         from hasteward_vault.evidence import Evidence
         from hasteward_vault.plan import repair_plan
 
         del context
-        evidence = cast("Evidence", report.evidence)
+        evidence = report.evidence_as(Evidence)
         return repair_plan(cluster, evidence, analyse(evidence), targets)
 
     @hookimpl

@@ -77,7 +77,7 @@ class Fault:
     - `watch-drop`: a watch loses its connection after `after` events and `seconds`; with `nth` 0 the
       watches that are already open as well.
     - `watch-blackhole`: no event comes any more after `after` of them, for `seconds` (0: for ever).
-    - `unschedulable`: pods whose name contains `name` find no node.
+    - `unschedulable`: pods whose name begins with `name` find no node.
     """
 
     kind: Kind
@@ -165,7 +165,7 @@ class FaultTable:
 
     def unschedulable(self, pod: str) -> bool:
         """Say whether a pod of this name is to find no node."""
-        return any(fault.kind == "unschedulable" and fault.name in pod for fault in self._faults)
+        return any(fault.kind == "unschedulable" and pod.startswith(fault.name) for fault in self._faults)
 
     def clear(self) -> None:
         """End all faults; streams that stall already go on stalling."""

@@ -10,7 +10,7 @@ from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, Tri
 from hasteward_cnpg.analyse import LAG_BYTES, Analysis, analyse
 from hasteward_cnpg.analyse.authority import accepting_writes
 from hasteward_cnpg.diagnose.cluster import findings
-from hasteward_cnpg.diagnose.member import logged, slotted
+from hasteward_cnpg.diagnose.member import logged, shadowed, slotted
 from hasteward_cnpg.evidence import Evidence
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.resources import CONTAINER, SUPERUSER
@@ -62,6 +62,7 @@ def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tup
         assessed = analysis.assessment(member.name)
         if assessed is not None and assessed.health is not Health.HEALTHY:
             found += slotted(cluster, member, reference)
+            found += shadowed(cluster, member)
     found += [
         finding
         for assessment in analysis.assessments
@@ -96,9 +97,10 @@ def _left_by_restores(cluster: ClusterRef, evidence: Evidence, analysis: Analysi
                 Diagnosis(
                     "cnpg-restore-kept",
                     Severity.INFO,
-                    "a restore kept what it replaced; it takes space until you drop it",
+                    "a restore kept what it replaced; it takes space until you swap it back or drop it",
                     (f"database {database.name} ({size})",),
-                    f"{psql} -c 'DROP DATABASE \"{database.name}\"'",
+                    f"hasteward undo {flags}   (swaps it back);"
+                    f" or for good: {psql} -c 'DROP DATABASE \"{database.name}\"'",
                     member.name,
                 )
             )

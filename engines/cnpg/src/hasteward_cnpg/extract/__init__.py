@@ -47,6 +47,8 @@ from hasteward_sql.postgresql.facts.release import Release
 _FILES = "files:pgdata"
 #: a pod that nobody takes away ends by itself after this; large databases take hours
 _POD_SECONDS = 24 * 3600
+#: and after this, when its run has died
+_IDLE_SECONDS = 600
 _START_SECONDS = 24 * 3600
 _UNPACK = 'mkdir -m 700 "$1" && tar -x -p -f - -C "$1" && cat >/dev/null'
 #: $1 data directory, $2 run directory, $3 tablespaces, $4 1 when it follows, $5 seconds, then the settings
@@ -104,6 +106,8 @@ def extract(context: EngineContext, cluster: ClusterRef, source: RestoreSource, 
         pull_secrets=facts.pull_secrets,
         tolerations=facts.tolerations,
         labels={LABEL_SCRATCH: cluster.name},
+        cluster=cluster,
+        idle=_IDLE_SECONDS,
     )
     with helper_pod(context, cluster.namespace, helper) as pod:
         _unpack(context, pod, source, found)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 from hasteward.domain.errors import HastewardError
 from hasteward.domain.events import Warned
-from hasteward.domain.reading import Known
 from hasteward.domain.repair import Act, Record
 from hasteward.kit.helperpod import end_helper, start_helper
 from hasteward.kit.steps import Memo
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS, ApiNotFound
 from hasteward_cnpg.analyse import Standing, analyse
+from hasteward_cnpg.analyse.remedy import is_lost
 from hasteward_cnpg.collect import collect, read_cluster
-from hasteward_cnpg.evidence import ClaimState
 from hasteward_cnpg.facts.objects import mapping, name_of, parse_pod
 from hasteward_cnpg.heal.scene import LOOK_SECONDS, PATIENCE_SECONDS, Scene
 from hasteward_cnpg.resources import UNRECOVERABLE, flags, instance_selector
@@ -64,9 +63,7 @@ class GiveUp:
         self.scene.as_planned(context, record)
         evidence = collect(context, self.scene.cluster)
         member = evidence.member(act.member)
-        lost = member is not None and not (
-            isinstance(member.claim, Known) and member.claim.value is ClaimState.BOUND
-        )
+        lost = member is not None and is_lost(member.claim)
         if not lost and analyse(evidence).standing.get(act.member) is not Standing.NOTHING:
             raise self.scene.refused(
                 "holds_data", f"it is not proven any more that {act.member} holds no data: it is not given up"
@@ -142,28 +139,28 @@ class Rejoin:
         del context, act, record
         return {}
 
-    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
-        """Or says what keeps it; the triage at the end tells that the cluster is not healthy then."""
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> str | None:
+        """Or says what keeps it; the triage at the end tells that the cluster is not healthy then.
+
+        The operator makes a pod only when every other pod reports: one member that is down keeps the next
+        from coming back until it is treated too.
+        """
         del record, memo
         begun = context.clock.monotonic()
         while True:
             why = self._missing(context, act)
             if not why:
-                return
+                return None
             waited = context.clock.monotonic() - begun
             if waited > PATIENCE_SECONDS and self._blocked(context, act.member):
-                text = (
-                    f"the operator makes no pod {act.member} while another member is down; going on with that"
-                )
-                context.reporter.emit(Warned("heal.blocked", text))
-                return
+                return f"the operator makes no pod {act.member} while another member is down"
             if waited > context.tuning.heal_seconds:
                 text = (
                     f"{act.member} does not stream after {waited:.0f} s (--heal-timeout): {why}; look again"
                 )
                 text += f" with hasteward triage {flags(self.scene.cluster)} --deep"
                 context.reporter.emit(Warned("heal.not_streaming", text))
-                return
+                return None
             context.clock.sleep(LOOK_SECONDS)
 
     def _blocked(self, context: EngineContext, member: str) -> bool:

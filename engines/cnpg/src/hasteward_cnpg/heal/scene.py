@@ -12,13 +12,21 @@ from hasteward.domain.repair import Record
 from hasteward.kit.helperpod import is_helper
 from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext
-from hasteward.ports.kubernetes import PODS, ApiNotFound, Json
+from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound, Json
 from hasteward_cnpg.collect import read_cluster
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import ClusterFacts, ServerFacts
 from hasteward_cnpg.facts.objects import mapping, name_of
 from hasteward_cnpg.facts.server import not_following
-from hasteward_cnpg.resources import CA_MOUNT, PORT, REPLICATION_MOUNT, REPLICATION_USER, flags, pod_of
+from hasteward_cnpg.resources import (
+    CA_MOUNT,
+    PORT,
+    REPLICATION_MOUNT,
+    REPLICATION_USER,
+    flags,
+    pod_of,
+    volume_selector,
+)
 
 #: between two looks at something that is awaited
 LOOK_SECONDS = 0.5
@@ -71,6 +79,14 @@ class Scene:
     def uid(self, context: EngineContext, name: str) -> str:
         """The pod's UID; "" when it is proven not to be there."""
         return str(mapping(mapping(self.pod(context, name)).get("metadata")).get("uid") or "")
+
+    def claim(self, context: EngineContext, name: str) -> str:
+        """The UID of the claim of a member's data; "" when it is proven not to be there."""
+        claims = context.kubernetes.list(
+            PERSISTENT_VOLUME_CLAIMS, self.cluster.namespace, labels=volume_selector(self.cluster.name)
+        )
+        found = [mapping(body.get("metadata")).get("uid") for body in claims if name_of(body) == name]
+        return str(found[0] or "") if found else ""
 
     def delete(self, context: EngineContext, name: str) -> None:
         """Delete a pod; one that is gone is."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from hasteward.domain.cluster import ClusterRef
@@ -21,7 +20,8 @@ from hasteward.domain.reading import Known
 from hasteward.domain.repair import Act, RepairPlan, Target, Treatment
 from hasteward.domain.report import Remediation
 from hasteward_cnpg.analyse import Analysis, Standing, analyse
-from hasteward_cnpg.evidence import ClaimState, ClusterFacts, Evidence, MemberEvidence, ServerFacts
+from hasteward_cnpg.analyse.remedy import is_lost
+from hasteward_cnpg.evidence import ClusterFacts, Evidence, MemberEvidence, ServerFacts
 from hasteward_cnpg.facts.grounds import Grounds, MemberGrounds
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.facts.server import not_following
@@ -46,26 +46,8 @@ def repair_plan(
 ) -> RepairPlan:
     """How each target is treated; Refused when it cannot be, with what is in the way."""
     planner = _Planner(cluster, evidence, grounds, analyse(evidence))
-    treatments = [planner.treat(target) for target in targets]
-    if len(treatments) > 1:
-        treatments[-1] = _seen_to(treatments)
-    return RepairPlan(tuple(treatments), notes=_notes(tuple(treatments)))
-
-
-def _seen_to(treatments: list[Treatment]) -> Treatment:
-    """The last treatment, which also waits for the members treated before it.
-
-    The operator makes a pod only when every other pod reports: one member that is down keeps the next from
-    coming back until it is treated too.
-    """
-    last = treatments[-1]
-    awaited = [
-        replace(act, id=f"{act.id}-{act.member}")
-        for treatment in treatments[:-1]
-        for act in treatment.acts
-        if act.kind in {Kind.REJOIN, Kind.DISCARD}
-    ]
-    return replace(last, acts=(*last.acts, *awaited))
+    treatments = tuple(planner.treat(target) for target in targets)
+    return RepairPlan(treatments, notes=_notes(treatments))
 
 
 def _notes(treatments: tuple[Treatment, ...]) -> tuple[str, ...]:
@@ -204,7 +186,7 @@ class _Planner:
         """Why the operator is asked to clone the member itself; empty where it is done in place."""
         version = self._grounds.version
         able = version is not None and version >= _UNRECOVERABLE_SINCE
-        lost = not isinstance(member.claim, Known) or member.claim.value is not ClaimState.BOUND
+        lost = is_lost(member.claim)
         empty = self._analysis.standing.get(target.member) is Standing.NOTHING
         if target.remediation is not Remediation.RESEED or target.capture or not (lost or empty):
             return ""

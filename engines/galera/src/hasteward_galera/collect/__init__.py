@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput, RunFailed
-from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.domain.reading import Absent, Known, Reading, Unread, why_not
+from hasteward.kit.answers import Answer, split_answers
 from hasteward.kit.reading import attempt, short
-from hasteward.kit.streaming import capture
+from hasteward.kit.streaming import Captured, Question, capture_each
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFound
 from hasteward_galera.analyse.components import components, server_of
@@ -25,7 +27,7 @@ from hasteward_galera.evidence import (
     ServerFacts,
     Volume,
 )
-from hasteward_galera.facts.galera import Answer, parse_server, parse_volume, split_answers
+from hasteward_galera.facts.galera import parse_server, parse_volume
 from hasteward_galera.facts.objects import (
     disk_full,
     hints,
@@ -48,7 +50,7 @@ from hasteward_galera.resources import (
 )
 from hasteward_sql.mysql.quoting import option_file
 
-__all__ = ["collect", "read_cluster", "read_server"]
+__all__ = ["collect", "read_cluster", "read_server", "read_servers"]
 
 #: how often servers are asked again while their component changes (L59, L60)
 _TRIES = 3
@@ -191,17 +193,9 @@ def _claim(inventory: _Inventory, name: str) -> Reading[ClaimFacts]:
             body = claims[claim_of(name)]
             return attempt(f"claim {claim_of(name)}", lambda: parse_claim(body, name, pods.values()))
         case Known(), other:
-            return Unread(f"who has the volume of {name} open is not known ({_why(other)})")
+            return Unread(f"who has the volume of {name} open is not known ({why_not(other)})")
         case other, _:
-            return Unread(_why(other))
-
-
-def _why(reading: Reading[Any]) -> str:
-    match reading:
-        case Known():
-            return ""
-        case Absent(why) | Unread(why):
-            return why
+            return Unread(why_not(other))
 
 
 def _log_says_full(context: EngineContext, cluster: ClusterRef, name: str) -> bool:
@@ -223,7 +217,7 @@ def _with_servers(
 ) -> Evidence:
     """Ask every server; again, when they were asked while their component changed."""
     for again in range(_TRIES):
-        members = tuple(_asked(context, cluster, member, secret) for member in evidence.members)
+        members = _asked(context, cluster, evidence.members, secret)
         evidence = replace(evidence, members=members)
         if _settled(evidence) or again == _TRIES - 1:
             break
@@ -248,43 +242,66 @@ def _settled(evidence: Evidence) -> bool:
 
 
 def _asked(
-    context: EngineContext, cluster: ClusterRef, member: MemberEvidence, secret: Reading[str]
-) -> MemberEvidence:
-    if not isinstance(member.pod, Known) or not member.pod.value.alive:
-        return member
+    context: EngineContext, cluster: ClusterRef, members: tuple[MemberEvidence, ...], secret: Reading[str]
+) -> tuple[MemberEvidence, ...]:
+    """All at the same time: what they say belongs together, and one that is slow holds up nobody."""
+    alive = [member.name for member in members if isinstance(member.pod, Known) and member.pod.value.alive]
     match secret:
         case Known(word):
-            answers = attempt(
-                f"the server of {member.name}", lambda: _answers(context, cluster, member.name, word)
-            )
+            found = _ask(context, cluster, alive, word)
         case Absent(why) | Unread(why):
-            return replace(member, server=Unread(f"the server of {member.name} could not be asked: {why}"))
+            found = {name: Unread(f"the server of {name} could not be asked: {why}") for name in alive}
+    return tuple(_heard(member, found[member.name]) if member.name in found else member for member in members)
+
+
+def _heard(member: MemberEvidence, answers: Reading[Mapping[str, Answer]]) -> MemberEvidence:
     match answers:
         case Known(parts):
-            server: Reading[ServerFacts] = attempt(
-                f"the server of {member.name}", lambda: parse_server(parts["status"])
-            )
+            server: Reading[ServerFacts] = attempt(f"the server of {member.name}", partial(_server, parts))
             volume: Reading[Volume] = attempt(f"df in {member.name}", lambda: parse_volume(parts["disk"]))
             stale = parts["bootstrap"].text.strip() == "there"
             return replace(member, server=server, volume=volume, stale_bootstrap=stale)
-        case Unread() as unread:
-            return replace(member, server=unread)
+        case Absent(why) | Unread(why):
+            return replace(member, server=Unread(why))
 
 
-def _answers(context: EngineContext, cluster: ClusterRef, member: str, word: str) -> Mapping[str, Answer]:
-    answer = capture(
-        short(context),
-        pod_of(cluster, member),
-        status_argv(DATA, CONFIG),
-        feed=option_file(word) if word else "",
-    )
+def _ask(
+    context: EngineContext, cluster: ClusterRef, names: Sequence[str], word: str
+) -> dict[str, Reading[Mapping[str, Answer]]]:
+    feed = option_file(word) if word else ""
+    argv = status_argv(DATA, CONFIG)
+    asked = [Question(pod_of(cluster, name), argv, feed) for name in names]
+    answers = zip(names, capture_each(short(context), asked), strict=True)
+    return {name: attempt(f"the server of {name}", partial(_parts, name, said)) for name, said in answers}
+
+
+def _parts(member: str, answer: Captured | HastewardError) -> Mapping[str, Answer]:
+    if isinstance(answer, HastewardError):
+        raise answer
     if answer.exit_status != 0:
         said = " ".join(answer.stderr.split()) or f"exit status {answer.exit_status}"
         raise RunFailed(f"{member} cannot be asked: {said}", code="galera.ask")
     return split_answers(answer.stdout.decode("utf-8", "replace"))
 
 
+def read_servers(
+    context: EngineContext, cluster: ClusterRef, members: Sequence[str], word: str
+) -> dict[str, Reading[ServerFacts]]:
+    """Ask some servers now, all at the same time."""
+    found: dict[str, Reading[ServerFacts]] = {}
+    for name, answers in _ask(context, cluster, members, word).items():
+        match answers:
+            case Known(parts):
+                found[name] = attempt(f"the server of {name}", partial(_server, parts))
+            case Absent() | Unread():
+                found[name] = answers
+    return found
+
+
+def _server(parts: Mapping[str, Answer]) -> ServerFacts:
+    return parse_server(parts["status"])
+
+
 def read_server(context: EngineContext, cluster: ClusterRef, member: str, word: str) -> Reading[ServerFacts]:
     """Ask one server now."""
-    source = f"the server of {member}"
-    return attempt(source, lambda: parse_server(_answers(context, cluster, member, word)["status"]))
+    return read_servers(context, cluster, [member], word)[member]

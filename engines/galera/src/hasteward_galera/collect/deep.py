@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError
 from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.kit.answers import Answer, split_answers
 from hasteward.kit.helperpod import Helper, Mount, Scratch, helper_pod
 from hasteward.kit.reading import attempt
 from hasteward.kit.streaming import capture
@@ -27,7 +28,7 @@ from hasteward_galera.evidence import (
     Recovered,
     Volume,
 )
-from hasteward_galera.facts.galera import Answer, parse_files, parse_recovered, parse_volume, split_answers
+from hasteward_galera.facts.galera import parse_files, parse_recovered, parse_volume
 from hasteward_galera.facts.objects import mapping, mounts
 from hasteward_galera.facts.shell import files_argv, recover_argv
 from hasteward_galera.resources import CONTAINER, MOUNT, SCRATCH, SHARED_FOLDER, USER, claim_of

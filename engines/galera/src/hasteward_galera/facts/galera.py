@@ -1,19 +1,15 @@
-"""Reads Galera's own files and what a server says of itself.
-
-The answers of one exec come one after the other, each under a line ``@@ NAME EXIT-STATUS``.
-"""
+"""Reads Galera's own files and what a server says of itself."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from hasteward.kit.answers import Answer
 from hasteward_galera.evidence import FileFacts, Grastate, Position, Recovered, ServerFacts, View, Volume
 from hasteward_galera.resources import ZERO
 
-_MARK = re.compile(r"@@ ([a-z]+) (\d+)")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _RECOVERED = re.compile(r"WSREP: Recovered position: ([0-9a-f-]{36}):(-?\d+)")
 #: gcomm's number for the view of a Primary component
@@ -21,29 +17,6 @@ _PRIMARY_VIEW = "3"
 #: no cluster counts this far: such a seqno is a phantom
 _MOST = 1_000_000_000_000
 _DF_FIELDS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one command said."""
-
-    exit_status: int
-    text: str
-
-
-def split_answers(text: str) -> dict[str, Answer]:
-    """The answers of one exec, by name."""
-    found: dict[str, Answer] = {}
-    name, status, lines = "", 0, list[str]()
-    for line in [*text.splitlines(), "@@ end 0"]:
-        mark = _MARK.fullmatch(line)
-        if mark is None:
-            lines.append(line)
-            continue
-        if name:
-            found[name] = Answer(status, "\n".join(lines).strip("\n"))
-        name, status, lines = mark[1], int(mark[2]), []
-    return found
 
 
 def position(uuid: str, seqno: int) -> Position | None:

@@ -1,6 +1,6 @@
 """The scripts that are run in a member's container or in a helper pod. POSIX sh, dash and busybox.
 
-Each answers in parts (`facts.galera.split_answers`). None writes anywhere but into a helper's own scratch.
+Each answers in parts (`hasteward.kit.answers`). None writes anywhere but into a helper's own scratch.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Unproven
 from hasteward.domain.events import StepDone, Warned
-from hasteward.domain.plan import Plan
 from hasteward.domain.reading import Known
+from hasteward.kit.notes import noted
 from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward_galera.analyse import analyse
-from hasteward_galera.collect import collect, read_server
+from hasteward_galera.collect import collect, read_servers
 from hasteward_galera.collect.login import demand
 from hasteward_galera.facts.words import counted, listed
 from hasteward_galera.resources import pod_of
@@ -37,19 +37,12 @@ def restore(
     target = find_target(cluster, evidence, analyse(evidence), options)
     check_room(cluster, evidence, target, source.manifest, options)
     word = demand(context, cluster, evidence.cluster)
-    members = _Members(cluster, target, word)
     server = mysql.connect(context, pod_of(cluster, target.member), user="root", password=word)
-    outcome = mysql.restore(_told(context, target), cluster, server, source, options, group=members)
+    members = _Members(cluster, target, server)
+    outcome = mysql.restore(noted(context, target.notes), cluster, server, source, options, group=members)
     if outcome.planned_only:
         return outcome
     return replace(outcome, checks=(*outcome.checks, *_afterwards(context, cluster, target, word)))
-
-
-def _told(context: EngineContext, target: Target) -> EngineContext:
-    def approve(plan: Plan) -> bool:
-        return context.approve(replace(plan, notes=(*plan.notes, *target.notes)))
-
-    return replace(context, approve=approve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +51,21 @@ class _Members:
 
     cluster: ClusterRef
     target: Target
-    word: str
+    server: mysql.Server
 
     def agree(self, context: EngineContext, schemas: Sequence[str]) -> list[str]:
-        """Unproven unless the checksums of every table are the same everywhere."""
-        found: dict[str, list[str]] = {}
-        for name in (self.target.member, *self.target.others):
-            place = pod_of(self.cluster, name)
-            server = mysql.connect(context, place, user="root", password=self.word)
-            tables = [
-                qualified(schema, table)
-                for schema in schemas
-                for table in sorted(read_schemas(context, server)[schema].tables)
-                if table != MARK
-            ]
-            found[name] = _checksums(context, server, tables)
+        """Unproven unless the checksums of every table are the same everywhere.
+
+        All count at the same time; a table that one of them has not is a checksum that differs.
+        """
+        found_tables = read_schemas(context, self.server)
+        tables = [
+            qualified(schema, table)
+            for schema in schemas
+            for table in sorted(found_tables[schema].tables)
+            if table != MARK
+        ]
+        found = self._checksums(context, tables)
         first = found[self.target.member]
         for name, sums in found.items():
             if sums != first:
@@ -86,21 +79,23 @@ class _Members:
         context.reporter.emit(StepDone("restore", text))
         return [text]
 
-
-def _checksums(context: EngineContext, server: mysql.Server, tables: list[str]) -> list[str]:
-    if not tables:
-        return []
-    answer = server.plain(context, f"{_WAIT}; CHECKSUM TABLE {', '.join(tables)}")
-    return answer.splitlines()
+    def _checksums(self, context: EngineContext, tables: list[str]) -> dict[str, list[str]]:
+        names = (self.target.member, *self.target.others)
+        if not tables:
+            return {name: [] for name in names}
+        servers = [replace(self.server, place=pod_of(self.cluster, name)) for name in names]
+        answers = mysql.plain_each(context, servers, f"{_WAIT}; CHECKSUM TABLE {', '.join(tables)}")
+        return {name: answer.splitlines() for name, answer in zip(names, answers, strict=True)}
 
 
 def _afterwards(context: EngineContext, cluster: ClusterRef, target: Target, word: str) -> list[str]:
     """Whether every member is still in the component after the swap; a warning names those that are not."""
-    gone = []
-    for name in (target.member, *target.others):
-        found = read_server(context, cluster, name, word)
-        if not isinstance(found, Known) or not found.value.synced or found.value.uuid != target.uuid:
-            gone.append(name)
+    found = read_servers(context, cluster, (target.member, *target.others), word)
+    gone = [
+        name
+        for name, server in found.items()
+        if not isinstance(server, Known) or not server.value.synced or server.value.uuid != target.uuid
+    ]
     if gone:
         text = f"{listed(tuple(gone))} did not come through the restore Synced; the others have it"
         context.reporter.emit(Warned("restore.member_lost", text))

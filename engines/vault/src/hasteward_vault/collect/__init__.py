@@ -8,6 +8,7 @@ from typing import Any
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput
 from hasteward.domain.reading import Absent, Forbidden, Known, Reading, Unread
+from hasteward.kit.answers import Answer
 from hasteward.kit.reading import attempt
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS
@@ -25,7 +26,6 @@ from hasteward_vault.evidence import (
     Volume,
 )
 from hasteward_vault.facts.answers import (
-    Answer,
     document,
     host_of,
     parse_kept,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hasteward.domain.errors import RunFailed
+from hasteward.kit.answers import Answer, split_answers
 from hasteward.kit.reading import short
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PodRef
 from hasteward_vault.collect.token import Access
-from hasteward_vault.facts.answers import Answer, split_answers
 
 
 def script(text: str, *arguments: str) -> list[str]:

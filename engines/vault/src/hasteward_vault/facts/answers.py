@@ -1,44 +1,17 @@
-"""Reads what the command line of Vault or OpenBao and `df` answer.
-
-The answers of one exec come one after the other, each under a line ``@@ NAME EXIT-STATUS``.
-"""
+"""Reads what the command line of Vault or OpenBao and `df` answer."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from hasteward.kit.answers import Answer
 from hasteward_vault.evidence import Peer, Status, Volume, Watched
 
-_MARK = re.compile(r"@@ ([a-z]+) (\d+)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9}
 _SPAN = re.compile(r"([0-9.]+)(h|ms|m|s|µs|us|ns)")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one command said."""
-
-    exit_status: int
-    text: str
-
-
-def split_answers(text: str) -> dict[str, Answer]:
-    """The answers of one exec, by name."""
-    found: dict[str, Answer] = {}
-    name, status, lines = "", 0, list[str]()
-    for line in [*text.splitlines(), "@@ end 0"]:
-        mark = _MARK.fullmatch(line)
-        if mark is None:
-            lines.append(line)
-            continue
-        if name:
-            found[name] = Answer(status, "\n".join(lines).strip())
-        name, status, lines = mark[1], int(mark[2]), []
-    return found
 
 
 def document(answer: Answer) -> Mapping[str, Any]:

@@ -14,8 +14,7 @@ from hasteward.kit.streaming import capture
 from hasteward.ports.context import Captures, DumpProof, DumpSink, EngineContext, Order
 from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS
 from hasteward.streams.proof import Algorithm
-from hasteward_vault.analyse import Analysis, analyse, status_of
-from hasteward_vault.collect import collect
+from hasteward_vault.analyse import Analysis, status_of
 from hasteward_vault.collect.ask import script
 from hasteward_vault.collect.token import access
 from hasteward_vault.evidence import Evidence
@@ -193,24 +192,20 @@ class _Rejoin(Base):
     def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
         """Until it follows; one that only lacks its unseal keys is left to who has them, with a warning."""
         del record, memo
-        deadline = context.clock.monotonic() + context.tuning.heal_seconds
-        while True:
-            evidence = collect(context, self.cluster)
-            analysis = analyse(evidence)
-            if act.member in analysis.reached:
-                return
-            status = status_of(evidence.member(act.member))
-            if context.clock.monotonic() > deadline:
-                if status is not None and status.sealed and analysis.leader:
-                    text = f"{act.member} is sealed and has to be unsealed with its keys"
-                    context.reporter.emit(Warned("heal.sealed", text))
-                    return
-                raise RunFailed(
-                    f"{act.member} has not joined: {_state(analysis, act.member)}",
-                    hint=f"hasteward triage {flags(self.cluster)}",
-                    code="heal.not_joined",
-                )
-            context.clock.sleep(LOOK_SECONDS)
+        last = self.wait(context, lambda analysis: act.member in analysis.reached)
+        if last is None:
+            return
+        evidence, analysis = last
+        status = status_of(evidence.member(act.member))
+        if status is not None and status.sealed and analysis.leader:
+            text = f"{act.member} is sealed and has to be unsealed with its keys"
+            context.reporter.emit(Warned("heal.sealed", text))
+            return
+        raise RunFailed(
+            f"{act.member} has not joined: {_state(analysis, act.member)}",
+            hint=f"hasteward triage {flags(self.cluster)}",
+            code="heal.not_joined",
+        )
 
 
 def _state(analysis: Analysis, member: str) -> str:

@@ -17,16 +17,15 @@ from hasteward.ports.kubernetes import PODS
 from hasteward_vault.analyse import Analysis, status_of
 from hasteward_vault.collect.ask import script
 from hasteward_vault.facts.shell import ALONE, NOT_ALONE
-from hasteward_vault.heal.base import LOOK_SECONDS, Base, delete, uid_of
+from hasteward_vault.heal.base import Base, delete, uid_of
 from hasteward_vault.resources import flags, pod_of
 
 
 class _StillLost(Base):
     """What must hold until the survivor starts again."""
 
-    def must_be_lost(self, context: EngineContext, record: Record) -> None:
+    def must_be_lost(self, context: EngineContext, record: Record, analysis: Analysis) -> None:
         """Refused when somebody leads, may come back, or the survivor is no more what the plan found."""
-        _, analysis = self.looked(context)
         member, left = record.target.member, analysis.survival
         fit = {one.name: one.log for one in left.fit} if left is not None and left.lost else {}
         log = fit.get(member)
@@ -46,13 +45,13 @@ class Alone(_StillLost):
     def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
         """It must still be lost, and the container the one that the file can be written in."""
         del act
-        self.must_be_lost(context, record)
-        evidence, _ = self.looked(context)
+        evidence, analysis = self.looked(context)
+        self.must_be_lost(context, record, analysis)
         return {"container": evidence.stateful_set.container}
 
     def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
         """Beside its own file, renamed when it is whole; what somebody else wrote there stops us."""
-        self.must_be_lost(context, record)
+        self.must_be_lost(context, record, self.looked(context)[1])
         context.check_lease()
         pod = pod_of(self.cluster, act.member, memo["container"])
         answer = capture(context, pod, script(ALONE, act.args["data"], act.args["peers"]))
@@ -83,8 +82,9 @@ class StartAlone(_StillLost):
 
     def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
         """Nothing more has happened, unless it has started already and leads."""
-        if self.looked(context)[1].leader != act.member:
-            self.must_be_lost(context, record)
+        analysis = self.looked(context)[1]
+        if analysis.leader != act.member:
+            self.must_be_lost(context, record, analysis)
         return {}
 
     def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
@@ -100,23 +100,20 @@ class Lead(Base):
     def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
         """One that only lacks its unseal keys is left to who has them, with a warning."""
         del record, memo
-        deadline = context.clock.monotonic() + context.tuning.heal_seconds
-        while True:
-            evidence, analysis = self.looked(context)
-            if analysis.leader == act.member:
-                return
-            if context.clock.monotonic() > deadline:
-                status = status_of(evidence.member(act.member))
-                if status is not None and status.sealed and status.initialized:
-                    text = f"{act.member} is sealed; when it is unsealed with its keys it goes on alone"
-                    context.reporter.emit(Warned("heal.sealed", text))
-                    return
-                raise RunFailed(
-                    f"{act.member} does not lead: {analysis.reason}",
-                    hint=f"kubectl logs {act.member} -n {self.cluster.namespace} --tail=200",
-                    code="heal.not_leading",
-                )
-            context.clock.sleep(LOOK_SECONDS)
+        last = self.wait(context, lambda analysis: analysis.leader == act.member)
+        if last is None:
+            return
+        evidence, analysis = last
+        status = status_of(evidence.member(act.member))
+        if status is not None and status.sealed and status.initialized:
+            text = f"{act.member} is sealed; when it is unsealed with its keys it goes on alone"
+            context.reporter.emit(Warned("heal.sealed", text))
+            return
+        raise RunFailed(
+            f"{act.member} does not lead: {analysis.reason}",
+            hint=f"kubectl logs {act.member} -n {self.cluster.namespace} --tail=200",
+            code="heal.not_leading",
+        )
 
 
 class Follow(Base):
@@ -125,15 +122,13 @@ class Follow(Base):
     def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
         """Not when nobody leads yet; who does not come in time is named and left alone."""
         del record, memo
-        deadline = context.clock.monotonic() + context.tuning.heal_seconds
-        while True:
-            analysis = self.looked(context)[1]
-            if act.member in analysis.reached:
-                return
-            if not analysis.leader or context.clock.monotonic() > deadline:
-                context.reporter.emit(Warned("heal.not_joined", _why(analysis, act.member)))
-                return
-            context.clock.sleep(LOOK_SECONDS)
+        last = self.wait(
+            context,
+            lambda analysis: act.member in analysis.reached,
+            hopeless=lambda analysis: not analysis.leader,
+        )
+        if last is not None:
+            context.reporter.emit(Warned("heal.not_joined", _why(last[1], act.member)))
 
 
 def _why(analysis: Analysis, member: str) -> str:

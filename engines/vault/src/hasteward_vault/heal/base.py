@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hasteward.domain.cluster import ClusterRef
@@ -16,6 +17,7 @@ from hasteward_vault.evidence import Evidence
 from hasteward_vault.resources import flags
 
 LOOK_SECONDS = 1.0
+Look = tuple[Evidence, Analysis]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,29 @@ class Base:
     def undo(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
         """Never called for what goes forward only; what only reads needs none."""
 
-    def looked(self, context: EngineContext) -> tuple[Evidence, Analysis]:
+    def looked(self, context: EngineContext) -> Look:
         """The cluster as it is now."""
         evidence = collect(context, self.cluster)
         return evidence, analyse(evidence)
 
-    def led(self, context: EngineContext) -> tuple[Evidence, Analysis]:
+    def wait(
+        self,
+        context: EngineContext,
+        holds: Callable[[Analysis], bool],
+        *,
+        hopeless: Callable[[Analysis], bool] = lambda _analysis: False,
+    ) -> Look | None:
+        """Look until it holds: None then, else the last look, when time is up or waiting is hopeless."""
+        deadline = context.clock.monotonic() + context.tuning.heal_seconds
+        while True:
+            evidence, analysis = self.looked(context)
+            if holds(analysis):
+                return None
+            if hopeless(analysis) or context.clock.monotonic() > deadline:
+                return evidence, analysis
+            context.clock.sleep(LOOK_SECONDS)
+
+    def led(self, context: EngineContext) -> Look:
         """The cluster with a leader that is proven now; Refused when there is none any more."""
         evidence, analysis = self.looked(context)
         self.must_be_led(analysis)
