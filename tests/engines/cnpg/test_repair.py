@@ -254,6 +254,7 @@ MEANWHILE: dict[str, tuple[str, Change, str]] = {
 
 @pytest.mark.parametrize("name", MEANWHILE)
 def test_what_changed_since_the_plan_stops_it_and_all_is_taken_back(name: str) -> None:
+    """L10, L79."""
     state, change, code = MEANWHILE[name]
     truth, world = make(state)
     world.approval = Meanwhile(lambda: change(truth, world))  # type: ignore[assignment]
@@ -272,6 +273,7 @@ def test_what_changed_since_the_plan_stops_it_and_all_is_taken_back(name: str) -
 
 
 def test_what_others_write_into_the_annotation_meanwhile_stays() -> None:
+    """L33."""
     truth, world = make("stuck")
     seen = 0
 
@@ -347,6 +349,7 @@ def test_an_empty_member_is_left_to_the_operator_from_the_version_that_can(versi
 
 
 def test_a_member_that_does_not_come_back_keeps_its_old_data_until_the_next_repair() -> None:
+    """L34."""
     truth, world = make("stuck")
     begun = truth._clone
 

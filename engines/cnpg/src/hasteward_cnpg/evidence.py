@@ -60,7 +60,10 @@ class ContainerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """A member's pod as the API describes it. `reason` is the containerStatus's own word."""
+    """A member's pod as the API describes it. `reason` is the containerStatus's own word.
+
+    `age` is for how many seconds its container runs, by our own clock; None where that is not known.
+    """
 
     phase: str
     terminating: bool
@@ -68,6 +71,7 @@ class PodFacts:
     reason: str
     ready: bool
     restarts: int
+    age: float | None = None
 
     @property
     def serving(self) -> bool:
@@ -241,7 +245,10 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """The Cluster object. `fenced` holds names, or ``*`` for all; `fence_note` says what was unreadable."""
+    """The Cluster object. `fenced` holds names, or ``*`` for all; `fence_note` says what was unreadable.
+
+    `primary_age` is for how many seconds the primary is named, by our own clock; None where not known.
+    """
 
     instances: int
     instance_names: tuple[str, ...]
@@ -252,6 +259,7 @@ class ClusterFacts:
     fence_note: str
     hibernated: bool
     reconciliation_off: bool = False
+    primary_age: float | None = None
 
     def is_fenced(self, member: str) -> bool:
         """Whether the annotation names the member, alone or with all others."""

@@ -15,7 +15,6 @@ from hasteward_cnpg.evidence import (
     ClaimState,
     ClusterFacts,
     ContainerState,
-    Lsn,
     MemberEvidence,
     ServerFacts,
     Slot,
@@ -31,6 +30,9 @@ class Remedy:
     remediation: Remediation
     reason: str = ""
 
+
+#: so long a member is given to come back and to follow, before it counts as one that does not
+SETTLE_SECONDS = 30.0
 
 _NOTHING = Remedy(Remediation.NONE)
 _FULL = "its volume is full, and only room helps: enlarge spec.storage.size of the Cluster"
@@ -76,17 +78,26 @@ def remediation(
     kept = _kept_away(member, cluster)
     if kept:
         return Remedy(Remediation.NONE, kept)
-    return _needed(member, health, standing, primary)
+    return _needed(member, health, standing, cluster, primary)
 
 
 def _needed(
-    member: MemberEvidence, health: Health, standing: Standing, primary: ServerFacts | None
+    member: MemberEvidence,
+    health: Health,
+    standing: Standing,
+    cluster: ClusterFacts | None,
+    primary: ServerFacts | None,
 ) -> Remedy:
     """For a member that is not well, and that nobody keeps away."""
     if isinstance(member.claim, Known) and member.claim.value in {ClaimState.PENDING, ClaimState.TERMINATING}:
         return Remedy(Remediation.WAIT, f"its volume claim is {member.claim.value}")
+    if isinstance(member.pod, Known) and member.pod.value.terminating:
+        return Remedy(Remediation.WAIT, "its pod is being deleted, and another one takes its place")
     if standing is Standing.NOTHING:
         return Remedy(Remediation.RESEED, "it holds no data")
+    on_its_way = _settling(member, cluster, primary) if standing is not Standing.DIVERGED else ""
+    if on_its_way:
+        return Remedy(Remediation.WAIT, on_its_way)
     if standing in {Standing.STRAY, Standing.DIVERGED}:
         return _off_the_way(member, standing)
     return _on_the_way(member, health, primary)
@@ -140,6 +151,26 @@ def _goes_on(member: MemberEvidence, health: Health) -> Remedy:
     return Remedy(Remediation.RESTART, f"it {what}, and the log it lacks can still be had")
 
 
+def _settling(member: MemberEvidence, cluster: ClusterFacts | None, primary: ServerFacts | None) -> str:
+    """Why it may be merely on its way, empty where it is not: what comes back by itself is not treated (W2).
+
+    An old primary whose pod is made again is rewound by its own instance manager, and a replica looks for a
+    new primary every few seconds.
+    """
+    if member.troubles:
+        return ""
+    changed = cluster.primary_age if cluster is not None else None
+    promoted = primary is None or primary.timeline > 1
+    if promoted and changed is not None and changed < SETTLE_SECONDS:
+        return f"the primary changed {changed:.0f} s ago, and it may be about to follow"
+    if not isinstance(member.pod, Known) or isinstance(member.server, Known):
+        return ""
+    age, restarts = member.pod.value.age, member.pod.value.restarts
+    if age is not None and age < SETTLE_SECONDS and restarts <= 1:
+        return f"its container was started {age:.0f} s ago"
+    return ""
+
+
 def _starting(member: MemberEvidence) -> bool:
     """Running for the first time and not ready yet: patience, not a repair."""
     if not isinstance(member.pod, Known):
@@ -161,8 +192,6 @@ def _unreachable(member: MemberEvidence, primary: ServerFacts | None) -> str:
     slot = _slot(member.name, primary)
     if slot is not None and slot.wal_status == "lost":
         return f"its slot {slot.name} has lost the log it needs"
-    if slot is not None and slot.restart is not None and end is not None:
-        return _from_slot(slot, slot.restart, end)
     for comparison in member.comparisons:
         match comparison.alike:
             case Absent(why):
@@ -170,13 +199,6 @@ def _unreachable(member: MemberEvidence, primary: ServerFacts | None) -> str:
             case Known() | Unread():
                 pass
     return ""
-
-
-def _from_slot(slot: Slot, restart: Lsn, end: Lsn) -> str:
-    """W24: a slot made anew after a failover can begin past the replica it is for."""
-    if restart <= end:
-        return ""
-    return f"its slot {slot.name} begins at {restart}, past its own end {end}"
 
 
 def _slot(member: str, primary: ServerFacts | None) -> Slot | None:
