@@ -14,8 +14,8 @@ import pytest
 _NAMES = {"id", "arg", "name", "attr", "asname", "module"}
 #: what says nothing of what is done
 _ASIDE = {"lineno", "ctx", "type_comment", "kind", "returns", "annotation", "decorator_list"}
-#: so many pieces of syntax are more than chance: some eight lines
-ALIKE = 80
+#: so many pieces of syntax are more than chance: some six lines
+ALIKE = 60
 
 
 def shape(nodes: Iterable[ast.AST]) -> tuple[str, ...]:
@@ -46,7 +46,10 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, int, tuple[str, ...]]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
-            yield node.name, node.lineno, shape([node.args, *body])
+            # what a hook is given is the contract's to say, and an engine is imported inside of them
+            hook = any(isinstance(each, ast.Name) and each.id == "hookimpl" for each in node.decorator_list)
+            said = [each for each in body if not (hook and isinstance(each, ast.ImportFrom))]
+            yield node.name, node.lineno, shape(said if hook else [node.args, *said])
 
 
 def twins(sources: Iterable[tuple[str, ast.Module]], size: int) -> list[str]:

@@ -87,14 +87,14 @@ def tool(lab: Lab, folder: Path) -> Tool:
     return made
 
 
-def picture(lab: Lab) -> Any:
-    """What is others' and must stay: annotations, what is declared, objects and what they hold."""
+def picture(lab: Lab) -> dict[str, Any]:
+    """What is others' and must stay: annotations, what is declared, and the objects beside it."""
     body = lab.cluster_object()
-    held = {
-        plural: {row["metadata"]["name"]: row.get("data") for row in lab.get(plural)}
-        for plural in ("configmaps", "secrets", "services")
-    }
-    return body["metadata"].get("annotations") or {}, body["spec"], held
+    kinds = ("configmaps", "secrets", "services", "persistentvolumeclaims")
+    held = {plural: sorted(row["metadata"]["name"] for row in lab.get(plural)) for plural in kinds}
+    # the API server fills the level in when anybody writes to the object
+    spec = {key: value for key, value in body["spec"].items() if key != "logLevel"}
+    return held | {"annotations": body["metadata"].get("annotations") or {}, "spec": spec}
 
 
 def files(lab: Lab, member: str) -> str:

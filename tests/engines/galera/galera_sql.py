@@ -109,14 +109,14 @@ class Database:
     def __call__(self, pod: PodRef, argv: Sequence[str], stdin: bytes) -> Result | None:
         """What a program answers; None for what is no program of the database."""
         self.argvs.append(argv)
-        if list(argv[1:3]) == ["-c", client._FIND]:
-            return Result(b"mariadb\nmariadb-dump\n")
+        if list(argv[1:3]) == ["-c", client._MEET]:
+            return Result(f"mariadb mariadb-dump\n{self._client(pod, argv[3:], '')}@@\n".encode())
         try:
             match argv[0]:
                 case "df":
                     return Result(_DF)
                 case "mariadb-dump":
-                    return Result(b"" if argv[1] == "--help" else self._dump(argv))
+                    return Result(self._dump(argv))
                 case "mariadb":
                     return Result(self._client(pod, argv, stdin.decode()).encode())
         except SqlError as error:

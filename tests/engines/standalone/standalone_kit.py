@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from local_servers import of_users
+
 from hasteward.adapters.host.processes import HostProcesses
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.option import Value
@@ -164,8 +166,7 @@ class MariaDB:
 
     def schemas(self) -> list[str]:
         """All but the server's own."""
-        own = {"information_schema", "performance_schema", "mysql", "sys"}
-        return [name for name in self.sql("SHOW DATABASES").splitlines() if name not in own]
+        return of_users(self.sql("SHOW DATABASES"))
 
 
 @dataclass

@@ -86,6 +86,7 @@ def taken_out(site: BaoSite) -> Iterator[BaoSite]:
 
 class TestVault(LabConformance):
     subject = BaoSite
+    kills = 20
     troubles = MappingProxyType({"sealed": sealed})
     repairs = MappingProxyType({"taken-out": Repair(taken_out)})
 

@@ -12,7 +12,10 @@ from hasteward_lab.state import LabError
 
 POD = "shop-0"
 START = f"printf '# version 7\\ncolour=blue\\n# end\\n' >{STORE}; exec sleep infinity"
-CLAIM = {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "16Mi"}}}}
+CLAIM = {
+    "metadata": {"name": "data"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "16Mi"}}},
+}
 SERVER = {
     "metadata": {"name": POD, "labels": {"keyval": "shop", "role": "primary"}},
     "spec": {

@@ -127,6 +127,8 @@ def _on_the_way(member: MemberEvidence, health: Health, primary: ServerFacts | N
     """All it holds is the primary's; can it go on from there?"""
     if Trouble.NO_CHECKPOINT in member.troubles:
         return Remedy(Remediation.RESEED, "its server finds no valid checkpoint and can never start")
+    if Trouble.NOT_A_CHILD in member.troubles:
+        return Remedy(Remediation.RESEED, "its server looks for a history that the primary's log is not of")
     if _starting(member):
         return Remedy(Remediation.WAIT, "its server is starting")
     lost = _unreachable(member, primary)

@@ -30,7 +30,7 @@ from hasteward_cnpg.evidence import (
 from hasteward_cnpg.facts.lineage import Relation
 from hasteward_cnpg.facts.logs import troubles
 from hasteward_cnpg.facts.objects import helper_facts, mapping
-from hasteward_cnpg.resources import DATA_DIRECTORY, MOUNT, pod_of
+from hasteward_cnpg.resources import CONTAINER, DATA_DIRECTORY, MOUNT, pod_of
 
 _LOG_LINES = 400
 _DEFAULT_SEGMENT = 16 * 1024 * 1024
@@ -58,18 +58,33 @@ class Reader:
                 return Unread(why)
             case Known():
                 pass
+        return self._read(member)
+
+    def _read(self, member: MemberEvidence) -> Reading[FileFacts]:
+        deep = self.context.depth >= Depth.DEEP
         if _execable(member):
             place = Place(pod_of(self.cluster, member.name), "")
             found = read_files(self.context, place)
             if isinstance(found, Known):
                 self.places[member.name] = place
-            return found
-        if self.context.depth < Depth.DEEP:
+            # the container of a server that comes and goes may be gone before it can be asked
+            if not isinstance(found, Unread) or not deep or self._runs(self._container(member.name)):
+                return found
+        if not deep:
             return Unread(f"the server of {member.name} is down; --deep reads its files by a helper pod")
         return self._by_helper(member)
 
+    @staticmethod
+    def _runs(containers: list[tuple[object, object, bool]] | str) -> bool:
+        """Whether the server's container runs, for all that is known."""
+        if isinstance(containers, str):
+            return True
+        return any(running for name, _, running in containers if name == CONTAINER)
+
     def _by_helper(self, member: MemberEvidence) -> Reading[FileFacts]:
         before = self._container(member.name)
+        if not isinstance(before, str) and self._runs(before):
+            return Unread(f"the container of {member.name} was started before its files could be read")
         try:
             helper = self._helper(member.name)
             pod = self.stack.enter_context(helper_pod(self.context, self.cluster.namespace, helper))
@@ -83,7 +98,7 @@ class Reader:
             self.places[member.name] = place
         return found
 
-    def _container(self, name: str) -> object:
+    def _container(self, name: str) -> list[tuple[object, object, bool]] | str:
         """What must not change while files are read: whether a container runs, and how often one began."""
         try:
             body = self.context.kubernetes.get(PODS, self.cluster.namespace, name)
@@ -163,6 +178,10 @@ def _with_files(reader: Reader, member: MemberEvidence) -> MemberEvidence:
         server = member.server.value
         reader.places[member.name] = Place(pod_of(reader.cluster, member.name), "")
         following = server.receiver is not None and server.receiver.status == "streaming"
+        if not server.in_recovery and reader.context.depth >= Depth.DEEP:
+            free = reader.room(member.name)
+            full = free is not None and min(free) < _segment_bytes(member)
+            return replace(member, troubles=frozenset({Trouble.DISK_FULL} if full else ()))
         if not server.in_recovery or following:
             return member
         return replace(member, troubles=reader.troubles(member, reader.room(member.name)))

@@ -52,15 +52,16 @@ def logged(cluster: ClusterRef, member: MemberEvidence) -> Iterator[Diagnosis]:
     logs = f"kubectl logs {member.name} -n {cluster.namespace} -c {CONTAINER} --tail=200"
     for trouble in sorted(member.troubles):
         identifier, severity, words = _TROUBLES[trouble]
-        remedy = logs
+        remedy, seen = logs, "its log"
         if trouble is Trouble.DISK_FULL:
+            seen = "its log, or its volume"
             remedy = f"kubectl describe pvc {member.name} -n {cluster.namespace}"
             remedy += "   (then enlarge spec.storage.size)"
         yield Diagnosis(
             identifier,
             severity,
             f"{member.name} {words}",
-            (f"its log: {trouble.value}",),
+            (f"{seen}: {trouble.value}",),
             remedy,
             member.name,
         )

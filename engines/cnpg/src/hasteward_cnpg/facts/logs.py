@@ -28,10 +28,11 @@ _WORDS: tuple[tuple[str, Trouble], ...] = (
     ("certificate authentication failed", Trouble.CERTIFICATE),
     ("alert certificate expired", Trouble.CERTIFICATE),
 )
-#: words of the instance manager itself, in `msg`
+#: words of the instance manager itself, in `msg`, and of a server whose log is not collected yet
 _MANAGER: tuple[tuple[str, Trouble], ...] = (
     ("Not enough WAL disk space", Trouble.DISK_FULL),
     ("Detected low-disk space condition", Trouble.DISK_FULL),
+    ("has invalid permissions", Trouble.MODE),
 )
 _GRAVE = frozenset({"FATAL", "PANIC"})
 _WELL = "database system is ready to accept"

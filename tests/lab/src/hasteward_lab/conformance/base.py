@@ -30,6 +30,9 @@ class Conformance:
     #: what is wrong and can be healed, by name
     repairs: ClassVar[Mapping[str, Repair]] = MappingProxyType({})
 
+    #: how often what is killed is killed, where there is time
+    kills: ClassVar[int] = 10
+
     @pytest.fixture(scope="class")
     @classmethod
     def site(cls) -> Iterator[Site]:

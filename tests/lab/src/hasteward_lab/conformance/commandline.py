@@ -10,10 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from hasteward_lab.lab import Lab
@@ -21,7 +20,6 @@ from hasteward_lab.lab import Lab
 #: of every test's repository, and a canary: it may show nowhere. Another process of tests has another one
 PASSWORD = f"correct horse battery {secrets.token_hex(8)}"
 _ENDS_WITHIN = 10.0
-_SAME: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -33,8 +31,8 @@ class Hasteward:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @classmethod
-    def on(cls, lab: Lab, folder: Path, *, context: str = "admin", password: str = PASSWORD) -> Self:
-        """On a lab, as the account of one of its contexts. The repository is there only after `init`."""
+    def at(cls, folder: Path, *, password: str = PASSWORD, **own: str) -> Self:
+        """In an empty folder, with some environment of its own. The repository is there only after `init`."""
         for name in ("home", "tmp"):
             (folder / name).mkdir()
         secret = folder / "password"
@@ -42,15 +40,19 @@ class Hasteward:
         secret.write_text(password)
         foreign = ("HASTEWARD", "RESTIC", "XDG_", "KUBECONFIG")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
-        own = {
+        places = {
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "tmp"),
-            "KUBECONFIG": str(lab.kubeconfig),
-            "HASTEWARD_CONTEXT": context,
             "HASTEWARD_BACKUPS_PATH": str(folder / "repository"),
             "RESTIC_PASSWORD_FILE": str(secret),
         }
-        return cls(folder, kept | own)
+        return cls(folder, kept | places | own)
+
+    @classmethod
+    def on(cls, lab: Lab, folder: Path, *, context: str = "admin", password: str = PASSWORD) -> Self:
+        """On a lab, as the account of one of its contexts."""
+        kubeconfig = str(lab.kubeconfig)
+        return cls.at(folder, password=password, KUBECONFIG=kubeconfig, HASTEWARD_CONTEXT=context)
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +68,7 @@ class Hasteward:
                 if stream is not None:
                     stream.close()
 
-    def start(self, *argv: str, environment: Mapping[str, str] = _SAME) -> subprocess.Popen[str]:
+    def start(self, *argv: str, **environment: str) -> subprocess.Popen[str]:
         """Begin a command."""
         process = subprocess.Popen(
             [sys.executable, "-m", "hasteward.cli.main", *argv],
@@ -81,19 +83,28 @@ class Hasteward:
         return process
 
     def __call__(
-        self, *argv: str, timeout: float = 300, environment: Mapping[str, str] = _SAME
+        self, *argv: str, timeout: float = 300, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        process = self.start(*argv, environment=environment)
+        process = self.start(*argv, **environment)
         out, err = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
+    def told(self, *argv: str, status: int = 0) -> tuple[str, str]:
+        """Run a command that must end with `status`; its answer, and what it said beside."""
+        done = self(*argv)
+        assert done.returncode == status, f"{argv}: {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout, done.stderr
+
+    def said(self, *argv: str, status: int = 0) -> str:
+        """The same; everything it said."""
+        return "".join(self.told(*argv, status=status))
+
     def answer(self, *argv: str, status: int = 0) -> dict[str, Any]:
         """Run a command that must end with `status`; its whole envelope, and under `said` what it told."""
-        done = self(*argv, "--output", "json")
-        assert done.returncode == status, f"{argv}: {done.returncode}: {done.stderr}{done.stdout}"
-        envelope: dict[str, Any] = json.loads(done.stdout or "{}")
-        return envelope | {"said": done.stderr}
+        out, err = self.told(*argv, "--output", "json", status=status)
+        envelope: dict[str, Any] = json.loads(out or "{}")
+        return envelope | {"said": err}
 
     def json(self, *argv: str) -> dict[str, Any]:
         """Run a command that must succeed; the `data` of its envelope."""
@@ -145,6 +156,25 @@ class Hasteward:
         while (found := self.left_running(lab)) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert found == []
+
+
+def triage(lab: Lab, engine: str, *flags: str) -> dict[str, Any]:
+    """What a triage of the lab's own cluster finds, whatever that is; it may find no error of ours."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "hasteward.cli.main", "triage", "-e", engine, "-c", lab.cluster),
+            *("-n", lab.namespace, "--output", "json", "--stall-timeout", "15", *flags),
+        ],
+        env=dict(os.environ) | {"KUBECONFIG": str(lab.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    envelope: dict[str, Any] = json.loads(done.stdout)
+    assert not envelope["errors"], envelope["errors"]
+    data: dict[str, Any] = envelope["data"]
+    return data
 
 
 def cheap_repository(location: Path, password: str = PASSWORD) -> Path:

@@ -150,7 +150,7 @@ class RestoreConformance(Conformance):
     def test_restores_that_are_killed_leave_the_old_or_the_new_and_the_next_one_ends_it(
         self, site: Site, hasteward: Hasteward
     ) -> None:
-        """SIGKILL at ten moments that the dice choose."""
+        """SIGKILL at moments that the dice choose, `kills` times."""
         self.offers(Capability.DUMP, Capability.RESTORE)
         command = ("restore", *site.where, *site.part, "--yes")
         saved = site.content()
@@ -163,7 +163,7 @@ class RestoreConformance(Conformance):
         whole = time.monotonic() - begun
         site.settle()
         dice = random.Random(_SEED)  # noqa: S311  moments, not secrets
-        for _ in range(10):
+        for _ in range(self.kills):
             site.damage()
             site.settle()
             assert site.content() == spoilt

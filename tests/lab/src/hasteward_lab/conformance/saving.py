@@ -25,6 +25,8 @@ class Saving:
     content: Mapping[str, Any]
     answer: dict[str, Any]
     seconds: float
+    #: every snapshot there was afterwards
+    listed: list[dict[str, Any]]
     acknowledged: int
     lost: dict[str, list[int]]
     watch: canaries.Watch
@@ -46,6 +48,7 @@ class Saving:
             content=content,
             answer=answer,
             seconds=seconds,
+            listed=hasteward.backups(),
             acknowledged=len(ledger.acknowledged),
             lost=ledger.lost(),
             watch=watch,
