@@ -49,6 +49,7 @@ type: setup  ## mypy, strict
 bench: setup  ## ratios against the raw tools, and time to healthy; no test (BENCH_ARGS=--write keeps the pages)
 	@python bench/run.py $(BENCH_ARGS)
 	@python bench/heal.py $(BENCH_ARGS)
+	@python bench/galera.py $(BENCH_ARGS)
 
 fmt: setup  ## put every file into its one form, with the safe fixes
 	@ruff format $(PYTHON)

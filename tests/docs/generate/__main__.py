@@ -14,14 +14,15 @@ from answers import json_answers, jsonl_events, schema_file
 from conformance import conformance
 from contract import hooks
 from options import commands, configuration
+from refusals import refusals
 from statuses import exit_codes
 
 from hasteward.cli.render import schema, shapes
 
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
-#: one written by hand, whose list of scenarios is checked by the lab's own tests, and one by `make bench`
-OTHERS = {REFERENCE / "lab.md", REFERENCE / "performance.md"}
+#: one written by hand, whose list of scenarios is checked by the lab's own tests, and those by `make bench`
+OTHERS = {REFERENCE / name for name in ("lab.md", "performance.md", "performance-galera.md")}
 MADE = "<!-- Made by tools/docs from the code; do not edit. -->\n"
 
 
@@ -51,6 +52,7 @@ def files() -> Iterator[tuple[str, str]]:
         "commands.md": commands,
         "configuration.md": configuration,
         "exit-codes.md": exit_codes,
+        "refusals.md": refusals,
         "json.md": json_answers,
         "events.md": jsonl_events,
         "hooks.md": hooks,

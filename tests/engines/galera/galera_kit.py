@@ -116,6 +116,8 @@ class World:
     folders: list[str] = field(default_factory=list)
     extra: list[Json] = field(default_factory=list)
     on_ask: Any = None
+    #: answers the programs of the database, where there is one
+    database: Any = None
 
     def stop(self, name: str, **changed: Any) -> Server:
         """A member whose container does not run; `changed` is how it left its files."""
@@ -135,8 +137,9 @@ class World:
         """What a container answers to one exec."""
         self.argvs.append(list(argv))
         self.fed.append(stdin)
-        if argv[0] != "env":  # the search for orphans
-            return Result()
+        if argv[0] != "env":  # the database's own programs, and the search for orphans
+            answer = self.database(pod, argv, stdin) if self.database is not None else None
+            return answer if answer is not None else Result()
         text, words = argv[4], list(argv[6:])
         if text == shell.STATUS:
             server = self.servers[pod.name]

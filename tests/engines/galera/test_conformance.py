@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 from galera_kit import CLUSTER, World, gvwstate, node
+from galera_sql import Database, tables_alone
 
 from hasteward import testing
 from hasteward.testing import HEALTHY
-from hasteward.testing.conformance import InfoConformance, TriageConformance
+from hasteward.testing.conformance import (
+    DumpConformance,
+    InfoConformance,
+    RestoreConformance,
+    TriageConformance,
+)
+from hasteward.testing.conformance.base import kills
+from hasteward.testing.faults import Killed, KillNth
 from hasteward_galera.plugin import plugin
 
 
@@ -51,11 +59,18 @@ SICK = {
 }
 
 
-def world(state: str) -> testing.World:
-    truth = World()
+def world(state: str = HEALTHY, database: Database | None = None) -> testing.World:
+    truth, database = World(), database or Database()
+    truth.database = database
     if state != HEALTHY:
         SICK[state](truth)
-    return testing.World(CLUSTER, truth.kubernetes(), content=lambda: None, damage=lambda: None)
+    return testing.World(
+        CLUSTER,
+        truth.kubernetes(),
+        content=lambda: database.live,
+        damage=database.damage,
+        residue=lambda: database.residue,
+    )
 
 
 @pytest.mark.timeout(600)
@@ -65,3 +80,88 @@ class TestGalera(InfoConformance, TriageConformance):
 
     def world(self, state: str = HEALTHY) -> testing.World:
         return world(state)
+
+
+@pytest.mark.timeout(3600)
+class TestData(DumpConformance, RestoreConformance):
+    """Dump, restore and undo of what one RENAME swaps as a whole; the sweeps take minutes."""
+
+    engine = plugin
+
+    def world(self, state: str = HEALTHY) -> testing.World:
+        return world(state, Database(tables_alone()))
+
+    @pytest.mark.long
+    def test_a_backup_that_fails_or_is_killed_is_not_there(self) -> None:
+        super().test_a_backup_that_fails_or_is_killed_is_not_there()
+
+    @pytest.mark.long
+    def test_a_restore_that_fails_or_is_killed_leaves_the_old_or_the_new(self) -> None:
+        super().test_a_restore_that_fails_or_is_killed_leaves_the_old_or_the_new()
+
+    @pytest.mark.long
+    def test_a_restore_that_was_killed_is_taken_back(self) -> None:
+        super().test_a_restore_that_was_killed_is_taken_back()
+
+    @pytest.mark.long
+    def test_an_undo_that_fails_or_is_killed_leaves_one_of_both_and_is_ended_by_the_next(self) -> None:
+        super().test_an_undo_that_fails_or_is_killed_leaves_one_of_both_and_is_ended_by_the_next()
+
+    def test_killed_at_every_13th_call_a_restore_leaves_the_old_or_the_new(self) -> None:
+        """A sample of the sweep above, for every run of the tests."""
+        assert deaths(self, 13, of_many_acts=False) == {"old", "new"}
+
+
+@pytest.mark.timeout(3600)
+class TestManyActs(RestoreConformance):
+    """Two schemas with programs are swapped in several acts (see docs/explanation/promises.md)."""
+
+    engine = plugin
+
+    def world(self, state: str = HEALTHY) -> testing.World:
+        return world(state)
+
+    def test_killed_at_every_13th_call_a_restore_is_finished_by_the_next(self) -> None:
+        assert deaths(self, 13, of_many_acts=True) == {"old", "new", "between"}
+
+    @pytest.mark.long
+    def test_a_restore_that_was_killed_is_taken_back(self) -> None:
+        super().test_a_restore_that_was_killed_is_taken_back()
+
+    @pytest.mark.long
+    def test_an_undo_that_fails_or_is_killed_leaves_one_of_both_and_is_ended_by_the_next(self) -> None:
+        """Killed at every call; the next undo ends at the old."""
+        engine, old = self.putting_back(), self.damaged().content()
+        for each in kills(self.restored, lambda world: world.undo(engine)):
+            each.world.next_run()
+            each.world.undo(engine)
+            assert (each.world.content(), each.world.residue()) == (old, []), each.fault
+
+    @pytest.mark.long
+    def test_a_restore_that_fails_or_is_killed_leaves_the_old_or_the_new(self) -> None:
+        """Killed at every call; only a death may be between two acts, and no table is ever half of both."""
+        assert deaths(self, 1, of_many_acts=True) == {"old", "new", "between"}
+
+
+def deaths(tests: RestoreConformance, step: int, *, of_many_acts: bool) -> set[str]:
+    """Die before every `step`-th call of a restore; what was live then. The next run ends at the new."""
+    engine = tests.addressed()
+    clean, counting = tests.damaged(), KillNth(10**6)
+    old = clean.content()
+    clean.on_call = counting
+    clean.restore(engine)
+    new, ends = clean.content(), set[str]()
+    for nth in range(len(counting.calls), 0, -step):
+        here = tests.damaged()
+        here.on_call = KillNth(nth)
+        with pytest.raises(Killed):
+            here.restore(engine)
+        live = here.content()
+        ends.add("old" if live == old else "new" if live == new else "between")
+        assert of_many_acts or live in (old, new), counting.calls[nth - 1]
+        for schema, (tables, *_) in live[0].items():
+            assert tables in (old[0][schema][0], new[0][schema][0]), counting.calls[nth - 1]
+        here.next_run()
+        here.restore(engine)
+        assert (here.content(), here.residue()) == (new, []), counting.calls[nth - 1]
+    return ends

@@ -2,78 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+import yaml
+from galera_site import SHOP, Site
 
-from hasteward_lab.lab import Lab
+from hasteward_lab import rights
 from hasteward_lab.mariadb import hand
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
-SHOP = (
-    "CREATE DATABASE shop CHARACTER SET utf8mb4;"
-    "CREATE TABLE shop.item (n INT PRIMARY KEY AUTO_INCREMENT, word VARCHAR(40));"
-    "CREATE TABLE shop.log (n INT PRIMARY KEY);"
-    "CREATE TABLE shop.price (n INT PRIMARY KEY, amount INT) WITH SYSTEM VERSIONING;"
-    "CREATE SEQUENCE shop.ticket INCREMENT BY 0;"
-    "CREATE TRIGGER shop.noted AFTER INSERT ON shop.item FOR EACH ROW INSERT INTO shop.log VALUES (NEW.n);"
-    "CREATE VIEW shop.v AS SELECT COUNT(*) AS c FROM shop.item;"
-    "CREATE PROCEDURE shop.p() SELECT 1;"
-    "INSERT INTO shop.item (word) VALUES ('a'), ('\N{HOT BEVERAGE}'); INSERT INTO shop.price VALUES (1, 2);"
-    "CREATE DATABASE other; CREATE TABLE other.t (n INT PRIMARY KEY); INSERT INTO other.t VALUES (7);"
-    "CREATE USER clerk@'%' IDENTIFIED BY 'open'; GRANT SELECT ON shop.* TO clerk@'%';"
-)
-#: by checksum; of a versioned table the server counts the moments in, and a restore makes new ones
-_CONTENT = (
-    "CHECKSUM TABLE shop.item, shop.log, other.t; SELECT * FROM shop.price; SHOW CREATE SEQUENCE shop.ticket;"
-    "SELECT * FROM shop.v; SHOW CREATE PROCEDURE shop.p; SHOW GRANTS FOR clerk"
-)
-
-
-class Site:
-    """A lab, and hasteward in front of it."""
-
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        self.lab = lab
-        self.folder = folder
-
-    def sql(self, pod: str, text: str) -> str:
-        script = 'mariadb -uroot -p"$MARIADB_ROOT_PASSWORD" -NB --default-character-set=utf8mb4 -e "$1"'
-        done = self.lab.exec(pod, ["bash", "-c", script, "x", text])
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
-
-    def hasteward(self, *words: str, status: int = 0) -> dict[str, Any]:
-        environment = dict(os.environ) | {
-            "KUBECONFIG": str(self.lab.kubeconfig),
-            "RESTIC_PASSWORD": "canary",
-            "HASTEWARD_BACKUPS_PATH": str(self.folder / "repository"),
-        }
-        whom = ["-e", "galera", "-c", self.lab.cluster, "-n", self.lab.namespace]
-        argv = [sys.executable, "-m", "hasteward.cli.main", *words, "--output", "json"]
-        done = subprocess.run(
-            [*argv, *([] if words[0] == "init" else whom)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        envelope: dict[str, Any] = json.loads(done.stdout)
-        return envelope
-
-    def content(self, pod: str) -> str:
-        """Every table, and what a view, a routine, a sequence and an account are."""
-        return self.sql(pod, _CONTENT)
+DEPLOY = Path(__file__).parents[3] / "deploy"
+#: what a triage tries in every role, and lives without
+TRIED = {("get", "secrets")}
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +43,14 @@ def test_triage_of_three_real_members_changes_nothing(site: Site) -> None:
     assert [site.sql(f"db-{n}", "SHOW STATUS LIKE 'wsrep_last_committed'") for n in range(3)] == before
 
 
-def test_what_was_backed_up_comes_back_on_every_member(site: Site) -> None:
+def test_w7_op1757_what_was_backed_up_comes_back_on_every_member(site: Site) -> None:
     """W7, mariadb-operator #1757: and a writer on another schema goes on all the while."""
     saved = [site.content(f"db-{n}") for n in range(3)]
     assert saved[0] == saved[1] == saved[2]
     site.sql(
         "db-0", "CREATE DATABASE ledger; CREATE TABLE ledger.l (n INT PRIMARY KEY AUTO_INCREMENT, t INT)"
     )
-    stop, written = threading.Event(), []
+    stop, written = threading.Event(), list[int]()
 
     def write() -> None:
         while not stop.is_set():
@@ -134,3 +78,33 @@ def test_what_was_backed_up_comes_back_on_every_member(site: Site) -> None:
     )
     assert login.stdout.decode().strip() == "2"
     assert site.hasteward("triage")["data"]["healthy"]
+
+
+def owned(*files: str) -> set[tuple[str, str]]:
+    """Verb and resource of what roles grant."""
+    rules = [rule for name in files for rule in yaml.safe_load((DEPLOY / name).read_text())["rules"]]
+    return {(verb, what) for rule in rules for verb in rule["verbs"] for what in rule["resources"]}
+
+
+@pytest.mark.long
+def test_w23_the_roles_that_are_shipped_are_what_is_used_and_no_more(site: Site) -> None:
+    """In both directions, by the API server's own log; it enforces them in every other test here too."""
+    site.lab.clear_audit()
+    # without exec no server can be asked, and without the Secret neither
+    site.hasteward("triage", role="view", status=20)
+    site.hasteward("backup", role="backup")
+    site.hasteward("restore", "--database", "other", "--yes")
+    site.hasteward("undo", "--yes")
+    site.hasteward("repair", "--dry-run")
+    site.lab.shut_down("db-2")
+    site.hasteward("triage", "--deep", status=20)
+    for role in ("view", "backup", "repair"):
+        site.hasteward("triage", role=role, cluster="nobody", status=3)
+
+    seen, secret = owned("galera/role.yaml"), owned("galera/secret-role.yaml")
+    for role, own in (("view", seen), ("backup", seen | secret), ("repair", seen | secret)):
+        log = [row for row in site.lab.audit() if row["user"].endswith(f":hasteward-{role}")]
+        used = {(right.verb, right.resource) for right in rights.used(log, role)}
+        assert used - own - owned(f"rbac/{role}.yaml") == (TRIED if role == "view" else set()), role
+        assert own <= used, role
+        assert {row["name"] for row in log if row["resource"] == "secrets"} <= {"db-root"}

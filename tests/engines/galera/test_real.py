@@ -78,7 +78,7 @@ def test_a_real_server_says_where_it_is_and_who_is_with_it(shop: Node, steward: 
     assert report.diagnoses == ()
 
 
-def test_a_round_trip_by_content_on_galera(shop: Node, steward: Steward) -> None:
+def test_w7_a_round_trip_by_content_on_galera(shop: Node, steward: Steward) -> None:
     """W7: the dump restores into the very cluster it is of; nothing of wsrep_* and global_priv is in it."""
     saved, before = shop.content("shop", "other"), shop.committed()
     steward.backup()

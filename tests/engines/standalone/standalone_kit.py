@@ -58,6 +58,8 @@ class MariaDB:
     folder: Path
     process: subprocess.Popen[bytes] | None = None
     log: str = ""
+    #: what the server is started behind: a container, which sees the folder where it is
+    box: tuple[str, ...] = ()
 
     @property
     def socket(self) -> Path:
@@ -89,7 +91,15 @@ class MariaDB:
         assert server is not None
         with (self.folder / "log").open("wb") as log:
             whose = f"--user={'root' if os.getuid() == 0 else os.environ['USER']}"
-            words = [server, "--no-defaults", f"--datadir={data}", f"--socket={self.socket}", whose, *options]
+            words = [
+                *self.box,
+                server,
+                "--no-defaults",
+                f"--datadir={data}",
+                f"--socket={self.socket}",
+                whose,
+                *options,
+            ]
             self.process = subprocess.Popen(words, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while not self.socket.exists() and time.monotonic() < deadline:
@@ -212,6 +222,20 @@ class Steward:
 def local(locks: Path) -> HostProcesses:
     """Processes of this machine."""
     return HostProcesses(os.environ, locks)
+
+
+def told(pid: int, name: str) -> bytes:
+    """What the kernel tells of a process; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+def running(mark: str) -> list[int]:
+    """The processes with these words in their command line, in containers too."""
+    pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    return [pid for pid in pids if mark.encode() in told(pid, "cmdline")]
 
 
 class Death(BaseException):

@@ -174,7 +174,7 @@ class World:
         size, free = 1000 * 1024, server.free * 1024
         used = size - free
         text = (
-            f"@@ address 0\n{server.address}\n@@ status {code}\n{json.dumps(body, indent=2)}\n"
+            f"@@ address 0\n{server.address}\n@@ status {code}\n{json.dumps(body)}\n"
             f"@@ disk 0\nFilesystem 1024-blocks Used Available Capacity Mounted on\n"
             f"/dev/x {size} {used} {free} {100 * used // size}% {words[0]}\n@@ kept 0\n"
         )

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hasteward.ports.context import EngineContext
-from hasteward_sql.mysql.client import Flavour, Server, shown
+from hasteward_sql.mysql.client import Flavour, Row, Server, shown
 from hasteward_sql.mysql.quoting import account, text_literal
 
 #: schemas of a restore that is under way, and those that a restore has replaced
@@ -116,12 +116,23 @@ _PROGRAMS = (
     " UNION ALL SELECT 'events', EVENT_SCHEMA, EVENT_NAME FROM information_schema.EVENTS"
     ") AS programs ORDER BY k, s, n"
 )
+_CROSSING = "'crossing'"
+_CROSSINGS = (
+    f"SELECT {shown(_CROSSING)}, {shown('CONSTRAINT_SCHEMA')}, {shown('TABLE_NAME')},"
+    f" {shown('CONSTRAINT_NAME')}, {shown('UNIQUE_CONSTRAINT_SCHEMA')}"
+    " FROM information_schema.REFERENTIAL_CONSTRAINTS"
+    " WHERE CONSTRAINT_SCHEMA <> UNIQUE_CONSTRAINT_SCHEMA ORDER BY 2, 3, 4"
+)
 
 
 def read_schemas(context: EngineContext, server: Server) -> dict[str, Schema]:
     """Every schema but the server's own; ours are among them."""
+    return _schemas(server.rows(context, f"{_SCHEMAS}; {_TABLES}; {_PROGRAMS}"))
+
+
+def _schemas(rows: Iterable[Row]) -> dict[str, Schema]:
     found: dict[str, dict[str, Any]] = {}
-    for what, name, *row in server.rows(context, f"{_SCHEMAS}; {_TABLES}; {_PROGRAMS}"):
+    for what, name, *row in rows:
         if what == "schema":
             if str(name).lower() not in _SYSTEM:
                 found[str(name)] = {"charset": row[0], "collation": row[1], "tables": {}}
@@ -171,12 +182,14 @@ def _add_program(facts: dict[str, Any], row: list[str | None]) -> None:
 
 def read_crossings(context: EngineContext, server: Server) -> list[Crossing]:
     """Every foreign key that leaves its schema."""
-    sql = (
-        f"SELECT {shown('CONSTRAINT_SCHEMA')}, {shown('TABLE_NAME')}, {shown('CONSTRAINT_NAME')},"
-        f" {shown('UNIQUE_CONSTRAINT_SCHEMA')} FROM information_schema.REFERENTIAL_CONSTRAINTS"
-        " WHERE CONSTRAINT_SCHEMA <> UNIQUE_CONSTRAINT_SCHEMA ORDER BY 1, 2, 3"
-    )
-    return [Crossing(str(a), str(b), str(c), str(d)) for a, b, c, d in server.rows(context, sql)]
+    return [Crossing(*map(str, row)) for _, *row in server.rows(context, _CROSSINGS)]
+
+
+def read_all(context: EngineContext, server: Server) -> tuple[dict[str, Schema], list[Crossing]]:
+    """As `read_schemas` and `read_crossings`, in one question."""
+    rows = server.rows(context, f"{_SCHEMAS}; {_TABLES}; {_PROGRAMS}; {_CROSSINGS}")
+    crossings = [Crossing(*map(str, row)) for what, *row in rows if what == "crossing"]
+    return _schemas([row for row in rows if row[0] != "crossing"]), crossings
 
 
 def read_names(context: EngineContext, server: Server) -> list[tuple[str, str]]:

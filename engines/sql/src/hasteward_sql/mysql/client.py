@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from hasteward.domain.errors import DependencyError, HastewardError, RunFailed
@@ -15,10 +15,18 @@ from hasteward.streams.proof import Algorithm, StreamProof
 from hasteward.streams.wrapper import FED_DESCRIPTOR
 from hasteward_sql.mysql.quoting import option_file
 
-_FIND = """for names in 'mariadb mysql' 'mariadb-dump mysqldump'; do
-  for n in $names; do command -v "$n" >/dev/null 2>&1 && { echo "$n"; continue 2; }; done
-  echo -
-done"""
+#: finds the programs, asks the server ("$@"), and what the dump program can do; in one exec, for each costs
+_MEET = """c= d=
+for n in mariadb mysql; do command -v "$n" >/dev/null 2>&1 && { c=$n; break; }; done
+for n in mariadb-dump mysqldump; do command -v "$n" >/dev/null 2>&1 && { d=$n; break; }; done
+echo "${c:--} ${d:--}"
+[ -n "$c" ] && [ -n "$d" ] || exit 0
+"$c" "$@" || exit
+echo @@
+"$d" --help </dev/null
+exit 0"""
+#: both servers answer the second; only one of them has the variable
+_WHO = "SELECT {}, {}; SHOW GLOBAL VARIABLES LIKE 'wsrep_on'"
 
 _ESCAPED = re.compile(r"\\(.)")
 Row = tuple[str | None, ...]
@@ -44,6 +52,7 @@ class Server:
     version: str
     lower_case: int
     algorithm: Algorithm
+    galera: bool = False
     password: str = field(repr=False, default="")
 
     @property
@@ -97,18 +106,33 @@ class Server:
         return answer.stdout.decode()
 
     def load(
-        self, context: EngineContext, chunks: Iterable[bytes | memoryview], *, what: str, schema: str = ""
+        self,
+        context: EngineContext,
+        chunks: Iterable[bytes | memoryview],
+        *,
+        what: str,
+        schema: str = "",
+        short: bool = False,
     ) -> StreamProof:
-        """Feed SQL to the client, which stops at the first error."""
+        """Feed SQL to the client, which stops at the first error; `short` as in `upload`."""
         options = ["--batch", "--binary-mode"]
         if schema:
             options.append(f"--database={schema}")
         argv = self.words(self.client, options, password_file=FED_DESCRIPTOR)
-        return upload(context, self.place, argv, chunks, what=what, algorithm=self.algorithm, feed=self.feed)
+        return upload(
+            context,
+            self.place,
+            argv,
+            chunks,
+            what=what,
+            algorithm=self.algorithm,
+            feed=self.feed,
+            short=short,
+        )
 
     def run(self, context: EngineContext, *statements: str, what: str) -> None:
         """Run statements of our own."""
-        self.load(context, ["".join(f"{each};\n" for each in statements).encode()], what=what)
+        self.load(context, ["".join(f"{each};\n" for each in statements).encode()], what=what, short=True)
 
 
 def plain_each(context: EngineContext, servers: Sequence[Server], sql: str) -> list[str]:
@@ -142,31 +166,28 @@ def one_line(text: str) -> str:
 
 def connect(context: EngineContext, place: Place, *, user: str, password: str) -> Server:
     """Find the client programs in `place` and the server behind them. Raises DependencyError, RunFailed."""
-    found = capture(context, place, ["sh", "-c", _FIND])
-    client, dumper = found.stdout.decode().split() if found.exit_status == 0 else ("-", "-")
+    blank = Server(place, user, "sh", "", b"", Flavour.MYSQL, "", 0, Algorithm.SHA256, password=password)
+    asked = _WHO.format(shown("VERSION()"), shown("@@lower_case_table_names"))
+    question = blank._question(asked)  # noqa: SLF001  its own
+    answer = capture(context, place, ["sh", "-c", _MEET, *question.argv], feed=question.feed)
+    names, _, rest = answer.stdout.partition(b"\n")
+    client, _, dumper = names.decode().partition(" ")
     if "-" in {client, dumper}:
         raise DependencyError(
             f"there is no {'client' if client == '-' else 'dump program'} of MySQL or MariaDB in {place}",
             hint="mariadb or mysql, and mariadb-dump or mysqldump, must be where the server is",
             code="sql.no_client",
         )
-    usage = capture(context, place, [dumper, "--help"]).stdout
-    blank = Server(
-        place, user, client, dumper, usage, Flavour.MYSQL, "", 0, found.algorithm, password=password
-    )
-    version, lower_case = blank.rows(
-        context, f"SELECT {shown('VERSION()')}, {shown('@@lower_case_table_names')}"
-    )[0]
-    flavour = Flavour.MARIADB if "mariadb" in str(version).lower() else Flavour.MYSQL
-    return Server(
-        place,
-        user,
-        client,
-        dumper,
-        usage,
-        flavour,
-        str(version),
-        int(lower_case or 0),
-        found.algorithm,
-        password=password,
+    blank = replace(blank, client=client, dumper=dumper, algorithm=answer.algorithm)
+    blank._said(answer)  # noqa: SLF001  its own
+    said, _, usage = rest.partition(b"\n@@\n")
+    first, *more = said.decode().split("\n")
+    version, lower_case = _row(first)
+    return replace(
+        blank,
+        dumper_help=usage,
+        flavour=Flavour.MARIADB if "mariadb" in str(version).lower() else Flavour.MYSQL,
+        version=str(version),
+        lower_case=int(lower_case or 0),
+        galera="wsrep_on\tON" in more,
     )

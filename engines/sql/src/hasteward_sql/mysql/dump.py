@@ -21,14 +21,15 @@ from hasteward.ports.context import DumpProof, DumpSink, EngineContext
 from hasteward_sql.mysql.catalog import (
     OLD_PREFIX,
     Account,
+    Crossing,
     Schema,
     is_ours,
     read_accounts,
-    read_crossings,
+    read_all,
     read_marks,
     read_schemas,
 )
-from hasteward_sql.mysql.client import Flavour, Server
+from hasteward_sql.mysql.client import Server
 from hasteward_sql.mysql.quoting import identifier
 from hasteward_sql.mysql.state import unfinished
 from hasteward_sql.words import counted, human
@@ -73,8 +74,8 @@ def dump(context: EngineContext, cluster: ClusterRef, server: Server, sink: Dump
         _write_schema(context, server, writer, schema)
     for account in accounts:
         writer.text("grants", account.name, _statements(account.grants))
-    after = read_schemas(context, server)
-    catalog = _catalog(context, server, schemas, accounts, excluded)
+    after, crossings = read_all(context, server)
+    catalog = _catalog(server, schemas, accounts, excluded, crossings=crossings)
     for schema in schemas:
         if after.get(schema.name, schema).counts != schema.counts:
             text = f"objects of schema {schema.name} came or went during its dump; their numbers are not kept"
@@ -207,11 +208,12 @@ def _small(context: EngineContext, server: Server, argv: list[str], what: str) -
 
 
 def _catalog(
-    context: EngineContext,
     server: Server,
     schemas: Iterable[Schema],
     accounts: Iterable[Account],
     excluded: list[str],
+    *,
+    crossings: Iterable[Crossing],
 ) -> dict[str, Any]:
     """The engine's part of the manifest: names and numbers, never a password."""
     return {
@@ -229,16 +231,9 @@ def _catalog(
         },
         "crossings": [
             {"schema": one.schema, "table": one.table, "key": one.key, "target": one.target}
-            for one in read_crossings(context, server)
+            for one in crossings
         ],
         "accounts": [account.name for account in accounts],
         "excluded": excluded,
-        "galera": _variable(context, server, "wsrep_on") == "ON",
+        "galera": server.galera,
     }
-
-
-def _variable(context: EngineContext, server: Server, name: str) -> str:
-    if server.flavour is not Flavour.MARIADB:
-        return ""
-    found = server.plain(context, f"SHOW GLOBAL VARIABLES LIKE '{name}'")
-    return found.strip().partition("\t")[2]

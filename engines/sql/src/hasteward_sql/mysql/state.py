@@ -3,8 +3,9 @@
 
 Every schema of ours holds the table ``hasteward_kept``: rows of ``part`` and ``body``. The one that
 takes the replaced tables (old) says which live schema it is about, which one holds the restored tables (new),
-which run did that (``run``, ``job``, ``undo``), and how far the work is; both hold the programs and views
-that belong to their tables, because programs and views cannot be renamed into another schema.
+which run did that (``run``, ``job``; ``undo``, and ``of`` whose restore it took back), and how far the work
+is; both hold the programs and views that belong to their tables, because programs and views cannot be renamed
+into another schema.
 """
 
 from __future__ import annotations

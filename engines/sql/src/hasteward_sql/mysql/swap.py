@@ -81,16 +81,18 @@ def activate(context: EngineContext, server: Server, schema: str, marks: Mapping
     server.load(context, chunks, what=f"programs and views of {schema}", schema=schema)
 
 
-def swap(context: EngineContext, server: Server, names: Names, *, undo: bool = False) -> None:
+def swap(context: EngineContext, server: Server, names: Names, *, of: str = "") -> None:
     """Make the tables of `names.new` live and keep what they replace in `names.old`.
 
-    Returns when it is done; raises with everything as it was, unless the message says otherwise.
+    `of` is the run that is taken back by this. Returns when it is done; raises with everything as it was,
+    unless the message says otherwise.
     """
     live = read_schemas(context, server)[names.live]
     programs, views = read_definitions(context, server, live)
     context.check_lease()
     rows = {"live": names.live.encode(), "new": names.new.encode(), "programs": programs, "views": views}
-    rows |= {"run": context.run.id.encode(), "job": context.run.job.encode(), "undo": b"1" if undo else b"0"}
+    rows |= {"run": context.run.id.encode(), "job": context.run.job.encode(), "undo": b"1" if of else b"0"}
+    rows |= {"of": of.encode()} if of else {}
     server.run(
         context,
         f"CREATE DATABASE {identifier(names.old)} CHARACTER SET {live.charset} COLLATE {live.collation}",

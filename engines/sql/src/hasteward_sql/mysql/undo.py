@@ -7,7 +7,7 @@ between two, it is run again with the same run and does the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, Refused, RunFailed
@@ -33,7 +33,10 @@ from hasteward_sql.mysql.swap import Names, put_in_order, swap
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A schema that holds what a run replaced; `half` when that run died in the middle of it."""
+    """A schema that holds what a run replaced; `half` when that run died in the middle of it.
+
+    `of` is the run that it took back by that; "" for a restore.
+    """
 
     name: str
     live: str
@@ -41,12 +44,15 @@ class Kept:
     job: str
     undo: bool
     half: bool
+    of: str = ""
 
 
 def put_back(
     context: EngineContext, cluster: ClusterRef, server: Server, run: str, *, grouped: bool = False
 ) -> PutBack:
     """Take back the restore of `run`; without one, what a dead run was at, else the last restore.
+
+    An undo that died is ended, not taken back: what it was taking back is `of` its run.
 
     `grouped` is as in `restore`: somebody looks after the other members.
     """
@@ -56,14 +62,15 @@ def put_back(
     }
     kept = [_kept(name, rows) for name, rows in marks.items() if name.startswith(OLD_PREFIX) and rows]
     loading = {name: _text(rows, "run") for name, rows in marks.items() if name.startswith(NEW_PREFIX)}
-    half = next((one.run for one in kept if one.half), "")
-    if loading and not half and (not run or run in loading.values()):
+    died = _died_at(kept, loading)
+    if loading and not died and (not run or run in loading.values()):
         return _remove(context, cluster, server, loading)
-    wanted = run or half or _last(kept)
+    wanted = run or died or _last(kept)
     if not wanted:
         return PutBack()
     chosen = sorted((one for one in kept if one.run == wanted), key=lambda one: one.live)
-    if not chosen:
+    half = [one for one in kept if one.half]
+    if not chosen and wanted not in {one.of for one in half}:
         raise Refused(
             f"run {run} has left nothing in the server that could be put back: it replaced nothing, or what"
             " it replaced is dropped (--no-keep-old, or by hand)",
@@ -72,13 +79,18 @@ def put_back(
         )
     check_role(context, server, force=False, grouped=grouped)
     _check(context, server, kept, chosen)
-    plan = _plan(context, cluster, server, found, chosen)
+    left = [
+        *(f"drop {name}, which a dead run has left" for name in loading),
+        *(f"finish or take back what run {o.run} had begun with schema {o.live} when it died" for o in half),
+    ]
+    plan = _plan(context, server, found, chosen, left=left)
+    plan = replace(plan, title=f"take the restore of run {wanted} back in {cluster}")
     if not context.approve(plan):
         return PutBack(wanted, planned_only=True)
     end_orphans(context, server.place)
     said = put_in_order(context, server)
     context.reporter.emit(PhaseStarted("undo", plan.title))
-    return _swap_all(context, server, chosen, said)
+    return _swap_all(context, server, wanted, chosen, said=said)
 
 
 def _text(rows: Mapping[str, bytes], part: str) -> str:
@@ -93,7 +105,18 @@ def _kept(name: str, rows: Mapping[str, bytes]) -> Kept:
         job=_text(rows, "job"),
         undo=_text(rows, "undo") == "1",
         half=unfinished(rows),
+        of=_text(rows, "of"),
     )
+
+
+def _died_at(kept: Sequence[Kept], loading: Mapping[str, str]) -> str:
+    """Whose restore is to be taken back because a run died in a swap, or between two of several."""
+    for one in kept:
+        if one.half:
+            return one.of or one.run
+    runs = {one.run for one in kept}
+    between = [one.of for one in kept] + list(loading.values())
+    return next((run for run in between if run in runs), "")
 
 
 def _last(kept: Sequence[Kept]) -> str:
@@ -117,18 +140,16 @@ def _check(context: EngineContext, server: Server, kept: Sequence[Kept], chosen:
 
 def _plan(
     context: EngineContext,
-    cluster: ClusterRef,
     server: Server,
     found: Mapping[str, Schema],
     chosen: Sequence[Kept],
+    *,
+    left: Sequence[str],
 ) -> Plan:
-    steps = []
+    steps = [Step(text, Reversal.REVERSIBLE) for text in left]
     gives_up = []
     for number, one in enumerate(chosen, 1):
         old = kept_name(context.run.job, number, one.live)
-        if one.half:
-            text = f"finish or take back what run {one.run} had begun with schema {one.live} when it died"
-            steps.append(Step(text, Reversal.REVERSIBLE))
         steps.append(Step(f"swap the tables of {one.live} and {one.name} in one RENAME", Reversal.REVERSIBLE))
         if (live := found.get(one.live)) is not None:
             users = sessions(context, server, one.live)
@@ -136,25 +157,25 @@ def _plan(
     notes = ["accounts that the restore has created stay"]
     if len(chosen) > 1:
         notes.append("the schemas are swapped one after the other, not in one act")
-    title = f"take the restore of run {chosen[0].run} back in {cluster}"
-    return Plan(title, tuple(steps), tuple(gives_up), tuple(notes))
+    return Plan("", tuple(steps), tuple(gives_up), tuple(notes))
 
 
 def _remove(
     context: EngineContext, cluster: ClusterRef, server: Server, loading: Mapping[str, str]
 ) -> PutBack:
-    """A restore that died before its first swap: nothing of it is live."""
+    """A restore that died before its first swap, or that has kept nothing of what it replaced."""
     run = max(loading.values())
     steps = tuple(Step(f"drop {name}, which a dead run has left", Reversal.FORWARD_ONLY) for name in loading)
     title = f"take back what a restore of {cluster} was loading when it died"
-    if not context.approve(Plan(title, steps, notes=("the live schemas are as they were before it",))):
+    if not context.approve(Plan(title, steps, notes=("the live schemas stay as they are",))):
         return PutBack(run, planned_only=True)
     end_orphans(context, server.place)
     return PutBack(run or "(not known)", tuple(put_in_order(context, server)))
 
 
-def _swap_all(context: EngineContext, server: Server, chosen: Sequence[Kept], said: Sequence[str]) -> PutBack:
-    run = chosen[0].run
+def _swap_all(
+    context: EngineContext, server: Server, run: str, chosen: Sequence[Kept], *, said: Sequence[str]
+) -> PutBack:
     undone, stayed = list(said), []
     for number, one in enumerate(chosen, 1):
         found = read_schemas(context, server)
@@ -163,7 +184,7 @@ def _swap_all(context: EngineContext, server: Server, chosen: Sequence[Kept], sa
         names = Names(one.live, one.name, kept_name(context.run.job, number, one.live))
         try:
             _make_room(context, server, found, names)
-            swap(context, server, names, undo=True)
+            swap(context, server, names, of=run)
         except HastewardError as error:
             done = f" ({'; '.join(undone)})" if undone else ""
             raise RunFailed(

@@ -17,7 +17,8 @@ def tell(stage: Stage, name: str) -> None:
     what = ("--part", "mariadb", "--cluster", "db", "--namespace", "db")
     stage.run("hasteward", "lab", "up", "--name", name, *what)
     stage.environment["KUBECONFIG"] = str(state_dir(name).kubeconfig)  # the line that it has just printed
-    repository(stage)
+    # The service account that deploy/rbac and deploy/galera bind for restores, not the administrator.
+    repository(stage, HASTEWARD_CONTEXT="repair")
     _client(stage, name, "db-0", stdin="shop-galera.sql")
     stage.say("How is it?")
     stage.run("hasteward", "triage", *_WHERE)

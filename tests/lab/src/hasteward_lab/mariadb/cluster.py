@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hasteward_lab import programs
+from hasteward_lab.api.auth import bootstrap
 from hasteward_lab.api.resources import NODES, Resource
 from hasteward_lab.kubelet.sandbox import Image
 from hasteward_lab.kubelet.status import is_ready
@@ -110,6 +111,7 @@ class MariaDBCluster:
         """Ask for the cluster; returns when the operator calls it healthy."""
         lab, store = self._lab, self._store
         kinds.install_definitions(store)
+        self._grant()
         members = int(lab.spec.get("replicas", lab.members))
         for number in range(1, members + 1):
             conditions = [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]
@@ -131,6 +133,16 @@ class MariaDBCluster:
         except TimeoutError:
             raise RuntimeError(self._last_words(members)) from None
         self._init.born()
+
+    def _grant(self) -> None:
+        """The roles of `deploy/galera`, with the name of this cluster's Secret, as its comment asks for."""
+        for item in bootstrap.shipped(
+            bootstrap.manifests().with_name("galera"), self._lab.namespace, ("kustomization.yaml",)
+        ):
+            for rule in item.get("rules", ()):
+                if "resourceNames" in rule:
+                    rule["resourceNames"] = [f"{self._lab.cluster}-root"]
+            self._store.create(bootstrap.KINDS[item["kind"]], item)
 
     async def settled(self) -> None:
         """Nothing is left to happen: the operator has called it healthy."""
