@@ -6,6 +6,7 @@ worker; every other file is a group of its own. What takes longest begins first:
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ import pytest
 
 #: folders whose tests share their servers, and the tutorial, which has a lab of its own
 FIRST = ("scenarios", "engines", "labtests", "docs")
+
+
+def pytest_configure() -> None:
+    """What `tools/setup` has fetched is found, however pytest was started."""
+    tools = Path(__file__).parents[1] / ".tools" / "bin"
+    os.environ["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("domain", "streams", "pipelines")
 #: gates and the undo of repairs live in pipelines; the tests of a room lie in a folder of its name
-TESTS = (*(f"tests/core/{room}" for room in ROOMS), "tests/core/repair")
+TESTS = (
+    *(f"tests/core/{room}" for room in ROOMS),
+    "tests/core/repair",
+    "tests/core/cli/test_engine_options.py",
+)
 
 
 @pytest.mark.long

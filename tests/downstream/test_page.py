@@ -1,15 +1,16 @@
-"""The how-to shows the toy's files as they are, and all of them."""
+"""The how-to pages show the toy's files as they are, and all of them."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-an-engine.md"
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+PAGES = ("write-an-engine.md", "prove-an-engine-on-real-servers.md")
 
 
-def test_every_file_of_the_toy_is_on_the_page_as_it_is(toy: Path) -> None:
-    page = PAGE.read_text(encoding="utf-8")
+def test_every_file_of_the_toy_is_on_a_page_as_it_is(toy: Path) -> None:
+    page = "".join((HOW_TO / name).read_text(encoding="utf-8") for name in PAGES)
     shown = re.findall(r"^```(?:toml|python)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     files = {
         path.relative_to(toy).as_posix(): path.read_text(encoding="utf-8")

@@ -78,8 +78,6 @@ def world(lab: Lab, hasteward: Any) -> Iterator[World]:
     }
     lab.client.call("POST", "/api/v1/namespaces/db/secrets", secret)
     hasteward.environment |= {
-        "HOME": str(_folder(hasteward, "home")),
-        "TMPDIR": str(_folder(hasteward, "tmp")),
         "AWS_SECRET_ACCESS_KEY": birds["cloud"],
         "HASTEWARD_PING_URL": f"http://127.0.0.1:1/{birds['url']}",
         "HASTEWARD_POST_HOOK": f"cp /dev/stdin {hasteward.folder}/of-the-hook",
@@ -93,12 +91,6 @@ def world(lab: Lab, hasteward: Any) -> Iterator[World]:
     ).split():
         lab.psql(lab.primary, f'DROP DATABASE "{name}"')
     lab.psql(lab.primary, "DROP ROLE IF EXISTS canary")
-
-
-def _folder(tool: Any, name: str) -> Path:
-    made: Path = tool.folder / name
-    made.mkdir()
-    return made
 
 
 def _rekey(tool: Any, old: str, new: str) -> None:

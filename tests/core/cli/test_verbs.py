@@ -78,6 +78,7 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(verb: str, cli: Any, ther
 
 
 def test_a_dry_run_has_its_plan_in_json_too(cli: Any, there: tuple[str, ...]) -> None:
+    """L78."""
     done = cli("backup", *there, "--dry-run", "--output", "json")
 
     assert done.data["dryRun"] is True
@@ -156,6 +157,7 @@ def test_deadlines_reach_the_engine(cli: Any, there: tuple[str, ...]) -> None:
 
 
 def test_flags_may_stand_before_the_verb(cli: Any, there: tuple[str, ...]) -> None:
+    """L36."""
     assert cli(*there, "--dry-run", "backup").out.startswith("Plan: ")
     assert cli(*there, "-n", "wrong", "backup", "-n", "db", "--output", "json").data["path"].startswith("db/")
 

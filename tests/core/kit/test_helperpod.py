@@ -139,6 +139,7 @@ def test_l66_what_waiting_does_not_cure_is_said_at_once(status: dict[str, Any], 
 
 
 def test_one_that_stays_pending_is_given_up_after_the_time_that_the_user_set() -> None:
+    """L67."""
     api, context = world()
 
     with pytest.raises(RunFailed) as error, helper_pod(context, "db", HELPER):

@@ -44,6 +44,7 @@ def test_a_broken_member_is_saved_fenced_built_anew_and_released(world: Any, clu
 
 
 def test_a_plan_of_nothing_does_nothing(world: Any, cluster: Any) -> None:
+    """W28, L38."""
     before = world.picture()
 
     result = run(world, cluster)
@@ -55,6 +56,7 @@ def test_a_plan_of_nothing_does_nothing(world: Any, cluster: Any) -> None:
 
 
 def test_a_dry_run_shows_the_plan_of_the_real_run_and_changes_nothing(world: Any, cluster: Any) -> None:
+    """W31, L35."""
     world.servers.broken.add("box-2")
     before = world.picture()
     world.approval.answer = False
@@ -115,6 +117,7 @@ def test_a_diverged_member_is_captured_after_its_fence_and_under_its_own_number(
 
 
 def test_a_diverged_member_that_is_down_is_captured_by_its_files(world: Any, cluster: Any) -> None:
+    """W28."""
     world.diverge()
     world.servers.down.add("box-3")
 
@@ -125,6 +128,7 @@ def test_a_diverged_member_that_is_down_is_captured_by_its_files(world: Any, clu
 
 
 def test_a_branch_that_cannot_be_captured_is_not_overwritten(world: Any, cluster: Any) -> None:
+    """W28."""
     world.diverge()
     before = world.picture()
     world.repository.on_call = lambda name: _refuse_second_save(world, name)
@@ -277,7 +281,7 @@ def _heal_world(world: Any) -> None:
 
 
 def test_every_call_failing_once_leaves_no_third_state(fresh_world: Any, cluster: Any) -> None:
-    """The k-th call fails for every k; then the named command brings the world to its end."""
+    """L30, L31, L38: The k-th call fails for every k; then the named command brings the world to its end."""
     for k in itertools.count():
         world = fresh_world()
         world.diverge()
@@ -357,6 +361,7 @@ def test_killed_at_every_call_the_next_command_ends_it(
 
 
 def test_an_interrupted_repair_is_taken_back(fresh_world: Any, cluster: Any) -> None:
+    """W30, L37."""
     for k in itertools.count():
         world = fresh_world()
         world.diverge()
@@ -407,6 +412,7 @@ def _fail_clone(name: str) -> None:
 
 
 def test_what_others_fenced_stays_fenced(world: Any, cluster: Any) -> None:
+    """L33."""
     world.diverge()
     world.kubernetes.objects["configmaps", "db", "fences"]["data"]["names"] = "box-3,box-9"
 
@@ -416,7 +422,7 @@ def test_what_others_fenced_stays_fenced(world: Any, cluster: Any) -> None:
 
 
 def test_a_live_run_is_not_disturbed(world: Any, cluster: Any) -> None:
-    """Its journal is there and its Lease is held: neither repair nor undo touches anything."""
+    """L39: Its journal is there and its Lease is held: neither repair nor undo touches anything."""
     world.diverge()
     seen: list[str] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,14 +20,27 @@ NONCE = "ab" * 16
 SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
 
 
-def start(shell: list[str], argv: list[str]) -> subprocess.Popen[bytes]:
+#: what the wrapper itself is made of
+TOOLS = ("sh", "env", "grep", "head", "nice", "openssl", "sha256sum", "sleep", "tee", "wc")
+
+
+def start(shell: list[str], argv: list[str], path: str | None = None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         shell + argv[1:],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        env=os.environ | ({"PATH": path} if path else {}),
     )
+
+
+def an_image_without_perl(folder: Path) -> str:
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        assert found is not None
+        (folder / tool).symlink_to(found)
+    return str(folder)
 
 
 def finish(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
@@ -142,6 +156,59 @@ def test_the_memory_limit_binds_the_producer(shell: list[str]) -> None:
     out, _ = finish(process)
 
     assert out[:-TRAILER_LENGTH].strip() == b"524288"
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_without_perl_a_stream_is_proven_all_the_same(shell: list[str], tmp_path: Path) -> None:
+    path = an_image_without_perl(tmp_path)
+    program = shutil.which(shell[0])
+    assert program is not None
+    data = os.urandom(3_000_000)
+    argv = upload_argv(["wc", "-c"], run="r", nonce=NONCE, algorithm="sha256")
+    process = start([program, *shell[1:]], argv, path)
+    out, err = process.communicate(data, timeout=20)
+
+    trailer = parse_trailer(out, NONCE)
+    assert trailer is not None
+    assert (trailer.exit_status, trailer.digest) == (0, hashlib.sha256(data).hexdigest())
+    assert err.strip() == b"3000000"
+
+
+def test_what_is_no_pipe_is_copied_all_the_same(tmp_path: Path) -> None:
+    data, given, answer = os.urandom(3_000_000), tmp_path / "given", tmp_path / "answer"
+    given.write_bytes(data)
+    upload = upload_argv(["wc", "-c"], run="r", nonce=NONCE, algorithm="sha256")
+    download = download_argv(["cat", str(given)], run="r", nonce=NONCE, algorithm="sha256")
+    with given.open("rb") as source:
+        done = subprocess.run(upload, stdin=source, capture_output=True, check=True, timeout=20)
+    process = start(["sh"], ["sh", "-c", 'f=$1; shift; exec "$@" >>"$f"', "sh", str(answer), *download])
+    finish(process)
+
+    digest = hashlib.sha256(data).hexdigest()
+    arrived, sent = parse_trailer(done.stdout, NONCE), answer.read_bytes()
+    assert arrived is not None
+    assert (arrived.exit_status, arrived.digest) == (0, digest)
+    trailer = parse_trailer(sent[-TRAILER_LENGTH:], NONCE)
+    assert trailer is not None
+    assert (trailer.exit_status, trailer.digest) == (0, digest)
+    assert sent[:-TRAILER_LENGTH] == data
+
+
+@pytest.mark.parametrize("tool", ["perl", "tee"])
+def test_a_branch_that_was_killed_vouches_for_nothing(tool: str, tmp_path: Path) -> None:
+    """It may have left the same bytes out of the data and of its digest, and its producer saw nothing."""
+    path = an_image_without_perl(tmp_path)
+    (tmp_path / tool).unlink(missing_ok=True)
+    (tmp_path / tool).write_text(
+        f'#!/bin/sh\n[ "$2" = 1 ] || {{ head -c 10 | {shutil.which("tee")} /dev/fd/5; kill -9 $$; }}\n'
+    )
+    (tmp_path / tool).chmod(0o755)
+    argv = download_argv(["head", "-c", "20000", "/dev/zero"], run="r", nonce=NONCE, algorithm="sha256")
+    out, _ = finish(start(["/bin/sh"], argv, path))
+
+    trailer = parse_trailer(out[-TRAILER_LENGTH:], NONCE)
+    assert trailer is not None
+    assert (out[:-TRAILER_LENGTH], trailer.exit_status, trailer.digest) == (bytes(10), 0, "none")
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from answers import json_answers, jsonl_events, schema_file
+from conformance import conformance
 from contract import hooks
 from options import commands, configuration
+from refusals import refusals
 from statuses import exit_codes
 
 from hasteward.cli.render import schema, shapes
@@ -50,9 +52,11 @@ def files() -> Iterator[tuple[str, str]]:
         "commands.md": commands,
         "configuration.md": configuration,
         "exit-codes.md": exit_codes,
+        "refusals.md": refusals,
         "json.md": json_answers,
         "events.md": jsonl_events,
         "hooks.md": hooks,
+        "conformance.md": conformance,
     }
     for name, maker in makers.items():
         title, *rest = maker()

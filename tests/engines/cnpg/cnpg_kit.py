@@ -13,7 +13,6 @@ import os
 import selectors
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,12 +23,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from local_servers import free_port
+
 from hasteward.adapters.system import SystemClock
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Unproven
 from hasteward.domain.manifest import Manifest, Section, covers
 from hasteward.kit import orphans
-from hasteward.ports.context import DumpProof, EngineContext, Run
+from hasteward.ports.context import DumpProof, EngineContext, RestoreOptions, RestoreOutcome, Run
 from hasteward.ports.kubernetes import (
     PODS,
     ApiNotFound,
@@ -75,18 +76,12 @@ def run(*argv: str, stdin: bytes | None = None) -> str:
     return done.stdout.decode()
 
 
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 class Server:
     """One PostgreSQL in a folder of its own: the superuser comes by its socket, others by 127.0.0.1."""
 
     def __init__(self, name: str, source: Path | None = None) -> None:
         self.name = name
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="hw", dir="/tmp"))
         self.data = self.folder / "data"
         if source is not None:
@@ -402,6 +397,14 @@ def context_for(
         run=Run(run, _STARTED.replace(minute=minute)),
         approve=Approval(approve),
     )
+
+
+def restore(api: LocalKubernetes, source: Stored, run: str = "run2", **options: Any) -> RestoreOutcome:
+    """A run of its own, as many minutes later as its number says."""
+    from hasteward_cnpg.plugin import plugin
+
+    context = context_for(api, run=run, minute=int(run[3:]))
+    return plugin.restore(context, CLUSTER, source, RestoreOptions(**options))
 
 
 def reporter_of(context: EngineContext) -> RecordingReporter:

@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import cnpg_kit as kit
 import pytest
-
-if TYPE_CHECKING:
-    import cnpg_kit as kit
-    from cnpg_kit import LocalKubernetes, Server, Stored
-
-
-def _load(name: str) -> Any:
-    """In importlib mode the folder is not on the path; the helpers are registered by hand."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-if not TYPE_CHECKING:
-    kit = _load("cnpg_kit")
-    _load("heal_kit")
-    _load("hidden_model")
-    _load("real_kit")
+from cnpg_kit import LocalKubernetes, Server, Stored
 
 CONTENT = Path(__file__).with_name("content.sql")
 

@@ -263,6 +263,7 @@ class Truth:
             "in_recovery": data.standby,
             "checkpoint_timeline": data.timeline,
             "segment_bytes": SEGMENT,
+            "shadowed": False,
             "recovery_timeline": 0,
             "histories": {str(data.timeline): self._history(data)},
             "timeline": None if data.standby else data.timeline,

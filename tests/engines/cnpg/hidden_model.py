@@ -164,7 +164,7 @@ POD = PodFacts(
 PODS: tuple[Reading[PodFacts], ...] = (
     Known(POD, "pods"),
     Known(replace(POD, ready=False), "pods"),
-    Known(replace(POD, ready=False, restarts=7), "pods"),
+    Known(replace(POD, ready=False, restarts=7, age=3.0), "pods"),
     Known(replace(POD, terminating=True), "pods"),
     Unread("the list of pods timed out"),
     Known(

@@ -87,10 +87,14 @@ def tool(lab: Lab, folder: Path) -> Tool:
     return made
 
 
-def picture(lab: Lab) -> Any:
-    """What is others' and must stay."""
-    annotations = lab.cluster_object()["metadata"].get("annotations") or {}
-    return annotations, sorted(row["metadata"]["name"] for row in lab.get("configmaps"))
+def picture(lab: Lab) -> dict[str, Any]:
+    """What is others' and must stay: annotations, what is declared, and the objects beside it."""
+    body = lab.cluster_object()
+    kinds = ("configmaps", "secrets", "services", "persistentvolumeclaims")
+    held = {plural: sorted(row["metadata"]["name"] for row in lab.get(plural)) for plural in kinds}
+    # the API server fills the level in when anybody writes to the object
+    spec = {key: value for key, value in body["spec"].items() if key != "logLevel"}
+    return held | {"annotations": body["metadata"].get("annotations") or {}, "spec": spec}
 
 
 def files(lab: Lab, member: str) -> str:
@@ -99,12 +103,13 @@ def files(lab: Lab, member: str) -> str:
 
 
 def everything_is_well(lab: Lab, ledger: list[int], primary: str = "pg-1") -> None:
-    members = [f"pg-{number}" for number in (1, 2, 3)]
+    members = sorted(str(name) for name in lab.cluster_object()["status"]["instanceNames"])
     replicas = [member for member in members if member != primary]
     assert sorted(lab.pods) == members
+    assert len(members) == lab.cluster_object()["spec"]["instances"]
     lab.psql(primary, "DROP TABLE IF EXISTS arrives; CREATE TABLE arrives AS SELECT 1 AS n")
     streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-    lab.wait(lambda: lab.psql(primary, streams) == "2", 30)
+    lab.wait(lambda: lab.psql(primary, streams) == str(len(replicas)), 30)
     position = lab.psql(primary, "SELECT pg_current_wal_lsn()")
     for member in replicas:
         caught = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"

@@ -56,7 +56,7 @@ def test_w1_the_end_of_valid_log_is_found_past_the_last_checkpoint(
     position = found.value.position
     assert position.timeline == 1
     assert found.value.control.checkpoint < Lsn.parse(before) < Lsn.parse(after) <= position.end
-    tally = read_tally(context, OWN, position, Lsn.parse(before))
+    tally = read_tally(context, OWN, position, Lsn.parse(before), 16 * 1024 * 1024)
     assert isinstance(tally, Known), tally
     assert tally.value.commits == 7
     assert tally.value.last

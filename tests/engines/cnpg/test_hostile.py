@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cnpg_kit import CLUSTER, LocalKubernetes, Server, Stored, context_for, plan_of, reporter_of
+from cnpg_kit import CLUSTER, LocalKubernetes, Server, Stored, context_for, plan_of, reporter_of, restore
 
 from hasteward.domain.errors import Refused, RunFailed
-from hasteward.ports.context import RestoreOptions, RestoreOutcome
+from hasteward.ports.context import RestoreOptions
 from hasteward.streams.proof import Algorithm, new_digest
 from hasteward_cnpg.plugin import plugin
 
@@ -63,11 +62,6 @@ def hostile(primary: Server) -> Iterator[Server]:
     yield primary
     primary.psql("ALTER DATABASE postgres RESET search_path")
     primary.psql("REVOKE CREATE ON SCHEMA public FROM mallory")
-
-
-def restore(api: LocalKubernetes, source: Stored, run: str = "run2", **options: Any) -> RestoreOutcome:
-    context = context_for(api, run=run, minute=int(run[3:]))
-    return plugin.restore(context, CLUSTER, source, RestoreOptions(**options))
 
 
 def test_nothing_of_a_hostile_database_runs_as_superuser(

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cnpg_kit import CLUSTER, LocalKubernetes, Server, Stored, context_for, plan_of
+from cnpg_kit import CLUSTER, LocalKubernetes, Server, Stored, context_for, plan_of, restore
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hasteward.domain.errors import Refused, RunFailed, Unproven
-from hasteward.ports.context import RestoreOptions, RestoreOutcome
+from hasteward.ports.context import RestoreOptions
 from hasteward_cnpg.plugin import plugin
 from hasteward_sql.postgresql.collect.client import Login
 from hasteward_sql.postgresql.facts.belongings import Belongings, in_order, rights_sql
@@ -25,11 +25,6 @@ from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
 from hasteward_sql.postgresql.restore.role import LoadRole, scram
 
 Dump = Callable[..., Stored]
-
-
-def restore(api: LocalKubernetes, source: Stored, run: str = "run2", **options: Any) -> RestoreOutcome:
-    context = context_for(api, run=run, minute=int(run[3:]))
-    return plugin.restore(context, CLUSTER, source, RestoreOptions(**options))
 
 
 # --- what psql is fed --------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from hasteward.hookspecs import ENGINE_GROUP
 from hasteward.pipelines.native import NativeResult, native_backup
 from hasteward.ports.kubernetes import ApiForbidden, ApiUnavailable, Json
 from hasteward.testing import FakeKubernetes, Result, World
-from hasteward.testing.conformance.base import Attempt, failed_calls, kills
-from hasteward.testing.faults import FailNth, Killed
+from hasteward.testing.conformance import HEALTHY, NativeConformance
+from hasteward.testing.faults import FailNth
 from hasteward.testing.reporter import Approval
 from hasteward_cnpg.facts.native import Declared, Way, backup_name, declared, parse_backup
 from hasteward_cnpg.plugin import plugin
@@ -386,26 +386,14 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_a_native_backup_that_fails_anywhere_is_asked_for_once_or_not_at_all() -> None:
-    """Every call fails in every way, and we die before every call: one Backup or none; if the run says that
-    it is completed, it is; and the next run works.
-    """
+class TestNative(NativeConformance):
+    """Asked for once, whatever fails."""
 
-    def wrong(each: Attempt) -> list[str]:
-        found = [each.wrong_end] if each.wrong_end else []
-        before = made(each.world)
-        if len(before) > 1 or (each.error is None and len(before) != 1):
-            found.append(f"{each.fault}: {len(before)} Backups")
-        each.world.next_run()
-        if run(each.world).outcome.stopped != "T2":
-            found.append(f"{each.fault}: the next run did not work")
-        return found
+    engine = plugin
 
-    attempts = [*failed_calls(world_of, run), *kills(world_of, run)]
-
-    assert [text for each in attempts for text in wrong(each)] == []
-    assert len(attempts) > 50
-    assert any(isinstance(each.error, Killed) for each in attempts)
+    def world(self, state: str = HEALTHY) -> World:
+        assert state == HEALTHY
+        return world_of()
 
 
 def test_a_lost_lease_or_a_missing_right_is_told_as_it_is() -> None:

@@ -144,10 +144,15 @@ def test_w24_a_slot_is_found_by_its_exact_name() -> None:
     )
 
 
-def test_w24_a_slot_made_anew_can_begin_past_its_replica() -> None:
-    assert remedy(stopped(0x80), slot("_cnpg_pg_10", 0x90)) == (
+def test_w24_a_slot_made_anew_can_begin_past_its_replica_and_proves_no_loss() -> None:
+    """Right after a failover every slot of the new primary does; whether the log is there, its files tell."""
+    member = stopped(0x80)
+    gone = Comparison("pg-1", Lsn(0x80), Absent("-"), Known(Tally(1, ""), "-"), Absent("no such file"))
+
+    assert remedy(member, slot("_cnpg_pg_10", 0x90))[0] is Remediation.RESTART
+    assert remedy(replace(member, comparisons=(gone,)), slot("_cnpg_pg_10", 0x90)) == (
         Remediation.RESEED,
-        "its slot _cnpg_pg_10 begins at 0/90, past its own end 0/80",
+        "the primary holds no log from 0/80 on any more (no such file)",
     )
 
 

@@ -254,6 +254,7 @@ MEANWHILE: dict[str, tuple[str, Change, str]] = {
 
 @pytest.mark.parametrize("name", MEANWHILE)
 def test_what_changed_since_the_plan_stops_it_and_all_is_taken_back(name: str) -> None:
+    """L10, L79."""
     state, change, code = MEANWHILE[name]
     truth, world = make(state)
     world.approval = Meanwhile(lambda: change(truth, world))  # type: ignore[assignment]
@@ -272,6 +273,7 @@ def test_what_changed_since_the_plan_stops_it_and_all_is_taken_back(name: str) -
 
 
 def test_what_others_write_into_the_annotation_meanwhile_stays() -> None:
+    """L33."""
     truth, world = make("stuck")
     seen = 0
 
@@ -346,7 +348,8 @@ def test_an_empty_member_is_left_to_the_operator_from_the_version_that_can(versi
     assert ("method operator" in plan.steps[0].text) is (method == "operator")
 
 
-def test_a_member_that_does_not_come_back_keeps_its_old_data_and_the_run_says_so() -> None:
+def test_a_member_that_does_not_come_back_keeps_its_old_data_until_the_next_repair() -> None:
+    """L34."""
     truth, world = make("stuck")
     begun = truth._clone
 
@@ -361,10 +364,18 @@ def test_a_member_that_does_not_come_back_keeps_its_old_data_and_the_run_says_so
 
     result = repair(world)
 
-    assert world.reporter.warnings() == ["escrow.none", "heal.not_streaming", "heal.old_kept"]
+    late = ["heal.later", "heal.later", "repair.unfinished"]
+    assert world.reporter.warnings() == ["escrow.none", "heal.not_streaming", *late]
     assert result.after is not None
     assert not result.after.healthy
     assert truth.volumes["pg-3"]["pgdata.hasteward-old-0000000000000001"] == STUCK
+
+    truth._clone = begun  # type: ignore[method-assign]
+    after = repair(world).after
+
+    assert after is not None
+    assert after.healthy
+    assert (world.unfinished, world.residue()) == (False, {})
 
 
 def test_helper_pods_of_a_dead_run_are_deleted_even_if_nothing_else_is_to_do() -> None:
@@ -379,7 +390,8 @@ def test_helper_pods_of_a_dead_run_are_deleted_even_if_nothing_else_is_to_do() -
             "namespace": "db",
             "labels": labels | {"hasteward.prplanit.com/cluster": cluster},
         }
-        world.kubernetes.add(PODS, {"metadata": metadata, "status": {"phase": "Failed"}})
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "pg-3"}}]
+        world.kubernetes.add(PODS, {"metadata": metadata, "spec": {"volumes": volumes}})
 
     repair(world)
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cnpg_kit import BIN, CLUSTER, LocalKubernetes, Server, Stored, context_for, reporter_of
+from cnpg_kit import BIN, CLUSTER, LocalKubernetes, Server, Stored, context_for, reporter_of, restore
 
 from hasteward.domain.errors import HastewardError, Refused, RunFailed, Unproven
-from hasteward.ports.context import RestoreOptions, RestoreOutcome
+from hasteward.ports.context import RestoreOptions
 from hasteward.ports.kubernetes import ApiUnavailable, PodRef, StreamBroken
 from hasteward_cnpg.plugin import plugin
 
@@ -32,11 +32,6 @@ class Killed(BaseException):
 def source(small: Server, small_dump: Stored) -> Stored:
     small.psql("DELETE FROM t WHERE id = 1", "app")
     return small_dump
-
-
-def restore(api: LocalKubernetes, source: Stored, run: str = "run2", **options: Any) -> RestoreOutcome:
-    context = context_for(api, run=run, minute=int(run[3:]))
-    return plugin.restore(context, CLUSTER, source, RestoreOptions(**options))
 
 
 def rows(server: Server) -> str:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from typing import Any
-
 import pytest
 
-from hasteward_lab.lab import Lab
+from hasteward_lab.conformance import triage
 from hasteward_lab.scenarios import load, run
 from hasteward_lab.scenarios.model import Scenario
 
@@ -30,28 +24,10 @@ UNKNOWABLE = {
 FURTHER = {"replay-paused": {"pg-3"}, "numbers-count-up": {"pg-4"}}
 
 
-def triage(lab: Lab, *flags: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "hasteward.cli.main", "triage", "-e", "cnpg", "-c", lab.cluster),
-            *("-n", lab.namespace, "--output", "json", "--stall-timeout", "15", *flags),
-        ],
-        env=dict(os.environ) | {"KUBECONFIG": str(lab.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    envelope: dict[str, Any] = json.loads(done.stdout)
-    assert not envelope["errors"], envelope["errors"]
-    data: dict[str, Any] = envelope["data"]
-    return data
-
-
 def verify(scenario: Scenario) -> None:
     with run.start(scenario, None, keep=False, say=lambda _message: None) as lab:
         run.reach(lab, scenario)
-        plain, deep = triage(lab), triage(lab, "--deep")
+        plain, deep = triage(lab, "cnpg"), triage(lab, "cnpg", "--deep")
     truth = scenario.expect.authority
     assert plain["authority"] in {truth, "undeterminable"}, plain["authorityReason"]
     wanted = {truth, "undeterminable"} if scenario.name in UNKNOWABLE else {truth}

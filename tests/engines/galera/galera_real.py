@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from galera_kit import CLUSTER, ENGINE, Stage, World, three
+from local_servers import free_port, of_users
 
 from hasteward.pipelines.backup import BackupOptions, BackupResult, backup
 from hasteward.pipelines.restore import RestoreRequest, RestoreResult, restore
@@ -27,12 +27,6 @@ from hasteward.testing.repository import FakeRepository
 from hasteward_galera.resources import DATA
 
 PROVIDER = "/usr/lib/galera/libgalera_smm.so"
-
-
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
 
 
 @dataclass
@@ -135,8 +129,7 @@ class Node:
         return done.stdout
 
     def schemas(self) -> list[str]:
-        own = {"information_schema", "performance_schema", "mysql", "sys"}
-        return [name for name in self.sql("SHOW DATABASES").splitlines() if name not in own]
+        return of_users(self.sql("SHOW DATABASES"))
 
     def program(self, _pod: PodRef, argv: Sequence[str], stdin: bytes) -> Result:
         """What runs in the container runs here, with its data directory and its socket."""
@@ -198,4 +191,4 @@ def as_this_user(folder: Path) -> str:
     return f"{folder}:{os.environ['PATH']}"
 
 
-__all__ = ["Node", "Stage", "Steward", "as_this_user", "free_port"]
+__all__ = ["Node", "Stage", "Steward", "as_this_user"]

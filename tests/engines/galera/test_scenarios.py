@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from importlib import resources
 from typing import Any
 
 import pytest
 
+from hasteward_lab.conformance import triage
 from hasteward_lab.lab import Lab
 from hasteward_lab.mariadb import hand
 from hasteward_lab.scenarios import load, run
@@ -28,24 +25,6 @@ UNKNOWABLE = {
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
-def triage(lab: Lab, *flags: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "hasteward.cli.main", "triage", "-e", "galera", "-c", lab.cluster),
-            *("-n", lab.namespace, "--output", "json", "--stall-timeout", "15", *flags),
-        ],
-        env=dict(os.environ) | {"KUBECONFIG": str(lab.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    envelope: dict[str, Any] = json.loads(done.stdout)
-    assert not envelope["errors"], envelope["errors"]
-    data: dict[str, Any] = envelope["data"]
-    return data
-
-
 def stopped(lab: Lab, name: str) -> bool:
     """Whether nobody but us could write on a member's volume meanwhile."""
     return not lab.chaos.server(name)["there"]
@@ -56,7 +35,7 @@ def untouched(lab: Lab, names: list[str]) -> dict[str, Any]:
     idle = [name for name in names if stopped(lab, name)]
     before = {name: hand.digests(lab, name) for name in idle}
     lab.clear_audit()
-    found = triage(lab)
+    found = triage(lab, "galera")
     asked = [row for row in lab.audit() if not row["user"].startswith("system:")]
     written = [row for row in asked if row["verb"] in WRITES and row["subresource"] != "exec"]
     assert [row for row in written if not row["resource"].startswith("selfsubject")] == []
@@ -71,7 +50,7 @@ def verify(name: str) -> None:
     scenario = load.scenario(name)
     with run.start(scenario, None, keep=False, say=lambda _message: None) as lab:
         run.reach(lab, scenario)
-        plain, deep = untouched(lab, list(scenario.expect.members)), triage(lab, "--deep")
+        plain, deep = untouched(lab, list(scenario.expect.members)), triage(lab, "galera", "--deep")
     truth = scenario.expect.authority
     assert plain["authority"] in {truth, "undeterminable"}, plain["authorityReason"]
     if name in UNKNOWABLE and deep["authority"] == "undeterminable":

@@ -267,6 +267,7 @@ def test_a_damaged_state_file_does_not_hide_what_innodb_knows(stage: Stage) -> N
 
 
 def test_op1108_a_transfer_that_was_broken_off_is_no_data_set(stage: Stage) -> None:
+    """W27: it looks like a new member, and was once started from."""
     stage.world.among("db-0", "db-1")
     stage.world.stop(
         "db-2", transfer=True, grastate=grastate(ZERO, -1), gvwstate="", recovered=(U, 999), restarts=7

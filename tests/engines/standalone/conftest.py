@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import postgres_kit
 import pytest
-
-
-def _load(name: str) -> Any:
-    """In importlib mode the folder is not on the path; the helpers are registered by hand."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-standalone_kit = _load("standalone_kit")
-postgres_kit = _load("postgres_kit")
+import standalone_kit
 
 CONTENT = Path(__file__).with_name("content.sql")
 

@@ -7,13 +7,13 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import standalone_kit
+from local_servers import free_port
 
 #: what holds everything that PostgreSQL can; the cnpg engine's tests have it too
 CONTENT = Path(__file__).parents[1] / "cnpg" / "content.sql"
@@ -87,9 +87,7 @@ class Postgres:
             tempfile.mkdtemp(prefix="hsp-", dir=memory if os.access(memory, os.W_OK) else "/tmp")
         )
         self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            self.port = int(taken.getsockname()[1])
+        self.port = free_port()
         word = self.folder / "word"
         word.write_text(standalone_kit.PASSWORD + "\n")
         if os.getuid() == 0:

@@ -6,13 +6,14 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+
+from local_servers import of_users
 
 from hasteward.adapters.host.processes import HostProcesses
 from hasteward.domain.cluster import ClusterRef
@@ -31,7 +32,6 @@ from hasteward.testing.repository import FakeRepository
 from hasteward_standalone import plugin
 
 CLUSTER = ClusterRef("standalone", "here", "shop-db")
-TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
 #: looked for in every process of the machine, so no other worker may use the same
 PASSWORD = f'it\'s "the" \\ root % password {os.getpid()}'
 
@@ -58,6 +58,8 @@ class MariaDB:
     folder: Path
     process: subprocess.Popen[bytes] | None = None
     log: str = ""
+    #: what the server is started behind: a container, which sees the folder where it is
+    box: tuple[str, ...] = ()
 
     @property
     def socket(self) -> Path:
@@ -89,7 +91,15 @@ class MariaDB:
         assert server is not None
         with (self.folder / "log").open("wb") as log:
             whose = f"--user={'root' if os.getuid() == 0 else os.environ['USER']}"
-            words = [server, "--no-defaults", f"--datadir={data}", f"--socket={self.socket}", whose, *options]
+            words = [
+                *self.box,
+                server,
+                "--no-defaults",
+                f"--datadir={data}",
+                f"--socket={self.socket}",
+                whose,
+                *options,
+            ]
             self.process = subprocess.Popen(words, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while not self.socket.exists() and time.monotonic() < deadline:
@@ -156,8 +166,7 @@ class MariaDB:
 
     def schemas(self) -> list[str]:
         """All but the server's own."""
-        own = {"information_schema", "performance_schema", "mysql", "sys"}
-        return [name for name in self.sql("SHOW DATABASES").splitlines() if name not in own]
+        return of_users(self.sql("SHOW DATABASES"))
 
 
 @dataclass
@@ -210,38 +219,23 @@ class Steward:
         return f"{self.runs:016x}"
 
 
-class Tool:
-    """The command line on a lab."""
-
-    def __init__(self, lab: Any, folder: Path) -> None:
-        (folder / "password").write_text("correct horse")
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))
-        }
-        self.environment = kept | {
-            "PATH": f"{TOOLS}:{os.environ['PATH']}",
-            "KUBECONFIG": str(lab.kubeconfig),
-            "HASTEWARD_BACKUPS_PATH": str(folder / "store"),
-            "RESTIC_PASSWORD_FILE": str(folder / "password"),
-            "XDG_STATE_HOME": str(folder / "state"),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-        }
-
-    def __call__(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hasteward.cli.main", *argv],
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            check=False,
-            timeout=110,
-        )
-
-
 def local(locks: Path) -> HostProcesses:
     """Processes of this machine."""
     return HostProcesses(os.environ, locks)
+
+
+def told(pid: int, name: str) -> bytes:
+    """What the kernel tells of a process; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+def running(mark: str) -> list[int]:
+    """The processes with these words in their command line, in containers too."""
+    pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    return [pid for pid in pids if mark.encode() in told(pid, "cmdline")]
 
 
 class Death(BaseException):

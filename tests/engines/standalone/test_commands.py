@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +14,24 @@ import pytest
 import standalone_kit
 
 from hasteward_lab import canaries
+from hasteward_lab.conformance import Hasteward
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
-TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
 
 
-class Tool:
-    """The command line with a home, a repository and a server's password of its own."""
+@dataclass(slots=True)
+class Tool(Hasteward):
+    """The command line with a server's password of its own."""
 
-    def __init__(self, folder: Path, prefix: tuple[str, ...], word: str) -> None:
-        self.folder = folder
-        for name in ("home", "tmp"):
-            (folder / name).mkdir()
-        for name, content in (("password", f"canary-{secrets.token_hex(8)}"), ("word", word)):
-            (folder / name).touch(mode=0o600)
-            (folder / name).write_text(content)
-        self.given = (folder / "password", folder / "word")
-        self.where = ("-e", "standalone", "-n", "here", "-c", "shop-db", "--via", " ".join(prefix))
-        self.server = (*self.where, "--db-type", "mariadb", "--secret-file", str(folder / "word"))
-        self.environment = {
-            "PATH": f"{TOOLS}:{os.environ['PATH']}",
-            "HOME": str(folder / "home"),
-            "TMPDIR": str(folder / "tmp"),
-            "HASTEWARD_BACKUPS_PATH": str(folder / "repository"),
-            "RESTIC_PASSWORD_FILE": str(folder / "password"),
-        }
+    prefix: tuple[str, ...] = ()
 
-    def start(self, *argv: str) -> subprocess.Popen[str]:
-        """Begin a command."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "hasteward.cli.main", *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment,
-            cwd=self.folder,
-        )
+    @property
+    def where(self) -> tuple[str, ...]:
+        return ("-e", "standalone", "-n", "here", "-c", "shop-db", "--via", " ".join(self.prefix))
 
-    def run(self, *argv: str, status: int = 0) -> tuple[str, str]:
-        """Run a command that must end with `status`; its answer, and what it said beside."""
-        process = self.start(*argv)
-        out, err = process.communicate(timeout=150)
-        assert process.returncode == status, f"{argv}: {process.returncode}: {out}{err}"
-        return out, err
+    @property
+    def server(self) -> tuple[str, ...]:
+        return (*self.where, "--db-type", "mariadb", "--secret-file", str(self.folder / "word"))
 
 
 @pytest.fixture
@@ -74,10 +45,13 @@ def word(shop: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def tool(shop: Any, word: str, tmp_path: Path) -> Tool:
-    made = Tool(tmp_path, shop.prefix, word)
-    made.run("init")
-    return made
+def tool(shop: Any, word: str, tmp_path: Path) -> Iterator[Tool]:
+    with Tool.at(tmp_path, password=f"canary-{secrets.token_hex(8)}") as made:
+        made.prefix = shop.prefix
+        (tmp_path / "word").write_text(word)
+        (tmp_path / "word").chmod(0o600)
+        made.told("init")
+        yield made
 
 
 def test_no_command_shows_or_leaves_a_secret(shop: Any, tool: Tool, word: str) -> None:
@@ -91,18 +65,19 @@ def test_no_command_shows_or_leaves_a_secret(shop: Any, tool: Tool, word: str) -
     birds["wrong"] = wrong
     forms = ("--output", "json", "--log-format", "json", "-v", "--report", str(tool.folder / "report"))
     with canaries.Watch(birds) as watch:
-        said = [*tool.run("backup", *tool.server, *forms)]
-        said += tool.run("restore", *tool.server, "--database", "shop", "--dry-run", "-v")
-        said += tool.run("restore", *tool.server, "--database", "shop", "--yes", "-v")
-        said += tool.run("export", *tool.where, "--db-type", "mariadb", "-o", "/dev/null", "--force", "-v")
+        said = [*tool.told("backup", *tool.server, *forms)]
+        said += tool.told("restore", *tool.server, "--database", "shop", "--dry-run", "-v")
+        said += tool.told("restore", *tool.server, "--database", "shop", "--yes", "-v")
+        said += tool.told("export", *tool.where, "--db-type", "mariadb", "-o", "/dev/null", "--force", "-v")
         badly = (*tool.where, "--db-type", "mariadb", "--secret-file", str(tool.folder / "wrong"))
-        said += tool.run("backup", *badly, "-v", status=1)
-        said += tool.run("triage", *tool.server, "-v", status=3)
+        said += tool.told("backup", *badly, "-v", status=1)
+        said += tool.told("triage", *tool.server, "-v", status=3)
 
     assert watch.hits == set()
     assert watch.programs & {"mariadb-dump", "mariadb"}, "the watch saw the clients"
     assert canaries.in_text(birds, "".join(said), "what was said") == []
-    assert canaries.in_files(birds, tool.folder, (*tool.given, tool.folder / "wrong")) == []
+    given = [tool.folder / name for name in ("password", "word", "wrong")]
+    assert canaries.in_files(birds, tool.folder, given) == []
 
 
 def killed(count: int, shop: Any, tool: Tool, word: str) -> None:
@@ -113,25 +88,18 @@ def killed(count: int, shop: Any, tool: Tool, word: str) -> None:
     spans = {}
     for name, argv in (("backup", ("backup", *tool.server)), ("restore", command)):
         begun = time.monotonic()
-        tool.run(*argv)
+        tool.told(*argv)
         spans[name] = time.monotonic() - begun
     dice = random.Random(20261125)  # noqa: S311  moments, not secrets
     for _ in range(count):
-        process = tool.start("backup", *tool.server)
-        time.sleep(dice.uniform(0.2, 1.05) * spans["backup"])
-        process.kill()
-        process.communicate()
-        listed = json.loads(tool.run("get", "backups", "--output", "json")[0])["data"]["backups"]
-        assert all(entry["proven"] for entry in listed)
+        tool.killed("backup", *tool.server, after=dice.uniform(0.2, 1.05) * spans["backup"])
+        assert all(entry["proven"] for entry in tool.backups())
         shop.sql("UPDATE customer SET note = 'damaged'", "shop", password=word)
         damaged = shop.sql(sums, password=word)
-        process = tool.start(*command)
-        time.sleep(dice.uniform(0.3, 1.05) * spans["restore"])
-        process.kill()
-        process.communicate()
-        tool.run(*command)
+        tool.killed(*command, after=dice.uniform(0.3, 1.05) * spans["restore"])
+        tool.told(*command)
         assert shop.sql(sums, password=word) == saved != damaged
-    tool.run("backup", *tool.server)
+    tool.told("backup", *tool.server)
 
 
 def test_a_backup_and_a_restore_killed_at_random_moments_leave_no_lie_and_no_half(
@@ -171,13 +139,13 @@ def test_bad_input_is_one_clear_error_and_touches_nothing(
     flags, status, words = BAD[name]
     restore = name.startswith("no such s")
     if restore:
-        tool.run("backup", *tool.server)
+        tool.told("backup", *tool.server)
     before = shop.sql("SHOW DATABASES; CHECKSUM TABLE shop.customer", password=word)
     stored = sorted(str(path) for path in (tool.folder / "repository").rglob("*"))
 
     command = ("restore", *tool.server, "--yes") if restore else ("backup", *tool.server)
-    real = "".join(tool.run(*command, *flags, status=status))
-    dry = "".join(tool.run(*command, *flags, "--dry-run", status=status))
+    real = "".join(tool.told(*command, *flags, status=status))
+    dry = "".join(tool.told(*command, *flags, "--dry-run", status=status))
 
     assert words in real
     assert words in dry

@@ -34,9 +34,11 @@ def test_everything_comes_back_and_what_was_live_is_kept(shop: Any, steward: Any
     assert result.path == "here/shop-db/mysqldump.sql"
 
 
-def test_accounts_that_are_missing_come_back_and_the_others_keep_their_password(
+def test_borgmatic_1303_accounts_that_are_missing_come_back_and_the_others_keep_their_password(
     shop: Any, steward: Any
 ) -> None:
+    """Dumps of everything hold `mysql.global_priv`: restored elsewhere, they replaced the root account."""
+    root = "SHOW CREATE USER root@localhost"
     grants = shop.sql("SHOW GRANTS FOR 'clerk'@'%'; SHOW GRANTS FOR reader; SHOW CREATE USER 'clerk'@'%'")
     steward.backup()
     shop.sql("DROP USER 'clerk'@'%'; DROP ROLE reader")
@@ -44,9 +46,13 @@ def test_accounts_that_are_missing_come_back_and_the_others_keep_their_password(
     again = shop.sql("SHOW GRANTS FOR 'clerk'@'%'; SHOW GRANTS FOR reader; SHOW CREATE USER 'clerk'@'%'")
     assert again == grants
     shop.sql("ALTER USER 'clerk'@'%' IDENTIFIED BY 'changed since'")
-    changed = shop.sql("SHOW CREATE USER 'clerk'@'%'")
+    saved = shop.sql(root)
+    shop.sql("ALTER USER root@localhost WITH MAX_USER_CONNECTIONS 99")
+    changed, now = shop.sql("SHOW CREATE USER 'clerk'@'%'"), shop.sql(root)
     steward.restore("shop")
     assert shop.sql("SHOW CREATE USER 'clerk'@'%'") == changed != grants.splitlines()[-1]
+    assert shop.sql(root) == now != saved
+    shop.sql("ALTER USER root@localhost WITH MAX_USER_CONNECTIONS 0")
 
 
 def test_w7_the_stored_file_replays_with_the_plain_client_and_holds_nothing_that_breaks_a_server(
@@ -194,7 +200,7 @@ def test_what_stands_in_the_way_is_named_and_nothing_is_touched(
     assert shop.schemas() == list(BOTH)
 
 
-def test_a_server_without_a_schema_makes_no_backup(mariadb: Any, steward: Any) -> None:
+def test_l8labs_a_server_without_a_schema_makes_no_backup(mariadb: Any, steward: Any) -> None:
     with pytest.raises(Refused, match="has no schema of a user"):
         steward.backup()
     assert steward.repository.listed == []

@@ -7,15 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from vault_kit import CLUSTER, ENGINE, Server, Stage, World
+from vault_kit import CLUSTER, ENGINE, Server, Stage, World, run
 
 from hasteward.domain.errors import DependencyError, HastewardError, InvalidInput, Refused
 from hasteward.domain.plan import Reversal, Step
-from hasteward.domain.repair import RepairRequest
 from hasteward.domain.report import Authority, Remediation, TriageReport
 from hasteward.pipelines.catalog import find
 from hasteward.pipelines.extract import choose, wanted_snapshot
-from hasteward.pipelines.repair import RepairResult, repair, undo
+from hasteward.pipelines.repair import undo
 from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES, PERSISTENT_VOLUME_CLAIMS, PODS
 from hasteward.testing.repository import FakeRepository
 from hasteward_vault.plugin import plugin
@@ -42,11 +41,6 @@ def five() -> World:
 
 def triaged(stage: Stage) -> TriageReport:
     return plugin.triage(stage.context, CLUSTER)
-
-
-def run(stage: Stage, store: FakeRepository | None = None, **request: Any) -> RepairResult:
-    wanted = RepairRequest(escrow=store is not None, **request)
-    return repair(ENGINE, stage.context, CLUSTER, store, wanted)
 
 
 def touched(stage: Stage) -> list[str]:

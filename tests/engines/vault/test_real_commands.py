@@ -1,30 +1,30 @@
-"""The commands as a person types them, on three real servers: secrets, death at any moment, bad input."""
+"""The commands as a person types them, on three real servers: secrets and bad input."""
 
 from __future__ import annotations
 
 import base64
 import json
-import random
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from vault_real import Bao, Tool
+from vault_real import Bao
 
 from hasteward_lab import canaries
+from hasteward_lab.conformance import Hasteward
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
-WHERE = Tool.where
+WHERE = ("-e", "vault", "-c", "bao", "-n", "vault")
 
 
 @pytest.fixture
-def tool(bao: Bao, tmp_path: Path) -> Iterator[Tool]:
+def tool(bao: Bao, tmp_path: Path) -> Iterator[Hasteward]:
     """The command line, its repository made; what restores kept is removed afterwards."""
-    made = Tool(bao.lab, tmp_path, f"canary-{secrets.token_hex(8)}")
-    made("init")
-    yield made
+    word = f"canary-{secrets.token_hex(8)}"
+    with Hasteward.on(bao.lab, tmp_path, context="repair", password=word) as made:
+        made.said("init")
+        yield made
     for pod in bao.lab.pods:
         bao.lab.exec(pod, ["sh", "-c", "rm -f /openbao/data/hasteward-kept-*"])
 
@@ -34,7 +34,7 @@ def token_of(bao: Bao, key: str) -> str:
     return base64.b64decode(data[key]).decode()
 
 
-def test_no_command_shows_or_leaves_a_secret(bao: Bao, tool: Tool) -> None:
+def test_no_command_shows_or_leaves_a_secret(bao: Bao, tool: Hasteward) -> None:
     """In no process, here or in the pods, and in nothing that was said, written or recorded."""
     leader = bao.leader()
     bao.put("bird", row := f"canary-{secrets.token_hex(8)}", leader)
@@ -51,13 +51,15 @@ def test_no_command_shows_or_leaves_a_secret(bao: Bao, tool: Tool) -> None:
     by_file = ("--token-from", f"file:{token}")
     said = ""
     with canaries.Watch(birds) as watch:
-        said += tool("triage", *WHERE, *forms, *by_file)
-        said += tool("backup", *WHERE, *forms, "--token-from", "secret:hasteward-vault/backup")
-        said += tool("restore", *WHERE, "--yes", "-v", *by_file)
-        said += tool("repair", *WHERE, "--dry-run", "-v")
-        said += tool("export", *WHERE, "-o", str(tool.folder / "raft.snap.gz"), "-v")
-        said += tool("triage", *WHERE, "-v", "--token-from", typed := f"s.{secrets.token_hex(12)}", status=3)
-        said += tool("restore", *WHERE, "--yes", "--token-from", "secret:hasteward-vault/backup", status=1)
+        said += tool.said("triage", *WHERE, *forms, *by_file)
+        said += tool.said("backup", *WHERE, *forms, "--token-from", "secret:hasteward-vault/backup")
+        said += tool.said("restore", *WHERE, "--yes", "-v", *by_file)
+        said += tool.said("repair", *WHERE, "--dry-run", "-v")
+        said += tool.said("export", *WHERE, "-o", str(tool.folder / "raft.snap.gz"), "-v")
+        typed = f"s.{secrets.token_hex(12)}"
+        said += tool.said("triage", *WHERE, "-v", "--token-from", typed, status=3)
+        weaker = ("--token-from", "secret:hasteward-vault/backup")
+        said += tool.said("restore", *WHERE, "--yes", *weaker, status=1)
     bao.until(lambda found: found.healthy)
 
     assert watch.hits == set()
@@ -69,64 +71,6 @@ def test_no_command_shows_or_leaves_a_secret(bao: Bao, tool: Tool) -> None:
     for pod in bao.lab.pods:
         found = bao.lab.exec(pod, ["sh", "-c", search], "\n".join(birds.values()).encode())
         assert found.stdout == b"", pod
-
-
-def listed(tool: Tool) -> list[dict[str, object]]:
-    said, _ = tool.run("get", "backups", "--output", "json")
-    found: list[dict[str, object]] = json.loads(said)["data"]["backups"]
-    return found
-
-
-def backups_killed(count: int, tool: Tool) -> None:
-    begun = time.monotonic()
-    tool("backup", *WHERE)
-    whole = time.monotonic() - begun
-    dice = random.Random(20261125)  # noqa: S311  moments, not secrets
-    for _ in range(count):
-        process = tool.start("backup", *WHERE)
-        time.sleep(dice.uniform(0.2, 1.05) * whole)
-        process.kill()
-        process.communicate()
-        assert all(entry["proven"] for entry in listed(tool))
-    tool("backup", *WHERE)
-
-
-def restores_killed(count: int, bao: Bao, tool: Tool) -> None:
-    leader = bao.leader()
-    bao.put("page", "saved", leader)
-    tool("backup", *WHERE)
-    begun = time.monotonic()
-    tool("restore", *WHERE, "--yes")
-    whole = time.monotonic() - begun
-    dice = random.Random(20261125)  # noqa: S311  moments, not secrets
-    for _ in range(count):
-        leader = bao.leader()
-        bao.put("page", "damaged", leader)
-        process = tool.start("restore", *WHERE, "--yes")
-        time.sleep(dice.uniform(0.3, 1.05) * whole)
-        process.kill()
-        process.communicate()
-        bao.until(lambda found: found.healthy)
-        assert bao.get("page", bao.leader()) in {"saved", "damaged"}
-    tool("restore", *WHERE, "--yes")
-    bao.until(lambda found: found.healthy)
-    assert bao.get("page", bao.leader()) == "saved"
-
-
-def test_a_backup_and_a_restore_killed_at_random_moments_leave_no_lie_and_no_half(
-    bao: Bao, tool: Tool
-) -> None:
-    backups_killed(1, tool)
-    restores_killed(1, bao, tool)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_backups_and_restores_killed_at_many_random_moments_leave_no_lie_and_no_half(
-    bao: Bao, tool: Tool
-) -> None:
-    backups_killed(30, tool)
-    restores_killed(20, bao, tool)
 
 
 #: what is wrong, how the command ends, and what it says
@@ -165,18 +109,18 @@ def changes(bao: Bao) -> list[str]:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in BAD]
 )
-def test_bad_input_is_one_clear_error_and_touches_nothing(bao: Bao, tool: Tool, name: str) -> None:
+def test_bad_input_is_one_clear_error_and_touches_nothing(bao: Bao, tool: Hasteward, name: str) -> None:
     flags, status, words = BAD[name]
     restore = name in {"no such snapshot", "a database of what has none"}
     if restore:
-        tool("backup", *WHERE)
+        tool.said("backup", *WHERE)
     before = bao.triage().details
     bao.lab.clear_audit()
     stored = sorted(str(path) for path in (tool.folder / "repository").rglob("*"))
 
     command = ("restore", *WHERE, "--yes") if restore else ("backup", *WHERE)
-    real = tool(*command, *flags, status=status)
-    dry = tool(*command, *flags, "--dry-run", status=status)
+    real = tool.said(*command, *flags, status=status)
+    dry = tool.said(*command, *flags, "--dry-run", status=status)
 
     assert words in real
     assert words in dry

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from vault_kit import CLUSTER, ENGINE, Stage, World
+from vault_kit import Stage, World, run
 
 from hasteward.domain.errors import HastewardError, Refused, RunFailed
-from hasteward.domain.repair import RepairRequest
-from hasteward.pipelines.repair import RepairResult, repair
 from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES
 from hasteward.testing.repository import FakeRepository
-
-
-def run(stage: Stage, store: FakeRepository | None = None, **request: Any) -> RepairResult:
-    wanted = RepairRequest(escrow=store is not None, **request)
-    return repair(ENGINE, stage.context, CLUSTER, store, wanted)
 
 
 def touched(stage: Stage) -> list[str]:

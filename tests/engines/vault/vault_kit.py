@@ -16,12 +16,15 @@ from typing import Any
 from vault_files import log, store
 
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.repair import RepairRequest
+from hasteward.pipelines.repair import RepairResult, repair
 from hasteward.plugins import Engine
 from hasteward.ports.context import EngineContext, Run, Tuning
 from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, SECRETS, PodRef, Resource
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes, Result
 from hasteward.testing.reporter import Approval, RecordingReporter
+from hasteward.testing.repository import FakeRepository
 from hasteward_vault.facts import shell
 from hasteward_vault.facts.archive import Archive, ArchiveError
 from hasteward_vault.facts.bolt import BLOCK
@@ -171,7 +174,7 @@ class World:
         size, free = 1000 * 1024, server.free * 1024
         used = size - free
         text = (
-            f"@@ address 0\n{server.address}\n@@ status {code}\n{json.dumps(body, indent=2)}\n"
+            f"@@ address 0\n{server.address}\n@@ status {code}\n{json.dumps(body)}\n"
             f"@@ disk 0\nFilesystem 1024-blocks Used Available Capacity Mounted on\n"
             f"/dev/x {size} {used} {free} {100 * used // size}% {words[0]}\n@@ kept 0\n"
         )
@@ -397,3 +400,9 @@ class Stage:
         later = Stage(self.world, self.options)
         later.context = replace(later.context, run=Run("r2", START))
         return later
+
+
+def run(stage: Stage, store: FakeRepository | None = None, **request: Any) -> RepairResult:
+    """A repair; what must be captured is, if there is a store."""
+    wanted = RepairRequest(escrow=store is not None, **request)
+    return repair(ENGINE, stage.context, CLUSTER, store, wanted)

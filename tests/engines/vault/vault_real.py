@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from vault_kit import CLUSTER, ENGINE
@@ -88,48 +84,3 @@ class Bao:
     def leader(self) -> str:
         """Who leads; fails when nobody is proven to."""
         return str(self.triage().details["leader"])
-
-
-class Tool:
-    """The command line in processes of its own, with a repository and a home of its own."""
-
-    where = ("-e", "vault", "-c", "bao", "-n", "vault")
-
-    def __init__(self, lab: Lab, folder: Path, password: str) -> None:
-        self.folder = folder
-        for name in ("home", "tmp"):
-            (folder / name).mkdir()
-        (folder / "password").touch(mode=0o600)
-        (folder / "password").write_text(password)
-        self.environment = {
-            "PATH": f"{Path(__file__).parents[3] / '.tools' / 'bin'}:{os.environ['PATH']}",
-            "HOME": str(folder / "home"),
-            "TMPDIR": str(folder / "tmp"),
-            "KUBECONFIG": str(lab.kubeconfig),
-            "HASTEWARD_CONTEXT": "repair",
-            "HASTEWARD_BACKUPS_PATH": str(folder / "repository"),
-            "RESTIC_PASSWORD_FILE": str(folder / "password"),
-        }
-
-    def start(self, *argv: str) -> subprocess.Popen[str]:
-        """Begin a command."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "hasteward.cli.main", *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment,
-            cwd=self.folder,
-        )
-
-    def run(self, *argv: str, status: int = 0) -> tuple[str, str]:
-        """Run a command that must end with `status`; its answer, and what it said beside."""
-        process = self.start(*argv)
-        out, err = process.communicate(timeout=200)
-        assert process.returncode == status, f"{argv}: {process.returncode}: {out}{err}"
-        return out, err
-
-    def __call__(self, *argv: str, status: int = 0) -> str:
-        """The same; everything it said."""
-        return "".join(self.run(*argv, status=status))

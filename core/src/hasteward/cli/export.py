@@ -125,7 +125,7 @@ VERB = Verb(
     },
     notes={
         "instance": "The diverged capture of this member. Of its files a dump is made first, in a scratch"
-        " server that is gone afterwards.",
+        " server that is gone afterwards; an engine that makes none names --raw.",
         "force": "Replace the file if it exists.",
     },
     observed=True,

@@ -53,8 +53,9 @@ def _run(session: Session) -> Answer:
         dry_run=result.dry_run,
         plan=session.journal.plan,
     )
-    healthy = result.after is None or result.after.healthy
-    return Answer(data, human.repair, ExitCode.OK if healthy else ExitCode.UNHEALTHY)
+    last = result.after or result.before
+    well = result.dry_run or last is None or last.healthy
+    return Answer(data, human.repair, ExitCode.OK if well else ExitCode.UNHEALTHY)
 
 
 VERB = Verb(
@@ -67,7 +68,7 @@ VERB = Verb(
     exit_codes={
         **WORK_CODES,
         ExitCode.REPOSITORY_LOCKED: "it is locked",
-        ExitCode.UNHEALTHY: "treated, and the cluster is not healthy yet, or not known to be",
+        ExitCode.UNHEALTHY: "the cluster is not healthy (yet), or not known to be",
         ExitCode.UNPROVEN: "what had to be saved first was not proven, so nothing was overwritten",
     },
     notes={

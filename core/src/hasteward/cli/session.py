@@ -192,7 +192,11 @@ class Session:
         if self.console.interactive:
             if self.console.ask('Type "yes" to go on: ') == "yes":
                 return True
-            raise Refused("nobody agreed to the plan; nothing was changed", code="gate.yes")
+            raise Refused(
+                "nobody agreed to the plan; nothing was changed",
+                hint='answer "yes", or add --yes',
+                code="gate.yes",
+            )
         subjects = ", ".join(text.partition(" (")[0] for text in plan.gives_up)
         raise Refused(
             f"this {self.command} takes {subjects} out of service and nobody agreed to that",

@@ -41,3 +41,12 @@ class Forbidden(Unread):
 
 
 Reading = Known[T_co] | Absent | Unread
+
+
+def why_not(reading: Reading[object]) -> str:
+    """Why there is no value, in the words of whoever looked; "" if there is one."""
+    match reading:
+        case Known():
+            return ""
+        case Absent(why) | Unread(why):
+            return why

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.errors import RunFailed
+
+EvidenceT = TypeVar("EvidenceT")
 
 
 class Authority(StrEnum):
@@ -135,6 +138,12 @@ class TriageReport:
     primaries: tuple[str, ...] = ()
     donors: tuple[str, ...] = ()
     evidence: object = None
+
+    def evidence_as(self, kind: type[EvidenceT]) -> EvidenceT:
+        """The engine's own evidence; RunFailed if it is not that of the engine that asks."""
+        if not isinstance(self.evidence, kind):
+            raise RunFailed("the report to plan by is not of this engine's triage", code="plan.evidence")
+        return self.evidence
 
     @property
     def healthy(self) -> bool:

@@ -89,6 +89,8 @@ class Lease:
         if silent > DURATION_SECONDS:
             raise Refused(
                 f"the Lease on {self._cluster} was not renewed for {silent:.0f} s; another run may have it",
+                hint="hasteward repair with the same -e, -c and -n goes on with what was begun, or takes it"
+                " back; what was not begun, run again",
                 code="lease.lost",
             )
 
@@ -168,7 +170,11 @@ def held(context: EngineContext, cluster: ClusterRef) -> Iterator[Lease]:
     try:
         body = _take(context, cluster)
     except ApiConflict as error:
-        raise Refused(f"another run took the Lease on {cluster} at this moment", code="lease.held") from error
+        raise Refused(
+            f"another run took the Lease on {cluster} at this moment",
+            hint="wait for it to end, and run this again",
+            code="lease.held",
+        ) from error
     lease = Lease(context, cluster, body)
     try:
         yield lease

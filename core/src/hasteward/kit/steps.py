@@ -107,7 +107,9 @@ def _held(record: Record, act: Act) -> tuple[int, Entry]:
         if entry.act.id == wanted:
             return index, entry
     raise Refused(
-        f"the journal's act {act.id} releases {wanted!r}, which is not there", code="journal.release"
+        f"the journal's act {act.id} releases {wanted!r}, which is not there",
+        hint="use the version of hasteward and of its engine that began the repair",
+        code="journal.release",
     )
 
 

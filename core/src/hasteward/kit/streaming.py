@@ -253,6 +253,7 @@ class _Answer:
             nonce=self._nonce,
             mark=READ_MARK,
             fed=bool(question.feed),
+            short=True,
         )
 
     def _keep(self, data: bytes | memoryview) -> None:
@@ -348,12 +349,14 @@ def upload(
     what: str,
     algorithm: Algorithm,
     feed: str = "",
+    short: bool = False,
 ) -> StreamProof:
     """Feed `chunks` to a consumer in `pod`; return the digest of what arrived there.
 
     The consumer sees a plain end of file when we die, so nothing it does may be final: compare the proof,
     then commit by a separate act. Raises RunFailed when the consumer failed, Unproven when what arrived is
     not provably what was sent. `feed` is text that the consumer finds on `FED_DESCRIPTOR`, as in `download`.
+    A `short` stream is a script and no file of data: it starts sooner, and leaves more room for arguments.
     """
     nonce = secrets.token_hex(NONCE_BYTES)
     digest = new_digest(algorithm)
@@ -361,7 +364,13 @@ def upload(
     ending = _Ending()
     sent = 0
     wrapped = upload_argv(
-        argv, run=context.run.id, nonce=nonce, mark=stream_mark(pod), algorithm=algorithm, fed=bool(feed)
+        argv,
+        run=context.run.id,
+        nonce=nonce,
+        mark=stream_mark(pod),
+        algorithm=algorithm,
+        fed=bool(feed),
+        short=short,
     )
     with _opened(context, pod, wrapped) as stream:
         try:

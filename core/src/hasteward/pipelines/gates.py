@@ -122,7 +122,8 @@ def _untargeted(report: TriageReport, request: RepairRequest) -> Decision | Refu
     for member in report.assessments:
         match member.remediation:
             case Remediation.NONE:
-                skipped.append(f"{member.member} needs nothing")
+                left = f"is left as it is: {member.reason}" if member.reason else "needs nothing"
+                skipped.append(f"{member.member} {left}")
             case Remediation.WAIT:
                 waiting.append(f"{member.member} recovers by itself: {member.reason}")
             case Remediation.BOOTSTRAP:

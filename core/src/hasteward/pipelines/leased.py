@@ -37,7 +37,11 @@ class _LeaseOnApproval:
         if self._locked:
             return  # it is ours as long as this process lives
         if self._lease is None:
-            raise Refused("the plan was not approved, so no Lease is held", code="lease.none")
+            raise Refused(
+                "the plan was not approved, so no Lease is held and nothing may be changed",
+                hint="run it again, without --dry-run",
+                code="lease.none",
+            )
         self._lease.check()
 
 

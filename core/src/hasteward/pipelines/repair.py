@@ -28,7 +28,17 @@ from hasteward.kit.journal import StoredJournal, unfinished
 from hasteward.pipelines import escrow
 from hasteward.pipelines.gates import Refusal, Rule, decide, flags
 from hasteward.pipelines.leased import leased_on_approval
-from hasteward.pipelines.treating import Job, end, late_steps, leftover_plan, same, settle, take_back, treat
+from hasteward.pipelines.treating import (
+    Job,
+    end,
+    goes_on,
+    late_steps,
+    leftover_plan,
+    same,
+    settle,
+    take_back,
+    treat,
+)
 from hasteward.plugins import Engine
 from hasteward.ports.context import Depth, EngineContext
 from hasteward.ports.repository import Repository
@@ -108,9 +118,7 @@ def _afresh(job: Job, carried: StoredJournal | None) -> RepairResult:
         job.engine.require(Capability.HEAL)
         _sweep(job.context, job.cluster, left)
         _save_first(job, before, decision.targets, wanted=bool(first))
-        journal = treat(job, plan, carried)
-        after = _triage(job)
-        end(job, journal)
+        after = _through(job, plan, carried)
     return replace(result, after=after, treated=decision.targets, snapshots=tuple(job.escrow.snapshots))
 
 
@@ -120,9 +128,18 @@ def _finished(job: Job, carried: StoredJournal) -> TriageReport | None:
         job.under(leased_on_approval(job.context, job.cluster, stack))
         if not job.context.approve(Plan(f"finish what run {carried.run} began", late_steps(carried))):
             return None
-        journal = treat(job, RepairPlan(()), carried)
+        return _through(job, RepairPlan(()), carried)
+
+
+def _through(job: Job, plan: RepairPlan, carried: StoredJournal | None) -> TriageReport:
+    """Treat, look again, and end the run."""
+    journal = treat(job, plan, carried)
+    try:
         after = _triage(job)
         end(job, journal)
+    except (HastewardError, KeyboardInterrupt) as error:
+        goes_on(job, "everybody has been treated, and the journal of the run is still there", error)
+        raise
     return after
 
 

@@ -64,6 +64,7 @@ def restore(
         raise Refused(
             f"snapshot {entry.snapshot.short_id} has format {manifest.format};"
             f" engine {engine.info.name} restores {layout.format}",
+            hint="hasteward get backups   (choose one of this engine: --snapshot ID)",
             code="snapshot.format",
         )
     context.reporter.emit(

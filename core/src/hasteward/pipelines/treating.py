@@ -69,7 +69,7 @@ def _finish(job: Job, treatment: StoredTreatment) -> None:
     try:
         _heal(job, treatment, Direction.FORWARD)
     except (HastewardError, KeyboardInterrupt) as error:
-        _goes_on(job, f"the repair of {treatment.record.target.member} is not through", error)
+        goes_on(job, f"the repair of {treatment.record.target.member} is not through", error)
         raise
 
 
@@ -122,18 +122,18 @@ def _treat(job: Job, journal: StoredJournal, place: int) -> None:
         barrier = treatment.record.point_of_no_return
         if barrier is not None:
             text = f"the repair of {member} has passed the point of no return ({barrier.act.text})"
-            _goes_on(job, text, error)
+            goes_on(job, text, error)
             raise
         _take_back(job, treatment)
         job.context.reporter.emit(StepDone("undo", f"everything done to {member} was taken back"))
         if journal.point_of_no_return is None:
             journal.remove()
             raise
-        _goes_on(job, f"{member} is as it was, and others of this run have been treated", error)
+        goes_on(job, f"{member} is as it was, and others of this run have been treated", error)
         raise
 
 
-def _goes_on(job: Job, text: str, error: BaseException) -> None:
+def goes_on(job: Job, text: str, error: BaseException) -> None:
     """Say what ends the run; an error of ours says so too."""
     hint = f"finish it: hasteward repair {flags(job.cluster)}"
     job.context.reporter.emit(Warned("repair.unfinished", f"{text}; {hint}"))

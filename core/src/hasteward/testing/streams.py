@@ -14,7 +14,7 @@ _FRAME = 1000
 #: sh -c SCRIPT MARK:RUN:NONCE ALGORITHM LIMIT COMMAND...
 _SCRIPT, _NAME, _ALGORITHM, _COMMAND = 2, 3, 4, 6
 #: only a wrapper whose stdin is data digests it
-_TAKES_DATA = "tee /dev/fd/5 <&8"
+_TAKES_DATA = '"$p" <&8'
 
 
 class Loss(StrEnum):

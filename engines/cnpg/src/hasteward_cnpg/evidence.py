@@ -60,7 +60,10 @@ class ContainerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """A member's pod as the API describes it. `reason` is the containerStatus's own word."""
+    """A member's pod as the API describes it. `reason` is the containerStatus's own word.
+
+    `age` is for how many seconds its container runs, by our own clock; None where that is not known.
+    """
 
     phase: str
     terminating: bool
@@ -68,6 +71,7 @@ class PodFacts:
     reason: str
     ready: bool
     restarts: int
+    age: float | None = None
 
     @property
     def serving(self) -> bool:
@@ -144,6 +148,8 @@ class ServerFacts:
     #: the history of `timeline`; None where its file is not there, which is not the same as having none
     ancestors: tuple[Fork, ...] | None = None
     segment_bytes: int = 16 * 1024 * 1024
+    #: whether a primary_conninfo that an earlier tool left wins over the operator's
+    shadowed: bool = False
 
     @property
     def position(self) -> Position | None:
@@ -224,6 +230,8 @@ class Trouble(StrEnum):
     WAL_REMOVED = "log already removed"
     DISK_FULL = "disk full"
     CERTIFICATE = "certificate rejected"
+    MODE = "its data directory has a mode that its server refuses"
+    NEVER_STREAMED = "it has not streamed since its server was started"
 
 
 class ClaimState(StrEnum):
@@ -237,7 +245,10 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """The Cluster object. `fenced` holds names, or ``*`` for all; `fence_note` says what was unreadable."""
+    """The Cluster object. `fenced` holds names, or ``*`` for all; `fence_note` says what was unreadable.
+
+    `primary_age` is for how many seconds the primary is named, by our own clock; None where not known.
+    """
 
     instances: int
     instance_names: tuple[str, ...]
@@ -248,6 +259,7 @@ class ClusterFacts:
     fence_note: str
     hibernated: bool
     reconciliation_off: bool = False
+    primary_age: float | None = None
 
     def is_fenced(self, member: str) -> bool:
         """Whether the annotation names the member, alone or with all others."""

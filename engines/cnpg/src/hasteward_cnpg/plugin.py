@@ -126,15 +126,12 @@ class CnpgEngine(EngineSpec):
         self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
     ) -> RepairPlan:
         """Say how each target is treated."""
-        from hasteward.domain.errors import RunFailed
         from hasteward_cnpg.collect.grounds import read_grounds
         from hasteward_cnpg.evidence import Evidence
         from hasteward_cnpg.plan.repair import repair_plan
 
-        if not isinstance(report.evidence, Evidence):
-            raise RunFailed("the report to plan by is not of this engine's triage", code="plan.evidence")
-        grounds = read_grounds(context, cluster, report.evidence)
-        return repair_plan(cluster, report.evidence, grounds, targets)
+        evidence = report.evidence_as(Evidence)
+        return repair_plan(cluster, evidence, read_grounds(context, cluster, evidence), targets)
 
     @hookimpl
     def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:

@@ -70,14 +70,12 @@ class GaleraEngine(EngineSpec):
         self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
     ) -> RepairPlan:
         """Restart who may come back by itself; make who may not anew, without an outage."""
-        from typing import cast
-
         from hasteward_galera.analyse import analyse
         from hasteward_galera.evidence import Evidence
         from hasteward_galera.plan import repair_plan
 
         del context
-        evidence = cast("Evidence", report.evidence)
+        evidence = report.evidence_as(Evidence)
         return repair_plan(cluster, evidence, analyse(evidence), targets)
 
     @hookimpl

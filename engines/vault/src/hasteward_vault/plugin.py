@@ -93,14 +93,12 @@ class VaultEngine(EngineSpec):
         self, context: EngineContext, cluster: ClusterRef, report: TriageReport, targets: tuple[Target, ...]
     ) -> RepairPlan:
         """Take dead peers out, restart who does not follow, make who is no peer anew."""
-        from typing import cast
-
         from hasteward_vault.analyse import analyse
         from hasteward_vault.evidence import Evidence
         from hasteward_vault.plan import repair_plan
 
         del context
-        evidence = cast("Evidence", report.evidence)
+        evidence = report.evidence_as(Evidence)
         return repair_plan(cluster, evidence, analyse(evidence), targets)
 
     @hookimpl

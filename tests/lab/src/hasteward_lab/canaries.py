@@ -15,6 +15,8 @@ OURS = b"hasteward.cli.main"
 _EVERY_SECONDS = 0.015
 #: so many looks are taken at every round, later ones now and then
 _YOUNG = 10
+#: programs by which the lab lets a command into a pod: they have its environment a moment before it is there
+_DOORS = {"nsenter", "bwrap"}
 
 
 def processes() -> set[str]:
@@ -28,11 +30,13 @@ class Watch:
     """Reads arguments and environment of every process that comes to exist, again and again.
 
     A hasteward may have in its environment what it was given there. `allowed` are further environments, as
-    (name of the program, name of the canary).
+    (name of the program, name of the canary). `of_pods` are canaries that the database's own containers have
+    in their environment, and so whatever runs in them.
     """
 
     canaries: Mapping[str, str]
     allowed: set[tuple[str, str]] = field(default_factory=set)
+    of_pods: set[str] = field(default_factory=set)
     hits: set[str] = field(default_factory=set)
     programs: set[str] = field(default_factory=set)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -64,6 +68,7 @@ class Watch:
         try:
             argv = Path("/proc", pid, "cmdline").read_bytes()
             environment = Path("/proc", pid, "environ").read_bytes()
+            in_pod = _world(pid) != _world("self")
             # while it becomes another program, the two are not of one and the same; there are more looks
             if not argv or argv != Path("/proc", pid, "cmdline").read_bytes():
                 return
@@ -77,7 +82,13 @@ class Watch:
                 self.hits.add(f"{name} in the arguments of {program}")
             if value.encode() not in environment or OURS in words or (program, name) in self.allowed:
                 continue
-            self.hits.add(f"{name} in the environment of {program}")
+            if not (name in self.of_pods and (in_pod or program in _DOORS)):
+                self.hits.add(f"{name} in the environment of {program}")
+
+
+def _world(pid: str) -> str:
+    """The process numbers that it sees: a pod has its own."""
+    return str(Path("/proc", pid, "ns", "pid").readlink())
 
 
 def in_text(canaries: Mapping[str, str], text: str, where: str) -> list[str]:

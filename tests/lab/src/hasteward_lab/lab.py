@@ -261,6 +261,14 @@ class Lab:
         """Forget the calls so far."""
         self.client.lab("DELETE", "audit")
 
+    def objects(self) -> dict[str, dict[str, Any]]:
+        """Every object there is, of every kind and namespace, by `kind namespace/name`."""
+        rows: list[dict[str, Any]] = self.client.lab("GET", "objects")
+        return {
+            f"{row['kind']} {row['metadata'].get('namespace', '')}/{row['metadata']['name']}": row
+            for row in rows
+        }
+
     def compact(self) -> None:
         """Make the API forget its watch history: older watches are answered with 410."""
         self.client.lab("POST", "compact", {})

@@ -66,6 +66,8 @@ PARTS = {
         "26.6",
         ("k8s.mariadb.com", "v1alpha1", "mariadbs"),
     ),
+    # pods of a test's own: what an engine is tried on whose database no part stands up
+    "bare": Kind("hasteward_lab.bare:Bare", 0, "bare", kind=("apps", "v1", "statefulsets")),
 }
 
 

@@ -12,6 +12,11 @@ import pytest
 from hasteward_lab.lab import Lab
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The marks that the tests of `hasteward_lab.conformance` carry."""
+    config.addinivalue_line("markers", "long: takes minutes on real servers")
+
+
 class Kubectl(Protocol):
     """Runs stock kubectl against the lab."""
 

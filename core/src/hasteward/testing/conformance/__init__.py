@@ -18,6 +18,7 @@ from hasteward.testing.conformance.base import HEALTHY, Conformance
 from hasteward.testing.conformance.dump import DumpConformance
 from hasteward.testing.conformance.heal import HealConformance
 from hasteward.testing.conformance.info import InfoConformance
+from hasteward.testing.conformance.native import NativeConformance
 from hasteward.testing.conformance.restore import RestoreConformance
 from hasteward.testing.conformance.triage import TriageConformance
 
@@ -28,12 +29,18 @@ __all__ = [
     "EngineConformance",
     "HealConformance",
     "InfoConformance",
+    "NativeConformance",
     "RestoreConformance",
     "TriageConformance",
 ]
 
 
 class EngineConformance(
-    InfoConformance, TriageConformance, DumpConformance, RestoreConformance, HealConformance
+    InfoConformance,
+    TriageConformance,
+    DumpConformance,
+    RestoreConformance,
+    HealConformance,
+    NativeConformance,
 ):
     """All of it. One hook's part alone is a class of its own."""

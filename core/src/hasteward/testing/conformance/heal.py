@@ -85,7 +85,7 @@ class HealConformance(Conformance):
                     wrong.append(f"{what}: it was changed in silence")
                 if each.error is None and not _healed(engine, world):
                     wrong.append(f"{what}: it was called repaired and is not")
-                world.repair(engine, request)
+                world.repair(engine, _next(engine, world, request))
                 if not _healed(engine, world):
                     wrong.append(f"{what}: the next repair did not heal it")
                 if world.unfinished or world.helpers or world.residue() != before.residue:
@@ -124,6 +124,11 @@ def _lasting(writes: list[str]) -> list[str]:
 def _essence(world: World) -> Picture:
     """What a repair must bring back when it gives up; snapshots it may have made."""
     return replace(world.picture(lease=False, versions=False, helpers=False), snapshots=())
+
+
+def _next(engine: Engine, world: World, request: RepairRequest) -> RepairRequest:
+    """What somebody asks for next: of a cluster that is well no member by name, and nothing by force."""
+    return replace(request, instance=None, force=False) if _healed(engine, world) else request
 
 
 def _healed(engine: Engine, world: World) -> bool:

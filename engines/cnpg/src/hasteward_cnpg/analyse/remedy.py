@@ -15,7 +15,6 @@ from hasteward_cnpg.evidence import (
     ClaimState,
     ClusterFacts,
     ContainerState,
-    Lsn,
     MemberEvidence,
     ServerFacts,
     Slot,
@@ -32,7 +31,12 @@ class Remedy:
     reason: str = ""
 
 
+#: so long a member is given to come back and to follow, before it counts as one that does not
+SETTLE_SECONDS = 30.0
+
 _NOTHING = Remedy(Remediation.NONE)
+_FULL = "its volume is full, and only room helps: enlarge spec.storage.size of the Cluster"
+_SHADOWED = "a primary_conninfo in its postgresql.auto.conf wins over the operator's, and is taken out"
 #: nothing that the primary lacks would be lost
 _HARMLESS = frozenset({Standing.COMPLETE, Standing.BEHIND, Standing.STRAY})
 
@@ -74,17 +78,26 @@ def remediation(
     kept = _kept_away(member, cluster)
     if kept:
         return Remedy(Remediation.NONE, kept)
-    return _needed(member, health, standing, primary)
+    return _needed(member, health, standing, cluster, primary)
 
 
 def _needed(
-    member: MemberEvidence, health: Health, standing: Standing, primary: ServerFacts | None
+    member: MemberEvidence,
+    health: Health,
+    standing: Standing,
+    cluster: ClusterFacts | None,
+    primary: ServerFacts | None,
 ) -> Remedy:
     """For a member that is not well, and that nobody keeps away."""
     if isinstance(member.claim, Known) and member.claim.value in {ClaimState.PENDING, ClaimState.TERMINATING}:
         return Remedy(Remediation.WAIT, f"its volume claim is {member.claim.value}")
+    if isinstance(member.pod, Known) and member.pod.value.terminating:
+        return Remedy(Remediation.WAIT, "its pod is being deleted, and another one takes its place")
     if standing is Standing.NOTHING:
         return Remedy(Remediation.RESEED, "it holds no data")
+    on_its_way = _settling(member, cluster, primary) if standing is not Standing.DIVERGED else ""
+    if on_its_way:
+        return Remedy(Remediation.WAIT, on_its_way)
     if standing in {Standing.STRAY, Standing.DIVERGED}:
         return _off_the_way(member, standing)
     return _on_the_way(member, health, primary)
@@ -114,14 +127,48 @@ def _on_the_way(member: MemberEvidence, health: Health, primary: ServerFacts | N
     """All it holds is the primary's; can it go on from there?"""
     if Trouble.NO_CHECKPOINT in member.troubles:
         return Remedy(Remediation.RESEED, "its server finds no valid checkpoint and can never start")
+    if Trouble.NOT_A_CHILD in member.troubles:
+        return Remedy(Remediation.RESEED, "its server looks for a history that the primary's log is not of")
     if _starting(member):
         return Remedy(Remediation.WAIT, "its server is starting")
     lost = _unreachable(member, primary)
     if lost:
         return Remedy(Remediation.RESEED, lost)
-    if health is Health.DOWN:
-        return Remedy(Remediation.RESTART, "it is down, and the log it lacks can still be had")
-    return Remedy(Remediation.RESTART, "it does not stream, and the log it lacks can still be had")
+    return _goes_on(member, health)
+
+
+def _goes_on(member: MemberEvidence, health: Health) -> Remedy:
+    """What it lacks can still be had; what keeps it from getting that?"""
+    if Trouble.DISK_FULL in member.troubles:
+        return Remedy(Remediation.NONE, _FULL)
+    if Trouble.MODE in member.troubles:
+        return Remedy(Remediation.REWIND, f"{Trouble.MODE}, which is set right on the way")
+    if isinstance(member.server, Known) and member.server.value.shadowed:
+        return Remedy(Remediation.REWIND, _SHADOWED)
+    if health is Health.NOT_STREAMING and Trouble.NEVER_STREAMED in member.troubles:
+        return Remedy(Remediation.REWIND, f"{Trouble.NEVER_STREAMED}, so one more restart would not help")
+    what = "is down" if health is Health.DOWN else "does not stream"
+    return Remedy(Remediation.RESTART, f"it {what}, and the log it lacks can still be had")
+
+
+def _settling(member: MemberEvidence, cluster: ClusterFacts | None, primary: ServerFacts | None) -> str:
+    """Why it may be merely on its way, empty where it is not: what comes back by itself is not treated (W2).
+
+    An old primary whose pod is made again is rewound by its own instance manager, and a replica looks for a
+    new primary every few seconds.
+    """
+    if member.troubles:
+        return ""
+    changed = cluster.primary_age if cluster is not None else None
+    promoted = primary is None or primary.timeline > 1
+    if promoted and changed is not None and changed < SETTLE_SECONDS:
+        return f"the primary changed {changed:.0f} s ago, and it may be about to follow"
+    if not isinstance(member.pod, Known) or isinstance(member.server, Known):
+        return ""
+    age, restarts = member.pod.value.age, member.pod.value.restarts
+    if age is not None and age < SETTLE_SECONDS and restarts <= 1:
+        return f"its container was started {age:.0f} s ago"
+    return ""
 
 
 def _starting(member: MemberEvidence) -> bool:
@@ -145,8 +192,6 @@ def _unreachable(member: MemberEvidence, primary: ServerFacts | None) -> str:
     slot = _slot(member.name, primary)
     if slot is not None and slot.wal_status == "lost":
         return f"its slot {slot.name} has lost the log it needs"
-    if slot is not None and slot.restart is not None and end is not None:
-        return _from_slot(slot, slot.restart, end)
     for comparison in member.comparisons:
         match comparison.alike:
             case Absent(why):
@@ -154,13 +199,6 @@ def _unreachable(member: MemberEvidence, primary: ServerFacts | None) -> str:
             case Known() | Unread():
                 pass
     return ""
-
-
-def _from_slot(slot: Slot, restart: Lsn, end: Lsn) -> str:
-    """W24: a slot made anew after a failover can begin past the replica it is for."""
-    if restart <= end:
-        return ""
-    return f"its slot {slot.name} begins at {restart}, past its own end {end}"
 
 
 def _slot(member: str, primary: ServerFacts | None) -> Slot | None:

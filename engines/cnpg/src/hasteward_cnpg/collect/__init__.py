@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
@@ -94,7 +95,7 @@ def _cluster(context: EngineContext, cluster: ClusterRef) -> tuple[Json, Known[C
     """As `attempt`, except that a cluster which does not exist is the user's error and no reading."""
     try:
         body = cluster_body(context, cluster)
-        return body, Known(parse_cluster(body), "the Cluster object")
+        return body, Known(parse_cluster(body, context.clock.now()), "the Cluster object")
     except InvalidInput:
         raise
     except HastewardError as error:
@@ -143,17 +144,17 @@ def _member(
     *,
     named: bool,
 ) -> MemberEvidence:
-    pod = _pod(name, pods)
+    pod = _pod(name, pods, context.clock.now())
     return MemberEvidence(name, named, pod, _server(context, cluster, name, pod), _claim(name, volumes))
 
 
-def _pod(name: str, pods: Known[dict[str, Json]] | Unread) -> Reading[PodFacts]:
+def _pod(name: str, pods: Known[dict[str, Json]] | Unread, now: datetime) -> Reading[PodFacts]:
     if isinstance(pods, Unread):
         return pods
     if name not in pods.value:
         return Absent(f"{pods.source} has no pod {name}")
     body = pods.value[name]
-    return attempt(pods.source, lambda: parse_pod(body))
+    return attempt(pods.source, lambda: parse_pod(body, now))
 
 
 def _claim(name: str, volumes: Known[Volumes] | Unread) -> Reading[ClaimState]:

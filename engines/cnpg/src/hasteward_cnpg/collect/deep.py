@@ -16,6 +16,7 @@ from hasteward.ports.context import Depth, EngineContext
 from hasteward.ports.kubernetes import PODS, Json
 from hasteward_cnpg.analyse.authority import leader_of, needs_comparison, reference_of
 from hasteward_cnpg.collect.files import Place, read_files, read_mark, read_tally
+from hasteward_cnpg.collect.room import volumes
 from hasteward_cnpg.evidence import (
     ClaimState,
     Comparison,
@@ -29,7 +30,7 @@ from hasteward_cnpg.evidence import (
 from hasteward_cnpg.facts.lineage import Relation
 from hasteward_cnpg.facts.logs import troubles
 from hasteward_cnpg.facts.objects import helper_facts, mapping
-from hasteward_cnpg.resources import DATA_DIRECTORY, MOUNT, pod_of
+from hasteward_cnpg.resources import CONTAINER, DATA_DIRECTORY, MOUNT, pod_of
 
 _LOG_LINES = 400
 _DEFAULT_SEGMENT = 16 * 1024 * 1024
@@ -57,18 +58,33 @@ class Reader:
                 return Unread(why)
             case Known():
                 pass
+        return self._read(member)
+
+    def _read(self, member: MemberEvidence) -> Reading[FileFacts]:
+        deep = self.context.depth >= Depth.DEEP
         if _execable(member):
             place = Place(pod_of(self.cluster, member.name), "")
             found = read_files(self.context, place)
             if isinstance(found, Known):
                 self.places[member.name] = place
-            return found
-        if self.context.depth < Depth.DEEP:
+            # the container of a server that comes and goes may be gone before it can be asked
+            if not isinstance(found, Unread) or not deep or self._runs(self._container(member.name)):
+                return found
+        if not deep:
             return Unread(f"the server of {member.name} is down; --deep reads its files by a helper pod")
         return self._by_helper(member)
 
+    @staticmethod
+    def _runs(containers: list[tuple[object, object, bool]] | str) -> bool:
+        """Whether the server's container runs, for all that is known."""
+        if isinstance(containers, str):
+            return True
+        return any(running for name, _, running in containers if name == CONTAINER)
+
     def _by_helper(self, member: MemberEvidence) -> Reading[FileFacts]:
         before = self._container(member.name)
+        if not isinstance(before, str) and self._runs(before):
+            return Unread(f"the container of {member.name} was started before its files could be read")
         try:
             helper = self._helper(member.name)
             pod = self.stack.enter_context(helper_pod(self.context, self.cluster.namespace, helper))
@@ -82,7 +98,7 @@ class Reader:
             self.places[member.name] = place
         return found
 
-    def _container(self, name: str) -> object:
+    def _container(self, name: str) -> list[tuple[object, object, bool]] | str:
         """What must not change while files are read: whether a container runs, and how often one began."""
         try:
             body = self.context.kubernetes.get(PODS, self.cluster.namespace, name)
@@ -112,14 +128,28 @@ class Reader:
             cluster=self.cluster,
         )
 
-    def troubles(self, member: MemberEvidence) -> frozenset[Trouble]:
-        """What the member's log names; nothing when it could not be read, which discredits nobody."""
+    def room(self, member: str) -> tuple[int, int] | None:
+        """Bytes free on the volumes of the data and of the log of a member that runs; None if not told."""
+        with contextlib.suppress(HastewardError, ValueError):
+            data, log = volumes(self.context, pod_of(self.cluster, member))
+            return data.free, log.free
+        return None
+
+    def troubles(self, member: MemberEvidence, free: tuple[int, int] | None) -> frozenset[Trouble]:
+        """What the member's log names; nothing when it could not be read, which discredits nobody.
+
+        Whether a volume is full is told by the volume, where it was looked at.
+        """
         said = ""
         with contextlib.suppress(HastewardError):
             pod = pod_of(self.cluster, member.name)
             for previous in (True, False):
                 said += self.context.kubernetes.log(pod, previous=previous, lines=_LOG_LINES)
-        return troubles(said.splitlines())
+        found = troubles(said.splitlines())
+        if free is None:
+            return found
+        full = min(free) < _segment_bytes(member)
+        return found | {Trouble.DISK_FULL} if full else found - {Trouble.DISK_FULL}
 
 
 def _execable(member: MemberEvidence) -> bool:
@@ -148,10 +178,16 @@ def _with_files(reader: Reader, member: MemberEvidence) -> MemberEvidence:
         server = member.server.value
         reader.places[member.name] = Place(pod_of(reader.cluster, member.name), "")
         following = server.receiver is not None and server.receiver.status == "streaming"
+        if not server.in_recovery and reader.context.depth >= Depth.DEEP:
+            free = reader.room(member.name)
+            full = free is not None and min(free) < _segment_bytes(member)
+            return replace(member, troubles=frozenset({Trouble.DISK_FULL} if full else ()))
         if not server.in_recovery or following:
             return member
-        return replace(member, troubles=reader.troubles(member))
-    return replace(member, files=reader.files(member), troubles=reader.troubles(member))
+        return replace(member, troubles=reader.troubles(member, reader.room(member.name)))
+    files = reader.files(member)
+    free = files.value.free if isinstance(files, Known) else None
+    return replace(member, files=files, troubles=reader.troubles(member, free))
 
 
 def _compared(reader: Reader, member: MemberEvidence, reference: MemberEvidence) -> MemberEvidence:
@@ -184,7 +220,8 @@ class _Log:
             return Unread(f"the log of {self.member.name} cannot be read")
         if extent == 0:
             return Absent(f"{self.member.name} holds nothing past {relation.fork}")
-        return read_tally(self.reader.context, place, self.position, relation.fork)
+        segment = _segment_bytes(self.member)
+        return read_tally(self.reader.context, place, self.position, relation.fork, segment)
 
     def mark(self, relation: Relation) -> Reading[str]:
         place = self.reader.places.get(self.member.name)

@@ -26,6 +26,7 @@ from hasteward_cnpg.facts.files import (
     parse_end,
     parse_look,
     parse_tally,
+    segment_name,
     start_of,
 )
 from hasteward_cnpg.facts.lineage import Stretch, past
@@ -59,10 +60,12 @@ echo "@@end"
 )
 #: $1 data directory, $2 timeline, $3 start; says where it stopped on stderr, and its status is then 1
 _WALK = _DIRECTORY + r'pg_waldump -q -p "$d/pg_wal" -t "$2" -s "$3" 2>&1; exit 0'
-#: $1 data directory, $2 timeline, $3 start, $4 end
+#: $1 data directory, $2 timeline, $3 start, $4 end, $5 the log file of the start: for one that is not there
+#: pg_waldump would wait five seconds
 _COUNT = (
     _DIRECTORY
     + r"""
+[ -f "$d/pg_wal/$5" ] || { echo "$5 is not there" >&2; exit 1; }
 o=$(pg_waldump -p "$d/pg_wal" -t "$2" -s "$3" -e "$4" -r Transaction 2>/dev/null) || exit
 printf '%s\n' "$o" | { n=0; l=; while IFS= read -r x; do
   case $x in *'desc: COMMIT'*) n=$((n+1)); l=$x ;; esac
@@ -128,7 +131,9 @@ def _walk(context: EngineContext, place: Place, look: Look) -> FileFacts:
     return FileFacts(control, parse_end(start, said, control.segment_bytes), look.free)
 
 
-def _count(context: EngineContext, place: Place, part: Stretch, later: Sequence[Stretch]) -> str:
+def _count(
+    context: EngineContext, place: Place, part: Stretch, later: Sequence[Stretch], segment_bytes: int
+) -> str:
     """The commits of one stretch; all of it, or RunFailed.
 
     A promotion renames the last file of the timeline that it leaves, and begins the next one with a copy of
@@ -136,7 +141,8 @@ def _count(context: EngineContext, place: Place, part: Stretch, later: Sequence[
     """
     failure: RunFailed | None = None
     for stretch in later:
-        arguments = (place.directory, str(stretch.timeline), str(part.start), str(part.end))
+        file = segment_name(stretch.timeline, part.start, segment_bytes)
+        arguments = (place.directory, str(stretch.timeline), str(part.start), str(part.end), file)
         try:
             return _run(context, place, _COUNT, *arguments)
         except RunFailed as error:
@@ -144,12 +150,16 @@ def _count(context: EngineContext, place: Place, part: Stretch, later: Sequence[
     raise failure or RunFailed(f"there is no log of timeline {part.timeline} to count in")
 
 
-def read_tally(context: EngineContext, place: Place, position: Position, fork: Lsn) -> Reading[Tally]:
+def read_tally(
+    context: EngineContext, place: Place, position: Position, fork: Lsn, segment_bytes: int
+) -> Reading[Tally]:
     """The commits that a member holds past `fork`."""
     source = f"pg_waldump in {place.pod.name}"
     try:
         parts = past(position, fork)
-        texts = [_count(context, place, part, parts[number:]) for number, part in enumerate(parts)]
+        texts = [
+            _count(context, place, part, parts[number:], segment_bytes) for number, part in enumerate(parts)
+        ]
         return Known(parse_tally(texts), source)
     except (HastewardError, ValueError) as error:
         return Unread(f"{source}: {error}")

@@ -5,7 +5,8 @@ Its answer is a JSON object: ``version``, ``version_number``, ``system_id`` (tex
 ``segment_bytes``, ``timeline`` (null on a standby), ``current`` (null on a standby), ``received``,
 ``replayed``, ``last_replay`` (RFC 3339 or null), ``receiver`` (null or ``status, timeline, sender``),
 ``standbys`` (``name, state, sync_state, sent, written, flushed, replayed``), ``slots`` (``name, kind,
-active, restart, database, wal_status``) and ``databases`` (``name, size`` in bytes, ``connectable``).
+active, restart, database, wal_status``), ``databases`` (``name, size`` in bytes, ``connectable``) and
+``shadowed`` (whether postgresql.auto.conf has a primary_conninfo that wins over the operator's).
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ SELECT json_build_object(
  'slots', (SELECT coalesce(json_agg(json_build_object('name', slot_name, 'kind', slot_type,
    'active', active, 'restart', restart_lsn, 'database', database, 'wal_status', wal_status)
    ORDER BY slot_name), '[]') FROM pg_replication_slots),
+ 'shadowed', (SELECT count(*) > 1 AND bool_or(sourcefile LIKE '%/postgresql.auto.conf')
+   FROM pg_file_settings WHERE name = 'primary_conninfo'),
  'databases', (SELECT coalesce(json_agg(json_build_object('name', datname,
    'size', pg_database_size(oid), 'connectable', datallowconn AND datconnlimit <> -2)
    ORDER BY datname), '[]') FROM pg_database))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hasteward.domain.cluster import ClusterRef
+from hasteward.domain.reading import Known
 from hasteward.domain.report import Diagnosis, Severity
 from hasteward_cnpg.diagnose.cluster import flags
 from hasteward_cnpg.evidence import MemberEvidence, ServerFacts, Trouble
@@ -33,6 +34,16 @@ _TROUBLES: dict[Trouble, tuple[str, Severity, str]] = {
         Severity.CRITICAL,
         "is refused by the primary: a certificate between them is not accepted",
     ),
+    Trouble.MODE: (
+        "cnpg-data-mode",
+        Severity.CRITICAL,
+        "finds its data directory open to others, and its server does not start on that",
+    ),
+    Trouble.NEVER_STREAMED: (
+        "cnpg-never-streamed",
+        Severity.CRITICAL,
+        "has not streamed since its server was started: one more restart would not help",
+    ),
 }
 
 
@@ -41,18 +52,33 @@ def logged(cluster: ClusterRef, member: MemberEvidence) -> Iterator[Diagnosis]:
     logs = f"kubectl logs {member.name} -n {cluster.namespace} -c {CONTAINER} --tail=200"
     for trouble in sorted(member.troubles):
         identifier, severity, words = _TROUBLES[trouble]
-        remedy = logs
+        remedy, seen = logs, "its log"
         if trouble is Trouble.DISK_FULL:
+            seen = "its log, or its volume"
             remedy = f"kubectl describe pvc {member.name} -n {cluster.namespace}"
             remedy += "   (then enlarge spec.storage.size)"
         yield Diagnosis(
             identifier,
             severity,
             f"{member.name} {words}",
-            (f"its log: {trouble.value}",),
+            (f"{seen}: {trouble.value}",),
             remedy,
             member.name,
         )
+
+
+def shadowed(cluster: ClusterRef, member: MemberEvidence) -> Iterator[Diagnosis]:
+    """L12: what an earlier tool left wins over what the operator writes."""
+    if not isinstance(member.server, Known) or not member.server.value.shadowed:
+        return
+    yield Diagnosis(
+        "cnpg-conninfo-shadowed",
+        Severity.CRITICAL,
+        f"{member.name} takes the address of its primary from postgresql.auto.conf, not from its operator",
+        ("pg_file_settings: primary_conninfo stands in postgresql.auto.conf too, which is read last",),
+        f"hasteward repair {flags(cluster)}   (takes the line out)",
+        member.name,
+    )
 
 
 def slotted(cluster: ClusterRef, member: MemberEvidence, primary: ServerFacts | None) -> Iterator[Diagnosis]:

@@ -8,7 +8,8 @@ level is always info; the severity is inside.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from hasteward_cnpg.evidence import Trouble
@@ -21,39 +22,65 @@ _WORDS: tuple[tuple[str, Trouble], ...] = (
     ("is not in this server's history", Trouble.NOT_A_CHILD),
     ("has already been removed", Trouble.WAL_REMOVED),
     ("No space left on device", Trouble.DISK_FULL),
+    ("has invalid permissions", Trouble.MODE),
     ("certificate verify failed", Trouble.CERTIFICATE),
     ("alert unknown ca", Trouble.CERTIFICATE),
     ("certificate authentication failed", Trouble.CERTIFICATE),
     ("alert certificate expired", Trouble.CERTIFICATE),
 )
-#: words of the instance manager itself, in `msg`
+#: words of the instance manager itself, in `msg`, and of a server whose log is not collected yet
 _MANAGER: tuple[tuple[str, Trouble], ...] = (
     ("Not enough WAL disk space", Trouble.DISK_FULL),
     ("Detected low-disk space condition", Trouble.DISK_FULL),
+    ("has invalid permissions", Trouble.MODE),
 )
 _GRAVE = frozenset({"FATAL", "PANIC"})
 _WELL = "database system is ready to accept"
+_STREAMS = "started streaming WAL from primary"
+#: a server that has not streamed for so long after it came up will not either when it is started once more
+_TRIED = timedelta(seconds=60)
 
 
 def troubles(lines: Iterable[str]) -> frozenset[Trouble]:
     """What the log names since the server last came up; what it said before that is over."""
     found: set[Trouble] = set()
+    up: datetime | None = None
+    for entry in _entries(lines):
+        record = entry.get("record")
+        if isinstance(record, Mapping):
+            message = str(record.get("message", ""))
+            if _WELL in message:
+                found.clear()
+                up = _time(entry)
+            if _STREAMS in message:
+                up = None
+            found |= _of_record(record)
+        else:
+            said = str(entry.get("msg", ""))
+            found |= {trouble for words, trouble in _MANAGER if words in said}
+        now = _time(entry)
+        if up is not None and now is not None and now - up > _TRIED:
+            found.add(Trouble.NEVER_STREAMED)
+    return frozenset(found if up is not None else found - {Trouble.NEVER_STREAMED})
+
+
+def _entries(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     for line in lines:
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        if not isinstance(entry, Mapping):
-            continue
-        record = entry.get("record")
-        if isinstance(record, Mapping):
-            if _WELL in str(record.get("message", "")):
-                found.clear()
-            found |= _of_record(record)
-        else:
-            said = str(entry.get("msg", ""))
-            found |= {trouble for words, trouble in _MANAGER if words in said}
-    return frozenset(found)
+        if isinstance(entry, Mapping):
+            yield entry
+
+
+def _time(entry: Mapping[str, Any]) -> datetime | None:
+    """When it was written; None where that is not told in a way that can be compared."""
+    try:
+        found = datetime.fromisoformat(str(entry.get("ts")))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _of_record(record: Mapping[str, Any]) -> set[Trouble]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hasteward_cnpg.evidence import ClaimState, ClusterFacts, ContainerState, PodFacts
@@ -20,6 +21,8 @@ from hasteward_cnpg.resources import (
 
 #: the operator's own, unless postgresUID and postgresGID say otherwise
 _USER = 26
+#: a time that is further ahead of our clock says nothing about ours
+_SKEW_SECONDS = 60.0
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -27,8 +30,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def parse_cluster(body: Mapping[str, Any]) -> ClusterFacts:
-    """The parts of a Cluster that decisions rest on."""
+def parse_cluster(body: Mapping[str, Any], now: datetime | None = None) -> ClusterFacts:
+    """The parts of a Cluster that decisions rest on; without `now` nothing has an age."""
     status, spec = mapping(body.get("status")), mapping(body.get("spec"))
     annotations = mapping(mapping(body.get("metadata")).get("annotations"))
     fenced, note = parse_fences(str(annotations.get(FENCED_INSTANCES, "")))
@@ -42,7 +45,20 @@ def parse_cluster(body: Mapping[str, Any]) -> ClusterFacts:
         fence_note=note,
         hibernated=str(annotations.get(HIBERNATION, "")).lower() == "on",
         reconciliation_off=str(annotations.get(RECONCILIATION, "")).lower() == "disabled",
+        primary_age=_age(status.get("currentPrimaryTimestamp"), now),
     )
+
+
+def _age(moment: Any, now: datetime | None) -> float | None:
+    """Seconds since a time of the API's; None for what is none, or comes long after our own."""
+    try:
+        then = datetime.fromisoformat(str(moment))
+    except ValueError:
+        return None
+    if now is None or then.tzinfo is None:
+        return None
+    seconds = (now - then).total_seconds()
+    return max(0.0, seconds) if seconds > -_SKEW_SECONDS else None
 
 
 def parse_fences(text: str) -> tuple[frozenset[str], str]:
@@ -58,8 +74,8 @@ def parse_fences(text: str) -> tuple[frozenset[str], str]:
     return frozenset(str(name) for name in names), ""
 
 
-def parse_pod(body: Mapping[str, Any]) -> PodFacts:
-    """The state of the container that runs the server, found by name."""
+def parse_pod(body: Mapping[str, Any], now: datetime | None = None) -> PodFacts:
+    """The state of the container that runs the server, found by name; without `now` it has no age."""
     status = mapping(body.get("status"))
     statuses = status.get("containerStatuses") or ()
     entry = mapping(next((s for s in statuses if mapping(s).get("name") == CONTAINER), None))
@@ -73,6 +89,7 @@ def parse_pod(body: Mapping[str, Any]) -> PodFacts:
         reason=str(detail.get("reason") or status.get("reason") or ""),
         ready=entry.get("ready") is True,
         restarts=int(entry.get("restartCount") or 0),
+        age=_age(mapping(state.get("running")).get("startedAt"), now),
     )
 
 

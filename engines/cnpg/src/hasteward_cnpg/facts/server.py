@@ -86,6 +86,7 @@ def _parse(body: Mapping[str, Any]) -> ServerFacts:
             DatabaseSize(str(row["name"]), row["size"], _boolean(row["connectable"], "connectable"))
             for row in _rows(body, "databases")
         ),
+        shadowed=_boolean(body["shadowed"], "shadowed"),
     )
 
 

@@ -83,6 +83,7 @@ r=$d.hasteward-rewind-$s
 if [ ! -e "$r" ] && [ ! -e "$d" ] && [ -f "$n/standby.signal" ]; then exit 0; fi
 if [ -e "$r" ] || [ ! -d "$d" ]; then exit 9; fi
 mv "$d" "$r"
+chmod 700 "$r"
 rm -f "$r/postmaster.pid"
 [ ! -f "$r/postgresql.auto.conf" ] || chmod 600 "$r/postgresql.auto.conf"
 pg_rewind -P --target-pgdata="$r" --source-server="$c" 2>&1 || exit 8

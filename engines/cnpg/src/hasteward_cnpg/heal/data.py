@@ -35,6 +35,9 @@ _TOLD = r'"$@" 2>&1; echo "@@exit $?"'
 #: the acts that keep everybody else off the volumes, in their order
 _QUIET = (Kind.FENCE, Kind.PAUSE, Kind.REMOVE, Kind.HELPER)
 
+#: how often a position is read when a reading fails: one lost answer is no reason to take everything back
+_READS = 3
+
 Write = Callable[[bytes | memoryview], None]
 
 
@@ -158,9 +161,13 @@ class Verify(_OnVolumes):
         """Refused when it is more than the plan gives up."""
         del memo
         pod = self.bench.secure(context, record)
-        evidence = reread(context, self.bench.scene.cluster, act.member, Place(pod, act.args["data"]))
-        verdict = judge(evidence)
-        standing = verdict.standing.get(act.member, Standing.UNKNOWN)
+        for _ in range(_READS):
+            evidence = reread(context, self.bench.scene.cluster, act.member, Place(pod, act.args["data"]))
+            verdict = judge(evidence)
+            standing = verdict.standing.get(act.member, Standing.UNKNOWN)
+            if standing is not Standing.UNKNOWN:
+                break
+            context.clock.sleep(LOOK_SECONDS)
         agreed = record.target.capture or bool(record.target.gives_up)
         if may_be_overwritten(standing, agreed=agreed, empty=act.args["empty"] == "yes"):
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput, RunFailed
-from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.domain.reading import Absent, Known, Reading, Unread, why_not
 from hasteward.kit.answers import Answer, split_answers
 from hasteward.kit.reading import attempt, short
 from hasteward.kit.streaming import Captured, Question, capture_each
@@ -193,17 +193,9 @@ def _claim(inventory: _Inventory, name: str) -> Reading[ClaimFacts]:
             body = claims[claim_of(name)]
             return attempt(f"claim {claim_of(name)}", lambda: parse_claim(body, name, pods.values()))
         case Known(), other:
-            return Unread(f"who has the volume of {name} open is not known ({_why(other)})")
+            return Unread(f"who has the volume of {name} open is not known ({why_not(other)})")
         case other, _:
-            return Unread(_why(other))
-
-
-def _why(reading: Reading[Any]) -> str:
-    match reading:
-        case Known():
-            return ""
-        case Absent(why) | Unread(why):
-            return why
+            return Unread(why_not(other))
 
 
 def _log_says_full(context: EngineContext, cluster: ClusterRef, name: str) -> bool:

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Unproven
-from hasteward.domain.plan import Plan
 from hasteward.domain.reading import Known
+from hasteward.kit.notes import noted
 from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
 from hasteward_galera.analyse import analyse
 from hasteward_galera.collect import collect, read_server
 from hasteward_galera.collect.login import demand
-from hasteward_galera.dump.choose import Chosen, choose_member
+from hasteward_galera.dump.choose import choose_member
 from hasteward_galera.evidence import ServerFacts
 from hasteward_galera.resources import flags, pod_of
 from hasteward_sql import mysql
@@ -28,7 +28,7 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
     chosen = choose_member(cluster, evidence, analyse(evidence), options.instance)
     word = demand(context, cluster, evidence.cluster)
     server = mysql.connect(context, pod_of(cluster, chosen.member), user="root", password=word)
-    proof = mysql.dump(_told(context, chosen), cluster, server, sink)
+    proof = mysql.dump(noted(context, chosen.notes), cluster, server, sink)
     proof = replace(proof, member=chosen.member)
     if proof.planned_only:
         return proof
@@ -36,15 +36,6 @@ def dump(context: EngineContext, cluster: ClusterRef, sink: DumpSink, options: D
     after = _after(context, cluster, chosen.member, word, before)
     bracket = {"uuid": before.uuid, "first": before.seqno, "last": after.seqno}
     return replace(proof, catalog=proof.catalog | {"wsrep": bracket})
-
-
-def _told(context: EngineContext, chosen: Chosen) -> EngineContext:
-    """The context whose plan says which member, and what is not proven of it."""
-
-    def approve(plan: Plan) -> bool:
-        return context.approve(replace(plan, notes=(*plan.notes, *chosen.notes)))
-
-    return replace(context, approve=approve)
 
 
 def _after(

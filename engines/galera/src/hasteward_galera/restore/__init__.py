@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Unproven
 from hasteward.domain.events import StepDone, Warned
-from hasteward.domain.plan import Plan
 from hasteward.domain.reading import Known
+from hasteward.kit.notes import noted
 from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward_galera.analyse import analyse
 from hasteward_galera.collect import collect, read_servers
@@ -39,17 +39,10 @@ def restore(
     word = demand(context, cluster, evidence.cluster)
     server = mysql.connect(context, pod_of(cluster, target.member), user="root", password=word)
     members = _Members(cluster, target, server)
-    outcome = mysql.restore(_told(context, target), cluster, server, source, options, group=members)
+    outcome = mysql.restore(noted(context, target.notes), cluster, server, source, options, group=members)
     if outcome.planned_only:
         return outcome
     return replace(outcome, checks=(*outcome.checks, *_afterwards(context, cluster, target, word)))
-
-
-def _told(context: EngineContext, target: Target) -> EngineContext:
-    def approve(plan: Plan) -> bool:
-        return context.approve(replace(plan, notes=(*plan.notes, *target.notes)))
-
-    return replace(context, approve=approve)
 
 
 @dataclass(frozen=True, slots=True)

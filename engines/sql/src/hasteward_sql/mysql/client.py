@@ -106,18 +106,33 @@ class Server:
         return answer.stdout.decode()
 
     def load(
-        self, context: EngineContext, chunks: Iterable[bytes | memoryview], *, what: str, schema: str = ""
+        self,
+        context: EngineContext,
+        chunks: Iterable[bytes | memoryview],
+        *,
+        what: str,
+        schema: str = "",
+        short: bool = False,
     ) -> StreamProof:
-        """Feed SQL to the client, which stops at the first error."""
+        """Feed SQL to the client, which stops at the first error; `short` as in `upload`."""
         options = ["--batch", "--binary-mode"]
         if schema:
             options.append(f"--database={schema}")
         argv = self.words(self.client, options, password_file=FED_DESCRIPTOR)
-        return upload(context, self.place, argv, chunks, what=what, algorithm=self.algorithm, feed=self.feed)
+        return upload(
+            context,
+            self.place,
+            argv,
+            chunks,
+            what=what,
+            algorithm=self.algorithm,
+            feed=self.feed,
+            short=short,
+        )
 
     def run(self, context: EngineContext, *statements: str, what: str) -> None:
         """Run statements of our own."""
-        self.load(context, ["".join(f"{each};\n" for each in statements).encode()], what=what)
+        self.load(context, ["".join(f"{each};\n" for each in statements).encode()], what=what, short=True)
 
 
 def plain_each(context: EngineContext, servers: Sequence[Server], sql: str) -> list[str]:

@@ -32,7 +32,11 @@ def check_source(manifest: Manifest, options: RestoreOptions) -> list[str]:
         raise InvalidInput("the snapshot has no schema of a user", code="restore.nothing")
     for name in wanted:
         if any(manifest.section(f"{kind}:{name}") is None for kind in ("tables", "programs", "views")):
-            raise Refused(f"the manifest has not every section of {name}", code="restore.no_section")
+            raise Refused(
+                f"the manifest has not every section of {name}",
+                hint="choose another snapshot: hasteward get backups",
+                code="restore.no_section",
+            )
     return wanted
 
 

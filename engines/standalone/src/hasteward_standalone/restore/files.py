@@ -203,6 +203,7 @@ def _check(
         if free < needed:
             raise Refused(
                 f"{folder} has {human(free)} free, and {human(needed)} are needed beside what is there",
+                hint="enlarge the volume, or delete what is not needed there",
                 code="restore.space",
             )
     skipped = [name for name in have if name not in folders]

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from hasteward.domain.reading import Absent, Known, Reading, Unread
+from hasteward.domain.reading import Absent, Known, Reading, Unread, why_not
 from hasteward.domain.report import Assessment, Authority
 from hasteward_vault.analyse.members import alone, assess, assess_dead
 from hasteward_vault.analyse.survival import Survival, survival
@@ -188,7 +187,7 @@ def _questions(
 ) -> tuple[Question, ...]:
     questions = []
     if not isinstance(evidence.inventory, Known):
-        text = f"it is not known which pods there are ({_why(evidence.inventory)})"
+        text = f"it is not known which pods there are ({why_not(evidence.inventory)})"
         questions.append(Question(Doubt.INVENTORY, text))
     questions += _kind_questions(evidence)
     questions += _leader_questions(evidence, claiming, leading)
@@ -251,14 +250,6 @@ def _no_leader(evidence: Evidence) -> Question:
     sealed = sum(status.sealed for status in states)
     more = f" ({sealed} of {counted(len(states), 'member')} that could be read sealed)" if sealed else ""
     return Question(Doubt.NO_LEADER, f"no member that could be read calls itself active{more}")
-
-
-def _why(reading: Reading[Any]) -> str:
-    match reading:
-        case Known():
-            return ""
-        case Absent(reason) | Unread(reason):
-            return reason
 
 
 __all__ = [

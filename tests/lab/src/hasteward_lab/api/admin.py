@@ -52,6 +52,8 @@ async def serve(request: web.Request, context: ApiContext, hands: Hands) -> web.
         if request.method == "DELETE":
             context.audit.clear()
         return web.json_response(records)
+    if action == "objects":
+        return web.json_response([item for _, item in context.store.everything()])
     if action == "compact":
         context.store.compact()
         return web.json_response({})

@@ -112,6 +112,11 @@ class Chaos:
         found: dict[str, Any] = self._do("files", pod=pod)
         return found
 
+    def digests(self) -> dict[str, str]:
+        """Every file on the claims of the namespace, `claim/path`, by the digest of what is in it."""
+        found: dict[str, str] = self._do("digests")["digests"]
+        return found
+
     def control(self, pod: str) -> dict[str, str]:
         """pg_controldata of a pod, by its labels, read from outside; LabError if it cannot be read."""
         found = self._do("control", pod=pod)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.resources import PODS
-from hasteward_lab.chaos import processes
+from hasteward_lab.chaos import digests, processes
 from hasteward_lab.chaos.files import Files
 from hasteward_lab.chaos.links import Links, Place
 from hasteward_lab.chaos.look import Look, UnreadableError
@@ -37,6 +37,7 @@ class ChaosServer:
     ) -> None:
         self._store = store
         self._kubelet = kubelet
+        self._volumes = volumes
         self.links = Links(self._places)
         self._last: dict[tuple[str, str], Json] = {}
         self.files = Files(volumes, self._pod, folder / "kept")
@@ -63,6 +64,7 @@ class ChaosServer:
             "files": self._files,
             "control": self._control,
             "replay": self._replay,
+            "digests": self._digests,
         }
         return {f"chaos/{name}": _endpoint(move) for name, move in moves.items()}
 
@@ -140,6 +142,10 @@ class ChaosServer:
     async def _replay(self, namespace: str, pod: str, query: str, database: str = "postgres") -> Json:
         pgdata = self._pgdata(namespace, pod)
         return await _readable(lambda: {"rows": self.look.replay(pgdata, database, query)})
+
+    async def _digests(self, namespace: str) -> Json:
+        claims = digests.paths(self._store, self._volumes, namespace)
+        return {"digests": await asyncio.to_thread(digests.of_claims, claims)}
 
     def _pgdata(self, namespace: str, pod: str) -> Path:
         return self.files.resolve(namespace, pod, ".")

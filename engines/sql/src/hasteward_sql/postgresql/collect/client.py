@@ -204,10 +204,12 @@ def feed(
     *,
     what: str,
     algorithm: Algorithm,
+    short: bool = False,
 ) -> int:
-    """Give a program that logs in `chunks` to read; how many bytes of them arrived, proven."""
+    """Give a program that logs in `chunks` to read (`short`: a script); how many bytes arrived, proven."""
+    given = login.before(chunks)
     try:
-        sent = upload(context, login.place, argv, login.before(chunks), what=what, algorithm=algorithm)
+        sent = upload(context, login.place, argv, given, what=what, algorithm=algorithm, short=short)
     except RunFailed as error:
         raise unprompted(error) from error
     return sent.length - len(login.feed.encode())
@@ -225,4 +227,4 @@ def run_script(
 ) -> None:
     """Run a script that changes something; RunFailed with the server's words when it failed."""
     argv = [*psql(context, login, database, *options), "-v", "VERBOSITY=verbose"]
-    feed(context, login, argv, [script.encode()], what=what, algorithm=algorithm)
+    feed(context, login, argv, [script.encode()], what=what, algorithm=algorithm, short=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hasteward_sql.postgresql.facts.grants import in_order
 from hasteward_sql.postgresql.facts.quoting import identifier, literal
 
 Row = Mapping[str, Any]
@@ -92,19 +93,9 @@ def _grantee(grant: Row) -> str:
     return "PUBLIC" if grant["grantee"] is None else identifier(grant["grantee"])
 
 
-def in_order(grants: Sequence[Row], owner: str) -> list[Row]:
-    """Grants ordered so that whoever grants was given the right to before."""
-    ordered: list[Row] = []
-    waiting = list(grants)
-    may: set[tuple[str | None, str]] = set()
-    while waiting:
-        ready = [g for g in waiting if g["grantor"] == owner or (g["grantor"], g["privilege"]) in may]
-        for grant in ready or waiting:
-            ordered.append(grant)
-            if grant["grantable"]:
-                may.add((grant["grantee"], grant["privilege"]))
-        waiting = [g for g in waiting if g not in ready] if ready else []
-    return ordered
+def privileges_in_order(grants: Sequence[Row], owner: str) -> list[Row]:
+    """Privileges ordered so that whoever grants was given the right to before."""
+    return in_order(grants, owner, what="privilege", whom="grantee", on="grantable")
 
 
 def _rights(row: Row) -> Iterator[str]:
@@ -115,7 +106,7 @@ def _rights(row: Row) -> Iterator[str]:
     if not column or row["before"]:
         whom = ", ".join(["PUBLIC", *(identifier(n) for n in dict.fromkeys([owner, *row["before"]]))])
         yield f"REVOKE ALL{words} ON {target} FROM {whom};"
-    for grant in in_order(row["grants"] or (), owner):
+    for grant in privileges_in_order(row["grants"] or (), owner):
         option = " WITH GRANT OPTION" if grant["grantable"] else ""
         sql = f"GRANT {grant['privilege']}{words} ON {target} TO {_grantee(grant)}{option};"
         if grant["grantor"] == owner:

@@ -10,18 +10,24 @@ from hasteward_sql.postgresql.facts.quoting import identifier
 Row = Mapping[str, Any]
 
 
-def in_order(memberships: Sequence[Row], superuser: str) -> list[Row]:
-    """Grants ordered so that whoever grants was given the right to before (PostgreSQL 16 checks)."""
+def in_order(
+    grants: Sequence[Row], owner: str, *, what: str = "role", whom: str = "member", on: str = "admin"
+) -> list[Row]:
+    """Grants ordered so that whoever grants was given the right to before (PostgreSQL 16 checks).
+
+    `owner` needs nobody's leave. The keys of a row: `what` is granted, to `whom`, and `on` says whether that
+    one may grant it on.
+    """
     ordered: list[Row] = []
-    waiting = list(memberships)
-    may: set[tuple[str, str]] = set()
+    waiting = list(grants)
+    may: set[tuple[str, str | None]] = set()
     while waiting:
-        ready = [m for m in waiting if m["grantor"] == superuser or (m["role"], m["grantor"]) in may]
+        ready = [each for each in waiting if each["grantor"] == owner or (each[what], each["grantor"]) in may]
         for row in ready or waiting:
             ordered.append(row)
-            if row["admin"]:
-                may.add((row["role"], row["member"]))
-        waiting = [m for m in waiting if m not in ready] if ready else []
+            if row[on]:
+                may.add((row[what], row[whom]))
+        waiting = [each for each in waiting if each not in ready] if ready else []
     return ordered
 
 

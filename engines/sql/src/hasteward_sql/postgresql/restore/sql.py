@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hasteward_sql.postgresql.facts.belongings import in_order
+from hasteward_sql.postgresql.facts.belongings import privileges_in_order
 from hasteward_sql.postgresql.facts.marks import KEPT, Kept, Swap, kept_mark, new_mark
 from hasteward_sql.postgresql.facts.quoting import identifier, literal, set_clause
 from hasteward_sql.postgresql.restore.target import Exchange, Item
@@ -67,7 +67,7 @@ def properties(item: Item) -> str:
     grants: Sequence[Mapping[str, Any]] | None = item.entry["grants"]
     if item.entry["acl"] is not None:
         lines.append(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC, {identifier(owner)};")
-        for grant in in_order(grants or (), owner):
+        for grant in privileges_in_order(grants or (), owner):
             lines += _grant(name, owner, grant)
     else:
         # the rights of a fresh database again; granted one by one they would be the same, but written out

@@ -148,7 +148,7 @@ def _try(context: EngineContext, scene: Scene, exchanges: Sequence[Exchange], wh
     argv = [*environment(context, "lock_timeout=30s", role=_ROLE), "sh", "-c", _SCRIPT, "swap"]
     argv += [conninfo(scene.stand), ender(name), application_name(context, "ender"), *login.words]
     sql = swap(exchanges, scene.superuser, whole).encode()
-    feed(context, login, argv, [sql], what="the swap", algorithm=scene.algorithm)
+    feed(context, login, argv, [sql], what="the swap", algorithm=scene.algorithm, short=True)
 
 
 def drop_kept(context: EngineContext, scene: Scene, names: Iterable[str]) -> list[str]:

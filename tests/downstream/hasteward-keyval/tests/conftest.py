@@ -1,0 +1,1 @@
+pytest_plugins = ["hasteward_lab.pytest_plugin"]
