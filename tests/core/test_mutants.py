@@ -55,14 +55,15 @@ def workshop(folder: Path) -> None:
 
 
 def survivors(folder: Path) -> dict[str, str]:
-    """Run every mutant; those that no test noticed, and how they ended."""
+    """Run every mutant; those that no test noticed, and how they ended. One that runs for ever is noticed."""
     mutmut = [sys.executable, "-m", "mutmut"]
     ran = subprocess.run(
         [*mutmut, "run", "--max-children", "2"], cwd=folder, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     told = subprocess.run([*mutmut, "results"], cwd=folder, capture_output=True, text=True, check=True)
-    return dict(re.findall(r"^\s*(hasteward\.\S+): (.+)$", told.stdout, re.MULTILINE))
+    ended = re.findall(r"^\s*(hasteward\.\S+): (.+)$", told.stdout, re.MULTILINE)
+    return {name: how for name, how in ended if how != "timeout"}
 
 
 def listed() -> set[str]:

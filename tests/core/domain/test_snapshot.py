@@ -71,6 +71,19 @@ def test_w16_latest_of_one_kind_ignores_the_others() -> None:
     assert newest_proven(found, SnapshotFilter(type="diverged")) is not None
 
 
+def test_of_the_snapshots_of_one_time_the_first_that_is_wanted_decides() -> None:
+    """And a time decides before any wish does."""
+    old, dump, files = snap(1), snap(2), snap(2, "physical", path="ns/pg/2-pgdata.tar")
+    same = replace(dump, id="0" * 64)
+    found = [SnapshotEntry(each, proven=True) for each in (dump, same, files, old)]
+    first, second = SnapshotFilter(type="backup"), SnapshotFilter(type="physical")
+
+    assert newest_proven(found, first, second) == found[0]
+    assert newest_proven(found, second, first) == found[2]
+    assert newest_proven([found[1], found[0]], first) == found[1]
+    assert newest_proven([found[2], found[3]], first, second) == found[2]
+
+
 def test_a_manifest_of_another_path_in_the_same_run_vouches_for_nothing() -> None:
     found = entries([snap(1, run="a"), snap(1, "manifest", run="a", path=manifest_path("ns/pg/2-dump.sql"))])
 
