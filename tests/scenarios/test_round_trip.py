@@ -188,7 +188,8 @@ def round_trip(lab: Any, hasteward: Any, where: tuple[str, ...]) -> None:
     planned = hasteward("restore", *where, "--dry-run", "--database", "vault", "--database", "My Ledger")
     assert planned.returncode == 0, planned.stderr
     assert content(in_lab(lab)) != before, "a dry run restores nothing"
-    done = hasteward("restore", *where, "--yes", "--snapshot", saved["snapshot"], timeout=600)
+    hasteward.patience = 600
+    done = hasteward("restore", *where, "--yes", "--snapshot", saved["snapshot"])
 
     assert done.returncode == 0, done.stderr
     assert content(in_lab(lab)) == before

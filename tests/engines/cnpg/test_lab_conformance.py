@@ -41,7 +41,7 @@ class PostgresSite(Site):
     @classmethod
     @contextmanager
     def up(cls) -> Iterator[Self]:
-        with Lab.up(volume_size="512Mi", time_scale=0.1) as lab:
+        with Lab.up(volume_size="512Mi", time_scale=0.3) as lab:
             lab.psql(lab.primary, SHOP, "app")
             lab.psql(lab.primary, "CREATE DATABASE ledger")
             lab.psql(lab.primary, "CREATE TABLE written (n int)", "ledger")

@@ -12,6 +12,9 @@ import galera_kit as kit
 import galera_real as real
 import pytest
 from galera_kit import Stage
+from galera_site import Site
+
+from hasteward_lab.mariadb import hand
 
 
 @pytest.fixture
@@ -34,3 +37,12 @@ def galera() -> Iterator[real.Node]:
     finally:
         node.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="package")
+def galera_lab() -> Iterator[Site]:
+    """Three real members with a shop in them; every test leaves them well."""
+    with hand.well() as lab:
+        found = Site(lab)
+        found.fill()
+        yield found

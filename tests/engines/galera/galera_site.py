@@ -1,16 +1,19 @@
+# ruff: noqa: S608 - statements of a test
 """Three real Galera members in the lab with a shop in them, and hasteward in front of them."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hasteward_lab import conformance
+from hasteward_lab.conformance import Hasteward
 from hasteward_lab.lab import Lab
+from hasteward_lab.mariadb import hand
+from hasteward_lab.state import LabError
 
+MEMBERS = ("db-0", "db-1", "db-2")
 SHOP = (
     "CREATE DATABASE shop CHARACTER SET utf8mb4;"
     "CREATE TABLE shop.item (n INT PRIMARY KEY AUTO_INCREMENT, word VARCHAR(40));"
@@ -31,47 +34,67 @@ _CONTENT = (
 )
 
 
-class Site:
-    """A lab, and hasteward in front of it."""
+LOGIN = ["mariadb", "-uclerk", "-popen", "-h127.0.0.1", "-NBe", "SELECT c FROM shop.v"]
 
-    def __init__(self, lab: Lab, folder: Path, patience: float = 200) -> None:
-        self.lab = lab
-        self.folder = folder
-        self.patience = patience
+
+class Site(conformance.Site):
+    """A lab, and with a folder hasteward in front of it."""
+
+    engine = "galera"
+    where = ("-e", "galera", "-c", "db", "-n", "db")
+    part = ("--database", "shop", "--database", "other")
+
+    def __init__(self, lab: Lab, folder: Path | None = None, patience: float = 200) -> None:
+        super().__init__(lab)
+        self.tool = Hasteward.on(lab, folder, context=self.context) if folder else None
+        if self.tool:
+            self.tool.patience = patience
 
     def sql(self, pod: str, text: str) -> str:
         script = 'mariadb -uroot -p"$MARIADB_ROOT_PASSWORD" -NB --default-character-set=utf8mb4 -e "$1"'
         done = self.lab.exec(pod, ["bash", "-c", script, "x", text])
-        assert done.returncode == 0, done.stderr.decode()
+        if done.returncode:
+            raise LabError(done.stderr.decode(errors="replace"))
         return done.stdout.decode()
 
     def hasteward(
-        self, *words: str, status: int = 0, role: str = "repair", cluster: str = ""
+        self, *words: str, status: int = 0, role: str = "repair", cluster: str = "db"
     ) -> dict[str, Any]:
         """Run a command with the rights of one of the service accounts that are shipped."""
-        environment = dict(os.environ) | {
-            "KUBECONFIG": str(self.lab.kubeconfig),
-            "HASTEWARD_CONTEXT": role,
-            "RESTIC_PASSWORD": "canary",
-            "HASTEWARD_BACKUPS_PATH": str(self.folder / "repository"),
-        }
-        whom = ["-e", "galera", "-c", cluster or self.lab.cluster, "-n", self.lab.namespace]
-        argv = [sys.executable, "-m", "hasteward.cli.main", *words, "--output", "json"]
-        done = subprocess.run(
-            [*argv, *([] if words[0] == "init" else whom)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=self.patience,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        envelope: dict[str, Any] = json.loads(done.stdout)
-        return envelope
+        assert self.tool is not None
+        whom = () if words[0] == "init" else ("-e", "galera", "-c", cluster, "-n", "db")
+        return self.tool.answer(*words, *whom, status=status, HASTEWARD_CONTEXT=role)
 
-    def content(self, pod: str) -> str:
+    def fill(self) -> None:
+        self.sql("db-0", SHOP + "CREATE DATABASE ledger; CREATE TABLE ledger.l (n INT PRIMARY KEY)")
+
+    def held(self, pod: str) -> str:
         """Every table, and what a view, a routine, a sequence and an account are."""
         return self.sql(pod, _CONTENT)
 
+    def content(self) -> Mapping[str, Any]:
+        return {pod: (self.held(pod), self.lab.exec(pod, LOGIN).stdout.decode()) for pod in MEMBERS}
 
-__all__ = ["SHOP", "Site"]
+    def damage(self) -> None:
+        self.sql("db-2", "DELETE FROM shop.item WHERE n > 1; DELETE FROM shop.log; UPDATE other.t SET n = 9")
+
+    def commit(self, number: int) -> None:
+        self.sql("db-1", f"INSERT INTO ledger.l VALUES ({number})")
+
+    def committed(self) -> Mapping[str, frozenset[int]]:
+        found = {pod: self.sql(pod, "SELECT n FROM ledger.l") for pod in MEMBERS}
+        return {pod: frozenset(map(int, said.split())) for pod, said in found.items()}
+
+    def settle(self) -> None:
+        hand.healthy(self.lab, 120)
+        # a member answers with what it has applied, and it waits until that is all there is
+        for pod in MEMBERS:
+            self.sql(pod, "SET SESSION wsrep_sync_wait = 1; SELECT COUNT(*) FROM ledger.l")
+
+    def tidy(self) -> None:
+        names = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE 'hasteward%'"
+        for name in self.sql("db-0", names).split():
+            self.sql("db-0", f"DROP DATABASE `{name}`")
+
+
+__all__ = ["LOGIN", "MEMBERS", "SHOP", "Site"]

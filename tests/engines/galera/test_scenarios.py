@@ -9,7 +9,6 @@ import pytest
 
 from hasteward_lab.conformance import triage
 from hasteward_lab.lab import Lab
-from hasteward_lab.mariadb import hand
 from hasteward_lab.scenarios import load, run
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
@@ -33,7 +32,7 @@ def stopped(lab: Lab, name: str) -> bool:
 def untouched(lab: Lab, names: list[str]) -> dict[str, Any]:
     """A plain triage; it writes to no object, and not a byte on a volume whose server does not run."""
     idle = [name for name in names if stopped(lab, name)]
-    before = {name: hand.digests(lab, name) for name in idle}
+    before = {name: lab.chaos.digests(name) for name in idle}
     lab.clear_audit()
     found = triage(lab, "galera")
     asked = [row for row in lab.audit() if not row["user"].startswith("system:")]
@@ -42,7 +41,7 @@ def untouched(lab: Lab, names: list[str]) -> dict[str, Any]:
     assert asked
     for name in idle:
         if stopped(lab, name):
-            assert hand.digests(lab, name) == before[name]
+            assert lab.chaos.digests(name) == before[name]
     return found
 
 

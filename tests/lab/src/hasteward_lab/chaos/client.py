@@ -112,10 +112,13 @@ class Chaos:
         found: dict[str, Any] = self._do("files", pod=pod)
         return found
 
-    def digests(self) -> dict[str, str]:
-        """Every file on the claims of the namespace, `claim/path`, by the digest of what is in it."""
+    def digests(self, *pods: str) -> dict[str, str]:
+        """Every file on the claims of these pods, or of all, `claim/path`, by the digest of what is in it.
+
+        Which pod a claim is of its name says; no pod need be there.
+        """
         found: dict[str, str] = self._do("digests")["digests"]
-        return found
+        return {path: digest for path, digest in found.items() if not pods or _is_of(path, pods)}
 
     def control(self, pod: str) -> dict[str, str]:
         """pg_controldata of a pod, by its labels, read from outside; LabError if it cannot be read."""
@@ -135,3 +138,8 @@ class Chaos:
     def _do(self, action: str, **more: Any) -> Any:
         body = {"namespace": self._lab.namespace, **more}
         return self._lab.client.lab("POST", f"chaos/{action}", body)
+
+
+def _is_of(path: str, pods: tuple[str, ...]) -> bool:
+    claim = path.partition("/")[0]
+    return any(claim == pod or claim.startswith(f"{pod}-") or claim.endswith(f"-{pod}") for pod in pods)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import pytest
 
-_PARTS = ("base", "commandline", "dump", "heal", "restore", "saving", "triage")
+_PARTS = ("base", "commandline", "dump", "heal", "picture", "restore", "saving", "triage")
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
 from hasteward_lab.conformance.base import Conformance, Tools  # noqa: E402  explained before it is imported

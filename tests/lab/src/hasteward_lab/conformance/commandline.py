@@ -28,6 +28,8 @@ class Hasteward:
 
     folder: Path
     environment: dict[str, str]
+    #: how long a command may take, in seconds
+    patience: float = 300
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @classmethod
@@ -82,17 +84,15 @@ class Hasteward:
         self.started.append(process)
         return process
 
-    def __call__(
-        self, *argv: str, timeout: float = 300, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         process = self.start(*argv, **environment)
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(timeout=self.patience)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def told(self, *argv: str, status: int = 0) -> tuple[str, str]:
+    def told(self, *argv: str, status: int = 0, **environment: str) -> tuple[str, str]:
         """Run a command that must end with `status`; its answer, and what it said beside."""
-        done = self(*argv)
+        done = self(*argv, **environment)
         assert done.returncode == status, f"{argv}: {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout, done.stderr
 
@@ -100,9 +100,9 @@ class Hasteward:
         """The same; everything it said."""
         return "".join(self.told(*argv, status=status))
 
-    def answer(self, *argv: str, status: int = 0) -> dict[str, Any]:
+    def answer(self, *argv: str, status: int = 0, **environment: str) -> dict[str, Any]:
         """Run a command that must end with `status`; its whole envelope, and under `said` what it told."""
-        out, err = self.told(*argv, "--output", "json", status=status)
+        out, err = self.told(*argv, "--output", "json", status=status, **environment)
         envelope: dict[str, Any] = json.loads(out or "{}")
         return envelope | {"said": err}
 

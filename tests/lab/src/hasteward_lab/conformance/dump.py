@@ -10,7 +10,7 @@ import pytest
 from hasteward.domain.capability import Capability
 from hasteward_lab.conformance.base import Conformance, ids, new, untrue
 from hasteward_lab.conformance.commandline import Hasteward
-from hasteward_lab.conformance.picture import execs, ours
+from hasteward_lab.conformance.picture import execs, nothing_of_ours
 from hasteward_lab.conformance.saving import Saving
 from hasteward_lab.conformance.site import Site
 
@@ -40,7 +40,7 @@ class DumpConformance(Conformance):
         assert saving.size > 0
         assert saving.acknowledged > 0
         assert saving.lost == {}
-        assert ours(site.lab) == {}
+        nothing_of_ours(site.lab)
 
     def test_a_backup_that_is_cut_or_killed_is_not_there_and_blocks_nobody(
         self, site: Site, saving: Saving

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,6 +13,7 @@ from hasteward_lab.lab import Lab
 
 #: what a program may do that changes nothing: read, ask for its rights, and run a command in a pod
 _READS = {"get", "list", "watch"}
+_GONE_WITHIN = 10.0
 _ASKS = {"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"}
 
 
@@ -72,6 +74,14 @@ def ours(lab: Lab) -> dict[str, Any]:
         if marked and row["kind"] not in {"Secret", "ServiceAccount", "Lease"} | _ROLES:
             found[f"{name} metadata"] = marked
     return found | {path: "" for path in lab.chaos.digests() if "hasteward" in path}
+
+
+def nothing_of_ours(lab: Lab) -> None:
+    """Assert it, within ten seconds: a pod that was deleted takes its time to go."""
+    deadline = time.monotonic() + _GONE_WITHIN
+    while (found := ours(lab)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert found == {}
 
 
 _ROLES = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}

@@ -18,7 +18,7 @@ from hasteward_lab import canaries
 from hasteward_lab.conformance.base import Conformance
 from hasteward_lab.conformance.commandline import Hasteward
 from hasteward_lab.conformance.ledger import Ledger
-from hasteward_lab.conformance.picture import ours, writes
+from hasteward_lab.conformance.picture import nothing_of_ours, writes
 from hasteward_lab.conformance.saving import WORDY, Saving, left_in_pods, secrets_of, watched
 from hasteward_lab.conformance.site import Site
 
@@ -105,7 +105,7 @@ class RestoreConformance(Conformance):
         """But the Lease, and what it says it has kept."""
         assert journey.answer["errors"] == []
         saving.hasteward.leaves_nothing_running(site.lab)
-        assert ours(site.lab) == {}
+        nothing_of_ours(site.lab)
 
     @pytest.mark.long
     def test_a_restore_that_nobody_agreed_to_or_that_is_dry_changes_nothing(
@@ -175,4 +175,4 @@ class RestoreConformance(Conformance):
         site.settle()
         site.tidy()
         assert site.content() == saved
-        assert ours(site.lab) == {}
+        nothing_of_ours(site.lab)

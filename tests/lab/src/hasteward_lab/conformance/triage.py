@@ -8,7 +8,7 @@ from hasteward.domain.capability import Capability, Supported
 from hasteward.domain.errors import ExitCode
 from hasteward_lab.conformance.base import Conformance, Tools, another_cluster
 from hasteward_lab.conformance.commandline import Hasteward
-from hasteward_lab.conformance.picture import Picture, ours, writes
+from hasteward_lab.conformance.picture import Picture, nothing_of_ours, writes
 from hasteward_lab.conformance.site import Site
 
 #: servers write down a thing or two by themselves; what triage did would be seen each time
@@ -64,7 +64,7 @@ class TriageConformance(Conformance):
 
         assert asked
         assert writes(site.lab, site.context) == []
-        assert ours(site.lab) == {}
+        nothing_of_ours(site.lab)
         assert hasteward.backups() == []
 
 

@@ -88,16 +88,12 @@ class MariaDBCluster:
             asked = (body["schema"], body["table"], body["column"])
             return await _told(lambda: {"rows": self._look.rows(data, *asked)})
 
-        async def digests(body: Object) -> Object:
-            return await asyncio.to_thread(self._look.digests, *self._volumes_of(body["pod"]))
-
         return {
             "operator": operator,
             "webhook": webhook,
             "galera/state": state,
             "galera/position": position,
             "galera/rows": rows,
-            "galera/digests": digests,
         }
 
     def _volumes_of(self, pod: str) -> tuple[Path, Path]:

@@ -56,12 +56,6 @@ def rows(lab: Lab, pod: str, schema: str, table: str, column: str) -> list[str]:
     return listed
 
 
-def digests(lab: Lab, pod: str) -> dict[str, str]:
-    """Every file on a member's volumes with the digest of its bytes; the pod need not be there."""
-    found: dict[str, str] = _galera(lab, "digests", pod)
-    return found
-
-
 def scale(lab: Lab, replicas: int) -> None:
     """Scale the StatefulSet, and wait till so many pods are left."""
     path = f"/apis/apps/v1/namespaces/{lab.namespace}/statefulsets/{lab.cluster}/scale"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -74,16 +73,6 @@ class Look:
             if not out.exists():
                 raise UnreadableError(_reason(said))
             return sorted(out.read_text(encoding="utf-8").split())
-
-    @staticmethod
-    def digests(*folders: Path) -> dict[str, str]:
-        """Every file on the volumes, by its path, with the SHA-256 of its bytes."""
-        return {
-            str(path): hashlib.sha256(path.read_bytes()).hexdigest()
-            for folder in folders
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and not path.is_symlink()
-        }
 
     @contextmanager
     def _copy(self, data: Path) -> Iterator[Path]:
