@@ -57,7 +57,6 @@ _SETTINGS = (
     "wal_level=logical",
     "max_prepared_transactions=5",
     "shared_buffers=16MB",
-    "autovacuum=off",
     "wal_receiver_status_interval=1s",
     "max_wal_size=64MB",
 )
@@ -99,6 +98,8 @@ class Server:
             *("--locale=C.UTF-8", "--auth=trust", "--no-sync"),
         )
         (self.data / "pg_hba.conf").write_text(_HBA)
+        with (self.data / "postgresql.conf").open("a") as conf:
+            conf.write("autovacuum = off\n")  # here, so that a test can have it on
         return self
 
     def follow(self, primary: Server) -> Server:

@@ -276,7 +276,8 @@ def drawn_from(data: bytes) -> Drawn:
 
 
 #: of bytes every one is drawn alike (of a large number Hypothesis mostly draws the low digits)
-DRAWN = st.binary(min_size=48, max_size=48).map(drawn_from)
+DATA = st.binary(min_size=48, max_size=48)
+DRAWN = DATA.map(drawn_from)
 
 
 # --- what is shown ----------------------------------------------------------------------------------------

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from real_kit import CLUSTER, Tool, Writer, everything_is_well, picture, tool
 
 from hasteward_lab.lab import Lab
+from hasteward_lab.scenarios import load, run
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 
@@ -38,6 +40,7 @@ PLACES = [
     pytest.param(place, id=act.replace(" ", "-"), marks=() if place in SAMPLED else pytest.mark.long)
     for place, act in enumerate(ACTS)
 ]
+JOURNAL = "hasteward-cnpg-pg"
 RESEED = ("repair", *CLUSTER, "--yes", "--force", "--no-escrow")
 
 
@@ -52,10 +55,10 @@ def hasteward(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Tool:
     return tool(lab, tmp_path_factory.mktemp("tool"))
 
 
-def kill_at(hasteward: Tool, member: str, act: str, delay: float) -> None:
+def kill_at(hasteward: Tool, argv: tuple[str, ...], act: str, delay: float) -> None:
     """SIGKILL, so long after the act has begun."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "hasteward.cli.main", *RESEED, "-i", member.rpartition("-")[2]],
+        [sys.executable, "-m", "hasteward.cli.main", *argv],
         env=hasteward.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -82,7 +85,7 @@ def test_a_repair_killed_at_an_act_is_ended_by_the_next_command(
     writer = Writer(lab, primary)
     with writer.at_work():
         act = ACTS[place].format(member=member, primary=primary)
-        kill_at(hasteward, member, act, 0.1 * (place % 4))
+        kill_at(hasteward, (*RESEED, "-i", member.rpartition("-")[2]), act, 0.1 * (place % 4))
         code, answer = hasteward("undo", *CLUSTER)
         if code != 0:
             assert place >= LAST_REVERSIBLE, answer["said"]
@@ -96,3 +99,22 @@ def test_a_repair_killed_at_an_act_is_ended_by_the_next_command(
     stayed = lab.primary == primary
     everything_is_well(lab, writer.acknowledged if stayed else [], lab.primary)
     assert picture(lab) == before
+
+
+@pytest.mark.long
+def test_a_run_of_two_members_killed_between_them_is_ended_by_one_command(tmp_path: Path) -> None:
+    """The operator makes no pod of the first until the second runs; `repair` ends both, and the journal."""
+    scenario = next(each for each in load.all_scenarios() if each.name == "two-members-down")
+    with run.start(scenario, None, keep=False, say=lambda _message: None) as lab:
+        run.reach(lab, scenario)
+        before, hasteward, writer = picture(lab), tool(lab, tmp_path), Writer(lab)
+        with writer.at_work():
+            lab.operator_up()
+            kill_at(hasteward, ("repair", *CLUSTER, "--yes"), "wait until pg-3 streams", 0.0)
+            assert JOURNAL in picture(lab)["configmaps"]
+            code, answer = hasteward("undo", *CLUSTER)
+            assert (code, answer["errors"][0]["code"]) == (21, "undo.forward_only")
+            code, answer = hasteward("repair", *CLUSTER, "--yes", "--heal-timeout", "200")
+            assert code == 0, answer["said"]
+        everything_is_well(lab, writer.acknowledged)
+        assert picture(lab) == before

@@ -58,6 +58,26 @@ def test_a_load_that_fails_leaves_everything_as_it_was(
     assert not small.psql("SELECT 1 FROM pg_roles WHERE rolname = 'app'"), "the role was taken back too"
 
 
+@pytest.mark.parametrize(("autovacuum", "known"), [("on", "f"), ("off", "t")])
+def test_statistics_are_gathered_where_the_server_does_not_do_it_by_itself(
+    single: LocalKubernetes, small: Server, source: Stored, autovacuum: str, known: str
+) -> None:
+    """Where it does, they come within its next round: two rows are too few for one that came by now."""
+    small.psql(f"ALTER SYSTEM SET autovacuum = {autovacuum}")
+    try:
+        small.psql("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + 10
+        while small.psql("SHOW autovacuum") != autovacuum:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        restore(single, source)
+    finally:
+        small.psql("ALTER SYSTEM RESET autovacuum")
+        small.psql("SELECT pg_reload_conf()")
+
+    assert small.psql("SELECT count(*) > 0 FROM pg_stats WHERE tablename = 't'", "app") == known
+
+
 def test_bytes_that_are_not_the_manifests_are_not_swapped_in(
     single: LocalKubernetes, small: Server, source: Stored
 ) -> None:
@@ -107,7 +127,7 @@ def test_ctrl_c_in_the_load_takes_the_new_database_away(
     assert not small.psql(OURS)
 
 
-@pytest.mark.parametrize("word", ["ANALYZE", "create", "swap"])
+@pytest.mark.parametrize("word", ["extensions", "create", "swap"])
 def test_killed_and_run_again(single: LocalKubernetes, small: Server, source: Stored, word: str) -> None:
     def kill(verb: str, what: str, argv: Sequence[str]) -> None:
         if killed or (verb == "exec" and hits(argv)):

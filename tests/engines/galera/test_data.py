@@ -7,7 +7,7 @@ from galera_kit import CLUSTER, ENGINE, PASSWORD, World
 from galera_sql import Database
 
 from hasteward import testing
-from hasteward.domain.errors import Unproven
+from hasteward.domain.errors import HastewardError, Unproven
 
 
 class Site(testing.World):
@@ -101,3 +101,28 @@ def test_where_the_member_was_before_and_after_is_kept_with_the_backup(site: Sit
         "last": 100,
     }
     assert manifest.member == "db-2"
+
+
+@pytest.mark.parametrize("at", [400, 1000, 1300])
+def test_what_a_swap_was_writing_down_when_its_stream_was_cut_is_never_taken_back(at: int) -> None:
+    """Not all of it is there, and nothing was moved: to swap that back would empty the live schema."""
+    first, last = Site().kubernetes.execs, Site()
+    last.restore(ENGINE)
+    struck = 0
+    # behind the loads; in reverse, because the acts that count come last
+    for nth in range(last.kubernetes.execs, first + 24, -1):
+        site = Site()
+        before = site.content()
+        site.kubernetes.faults.append(testing.StreamFault(testing.Loss.CUT, at, nth=nth))
+        try:
+            site.restore(ENGINE)
+        except HastewardError:
+            struck += 1
+        else:
+            continue
+        site.next_run()
+        site.undo(ENGINE)
+        assert site.content() == before, nth
+        site.restore(ENGINE)
+        assert site.residue() == [], nth
+    assert struck

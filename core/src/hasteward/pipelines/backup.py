@@ -72,21 +72,16 @@ class BackupResult:
 
 
 class _Sink:
-    """Counts, reports, and starts the snapshot with the first byte, so that a dry run starts none.
-
-    The earlier snapshots are listed from then on, beside the dump.
-    """
+    """Counts, reports, and starts the snapshot with the first byte, so that a dry run starts none."""
 
     def __init__(
         self,
         context: EngineContext,
         begin: contextlib.AbstractContextManager[SaveStream],
-        listing: contextlib.AbstractContextManager[Callable[[], list[Snapshot]]],
         stack: contextlib.ExitStack,
     ) -> None:
         self._context = context
         self._begin = begin
-        self._listing = listing
         self._stack = stack
         self._shown = 0.0
         self._stream: SaveStream | None = None
@@ -96,7 +91,6 @@ class _Sink:
     def stream(self) -> SaveStream:
         if self._stream is None:
             self._stream = self._stack.enter_context(self._begin)
-            self.earlier = self._stack.enter_context(self._listing)
         return self._stream
 
     def write(self, data: bytes | memoryview) -> None:
@@ -174,7 +168,7 @@ def save(
     with contextlib.ExitStack() as stack:
         stall = context.tuning.stall_seconds
         begin = repository.save(path, tags, time, stall_seconds=stall)
-        sink = _Sink(context, begin, repository.listing(), stack)
+        sink = _Sink(context, begin, stack)
         proof = produce(sink)
         if proof.planned_only:
             return BackupResult("", "", path, proof.member, 0, 0, 0, 0.0, dry_run=True)
@@ -183,11 +177,13 @@ def save(
         sink.stream.end()
         context.reporter.emit(Progress("dump", sink.position, sink.position))
         context.reporter.emit(PhaseStarted("proof", "every section is proven; writing the manifest"))
+        # the store takes half a second to open for each of the two; until here the dump needed every core
+        earlier = stack.enter_context(repository.listing())
         manifest = _write_manifest(context, repository, tags, path, proof, time=time)
         saved = sink.stream.commit()
         context.reporter.emit(StepDone("proof", f"snapshot {saved.snapshot_id[:8]} is saved"))
         seconds = context.clock.monotonic() - begun
-        shrunk_from = _shrunk_from(context, sink.earlier, tags, path, saved)
+        shrunk_from = _shrunk_from(context, earlier, tags, path, saved)
     return BackupResult(
         snapshot=saved.snapshot_id,
         manifest=manifest.snapshot_id,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hasteward.domain.errors import HastewardError, RunFailed
-from hasteward.domain.repair import Act, Record
+from hasteward.domain.repair import Act, ActState, Record
 from hasteward.kit.reading import short
 from hasteward.kit.steps import Memo
 from hasteward.kit.streaming import capture
@@ -191,16 +191,21 @@ class Remove:
         return {}
 
     def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
-        """Until it is gone for a second look: a pass of the operator may have been under way."""
-        del record, memo
+        """Until it is gone for a second look: a pass of the operator may have been under way.
+
+        When this was done before, and is seen to again, one look is enough: such a pass is long over.
+        """
+        del memo
         cluster = self.scene.cluster
         deadline = context.clock.monotonic() + context.tuning.delete_seconds
+        done = any(entry.act == act and entry.state is ActState.DONE for entry in record.entries)
+        looks = 1 if done else 2
         absent = 0
-        while absent < 2:  # noqa: PLR2004  said by the words around it
+        while absent < looks:
             body = self.scene.pod(context, act.member)
             if body is None:
                 absent += 1
-                context.clock.sleep(LOOK_SECONDS if absent == 1 else 0)
+                context.clock.sleep(LOOK_SECONDS if absent < looks else 0)
                 continue
             absent = 0
             if "deletionTimestamp" not in mapping(body.get("metadata")):

@@ -37,6 +37,11 @@ def unfinished(marks: Mapping[str, bytes]) -> bool:
     return marks.get("stage") == Stage.SWAPPING.value.encode()
 
 
+def begun(marks: Mapping[str, bytes]) -> bool:
+    """Whether everything was written down, and so a swap may have begun: the stage is written last."""
+    return "stage" in marks
+
+
 def remedy(marks: Mapping[str, bytes], old: Schema, new: Schema | None) -> Remedy:
     """The tables change places in one atomic act, so where they are tells which side is live."""
     if not unfinished(marks):

@@ -8,6 +8,7 @@ finishes or takes back what was begun: everything it needs is in the server.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from hasteward_sql.mysql.catalog import MARK, NEW_PREFIX, OLD_PREFIX, Schema, re
 from hasteward_sql.mysql.client import Server
 from hasteward_sql.mysql.dump import read_definitions
 from hasteward_sql.mysql.quoting import identifier, qualified
-from hasteward_sql.mysql.state import Remedy, Stage, mark, mark_table, remedy
+from hasteward_sql.mysql.state import Remedy, Stage, begun, mark, mark_table, remedy
 
 _TRIES = 5
 #: lock wait timeout, deadlock: somebody was in the way, and nothing was renamed
@@ -93,14 +94,19 @@ def swap(context: EngineContext, server: Server, names: Names, *, of: str = "") 
     rows = {"live": names.live.encode(), "new": names.new.encode(), "programs": programs, "views": views}
     rows |= {"run": context.run.id.encode(), "job": context.run.job.encode(), "undo": b"1" if of else b"0"}
     rows |= {"of": of.encode()} if of else {}
-    server.run(
-        context,
+    statements = [
         f"CREATE DATABASE {identifier(names.old)} CHARACTER SET {live.charset} COLLATE {live.collation}",
         mark_table(names.old),
         *(mark(names.old, part, body) for part, body in rows.items()),
         mark(names.old, "stage", Stage.SWAPPING.value.encode()),
-        what=f"writing down what {names.live} is made of",
-    )
+    ]
+    try:
+        server.run(context, *statements, what=f"writing down what {names.live} is made of")
+    except HastewardError:
+        with contextlib.suppress(HastewardError):
+            old = read_schemas(context, server).get(names.old)
+            _drop_unbegun(context, server, old, own=context.run.id)
+        raise
     try:
         _exchange(context, server, names)
         activate(context, server, names.live, read_marks(context, server, names.new))
@@ -163,8 +169,8 @@ def put_in_order(context: EngineContext, server: Server) -> list[str]:
         live, new = marks.get("live", b"").decode(), marks.get("new", b"").decode()
         chosen = remedy(marks, old, found.get(new))
         names = Names(live, new, old.name)
-        if chosen is Remedy.NOTHING and not marks and not old.tables:
-            server.run(context, f"DROP DATABASE {identifier(old.name)}", what="removing an empty schema")
+        if _drop_unbegun(context, server, old):
+            continue
         if chosen is Remedy.NOTHING or live not in found:
             continue
         context.check_lease()
@@ -181,6 +187,21 @@ def put_in_order(context: EngineContext, server: Server) -> list[str]:
     for text in said:
         context.reporter.emit(StepDone("restore", text))
     return said
+
+
+def _drop_unbegun(context: EngineContext, server: Server, old: Schema | None, *, own: str = "") -> bool:
+    """Drop a schema that was to take what is replaced, if nothing can have been moved into it.
+
+    Once all was written down something can, unless by the run `own`, which knows that it has not.
+    """
+    if old is None or _tables(old):
+        return False
+    marks = read_marks(context, server, old.name)
+    if begun(marks) and marks.get("run") != own.encode():
+        return False
+    context.check_lease()
+    server.run(context, f"DROP DATABASE {identifier(old.name)}", what="removing an empty schema")
+    return True
 
 
 def _drop_waiting(context: EngineContext, server: Server) -> list[str]:

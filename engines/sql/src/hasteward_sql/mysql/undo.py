@@ -27,7 +27,7 @@ from hasteward_sql.mysql.client import Server
 from hasteward_sql.mysql.gates import check_role, live_words, refuse_crossings, sessions
 from hasteward_sql.mysql.quoting import identifier
 from hasteward_sql.mysql.restore import kept_name
-from hasteward_sql.mysql.state import unfinished
+from hasteward_sql.mysql.state import begun, unfinished
 from hasteward_sql.mysql.swap import Names, put_in_order, swap
 
 
@@ -60,7 +60,7 @@ def put_back(
     marks = {
         name: read_marks(context, server, name) for name in found if name.startswith((OLD_PREFIX, NEW_PREFIX))
     }
-    kept = [_kept(name, rows) for name, rows in marks.items() if name.startswith(OLD_PREFIX) and rows]
+    kept = [_kept(name, rows) for name, rows in marks.items() if name.startswith(OLD_PREFIX) and begun(rows)]
     loading = {name: _text(rows, "run") for name, rows in marks.items() if name.startswith(NEW_PREFIX)}
     died = _died_at(kept, loading)
     if loading and not died and (not run or run in loading.values()):

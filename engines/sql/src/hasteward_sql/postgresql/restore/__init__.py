@@ -88,6 +88,7 @@ def prepare(
         tablespaces=tuple(space for space in found.tablespaces if not space.startswith("pg_")),
         keep_old=options.keep_old,
         as_superuser=options.as_superuser,
+        analyse=not found.autovacuum,
         plan=restore_plan([_replacement(item) for item in items], words),
     )
 

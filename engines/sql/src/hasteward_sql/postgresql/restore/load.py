@@ -152,7 +152,9 @@ class Loader:
     def _rights(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
         """The last section of a database. Its functions are run for the last time before it is given away."""
         role, name = self._role, item.new_name
-        self._load_script(self._loading, "ANALYZE;\n", f"analysing {name}", name)
+        if self._target.analyse:
+            # else the server does it within a minute; here it would write every page that it looks at again
+            self._load_script(self._loading, "ANALYZE;\n", f"analysing {name}", name)
         self._feed(name, section, chunks, self._stage.login)
         if role is not None:
             handed_over = role.hand_over(item, self._target.scene.superuser)

@@ -45,6 +45,7 @@ SELECT json_build_object(
  'tablespaces', (SELECT json_agg(spcname) FROM pg_tablespace),
  'log_growth', (SELECT sum(pg_size_bytes(current_setting(name))) FROM pg_settings
     WHERE name IN ('max_wal_size', 'wal_keep_size')),
+ 'autovacuum', current_setting('autovacuum') = 'on' AND current_setting('track_counts') = 'on',
  'committed', CASE WHEN current_setting('track_commit_timestamp') = 'on'
     THEN (SELECT timestamp FROM pg_last_committed_xact()) END)
 """
@@ -65,6 +66,7 @@ def survey(context: EngineContext, login: Login) -> Survey:
         memberships=frozenset((str(role), str(member)) for role, member in document["memberships"]),
         tablespaces=frozenset(document["tablespaces"]),
         log_growth=int(document["log_growth"]),
+        autovacuum=bool(document["autovacuum"]),
         algorithm=answer.algorithm,
     )
 

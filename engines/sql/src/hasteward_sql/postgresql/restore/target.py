@@ -82,8 +82,8 @@ class Survey:
     """What is on the server now.
 
     `superuser` is the name of the first one. `log_growth` is how many bytes the log may grow by before it is
-    recycled. `extensions` are those that could be created: True if the owner of a database may, without a
-    superuser.
+    recycled. `autovacuum` tells that the server gathers statistics by itself. `extensions` are those that
+    could be created: True if the owner of a database may, without a superuser.
     """
 
     databases: Mapping[str, LiveDatabase]
@@ -94,6 +94,7 @@ class Survey:
     memberships: frozenset[tuple[str, str]]
     tablespaces: frozenset[str]
     log_growth: int
+    autovacuum: bool
     algorithm: Algorithm
 
 
@@ -146,6 +147,7 @@ class Target:
     tablespaces: tuple[str, ...]
     keep_old: bool
     as_superuser: bool
+    analyse: bool
     plan: Plan
 
 
