@@ -165,7 +165,7 @@ def test_no_plan_with_its_preconditions_discards_a_commit_that_is_not_captured(d
 @settings(max_examples=5000, deadline=None)
 @given(data=DATA)
 def test_no_plan_of_a_hundred_thousand_discards_a_commit_that_is_not_captured(part: int, data: bytes) -> None:
-    """Each part reads what is drawn from another byte on: where draws are repeated, its clusters are others."""
+    """Each part reads what is drawn from another byte on: where draws repeat, its clusters are others."""
     hold(drawn_from(data[part:] + data[:part]))
 
 
