@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hasteward_lab.conformance import Hasteward
 from hasteward_lab.lab import Lab
 from hasteward_lab.state import LabError
 
-TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
 CLUSTER = ("-e", "cnpg", "-c", "pg", "-n", "db")
 
 
@@ -53,36 +50,22 @@ class Writer:
 
 @dataclass
 class Tool:
-    """hasteward, in processes of its own."""
+    """hasteward, however it ends."""
 
-    environment: dict[str, str]
+    hasteward: Hasteward
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.hasteward.environment
 
     def __call__(self, *argv: str) -> tuple[int, dict[str, Any]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "hasteward.cli.main", *argv, "--output", "json"],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        done = self.hasteward(*argv, "--output", "json")
         envelope: dict[str, Any] = json.loads(done.stdout or "{}")
         return done.returncode, envelope | {"said": done.stderr}
 
 
 def tool(lab: Lab, folder: Path) -> Tool:
-    (folder / "password").write_text("a password for the test")
-    (folder / "password").chmod(0o600)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HASTEWARD", "RESTIC"))}
-    own = {
-        "PATH": f"{TOOLS}:{os.environ['PATH']}",
-        "KUBECONFIG": str(lab.kubeconfig),
-        "HASTEWARD_BACKUPS_PATH": str(folder / "repository"),
-        "RESTIC_PASSWORD_FILE": str(folder / "password"),
-        "XDG_STATE_HOME": str(folder),
-        "XDG_CACHE_HOME": str(folder),
-    }
-    made = Tool(kept | own)
+    made = Tool(Hasteward.on(lab, folder))
     assert made("init")[0] == 0
     return made
 

@@ -89,20 +89,20 @@ def member_down(site: PostgresSite) -> Iterator[PostgresSite]:
 
 
 @contextmanager
-def behind(site: PostgresSite) -> Iterator[PostgresSite]:
-    """A replica that was told to replay nothing."""
+def fenced(site: PostgresSite) -> Iterator[PostgresSite]:
+    """A replica that somebody has fenced."""
     replica = max(pod for pod in site.lab.pods if pod != site.lab.primary)
-    site.lab.psql(replica, "SELECT pg_wal_replay_pause()")
-    site.lab.psql(site.lab.primary, "CREATE TABLE later (n int); DROP TABLE later")
+    site.lab.fence(replica)
+    site.lab.wait(lambda: not site.lab.chaos.server(replica)["answers"], 60)
     try:
         yield site
     finally:
-        site.lab.psql(replica, "SELECT pg_wal_replay_resume()")
+        site.lab.unfence(replica)
 
 
 class TestCnpg(LabConformance):
     subject = PostgresSite
-    troubles = MappingProxyType({"member-down": member_down, "behind": behind})
+    troubles = MappingProxyType({"member-down": member_down, "fenced": fenced})
     repairs = MappingProxyType(
         {
             "member-down": Repair(member_down),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.report import Diagnosis, TriageReport
@@ -335,3 +338,10 @@ __all__ = [
     "node",
     "three",
 ]
+
+
+def granted(*files: str) -> set[tuple[str, str]]:
+    """What roles that we ship allow: verb and plural."""
+    deploy = Path(__file__).parents[3] / "deploy"
+    rules = [rule for name in files for rule in yaml.safe_load((deploy / name).read_text())["rules"]]
+    return {(verb, resource) for rule in rules for verb in rule["verbs"] for resource in rule["resources"]}

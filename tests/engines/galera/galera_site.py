@@ -51,8 +51,8 @@ class Site(conformance.Site):
             self.tool.patience = patience
 
     def sql(self, pod: str, text: str) -> str:
-        script = 'mariadb -uroot -p"$MARIADB_ROOT_PASSWORD" -NB --default-character-set=utf8mb4 -e "$1"'
-        done = self.lab.exec(pod, ["bash", "-c", script, "x", text])
+        script = "MYSQL_PWD=$MARIADB_ROOT_PASSWORD exec mariadb -uroot -NB --default-character-set=utf8mb4"
+        done = self.lab.exec(pod, ["sh", "-c", script], text.encode())
         if done.returncode:
             raise LabError(done.stderr.decode(errors="replace"))
         return done.stdout.decode()

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from galera_kit import CLUSTER, ENGINE, Stage, World
+from galera_kit import CLUSTER, ENGINE, Stage, World, granted
 
 from hasteward.domain.errors import Refused
 from hasteward.domain.repair import RepairRequest
@@ -18,14 +17,6 @@ from hasteward.ports.context import Depth
 from hasteward.testing.repository import FakeRepository
 from hasteward_galera.facts.shell import status_argv
 from hasteward_galera.plugin import plugin
-
-ROOT = Path(__file__).parents[3]
-
-
-def granted(*files: str) -> set[tuple[str, str]]:
-    """What roles that we ship allow: verb and plural."""
-    rules = [rule for name in files for rule in yaml.safe_load((ROOT / name).read_text())["rules"]]
-    return {(verb, resource) for rule in rules for verb in rule["verbs"] for resource in rule["resources"]}
 
 
 def used(stage: Stage, depth: Depth) -> set[tuple[str, str]]:
@@ -44,10 +35,10 @@ def test_w23_the_roles_we_ship_grant_what_a_triage_uses(stage: Stage) -> None:
 
     plain, deep = used(stage, Depth.PLAIN), used(stage, Depth.DEEP)
 
-    own = granted("deploy/galera/role.yaml", "deploy/galera/secret-role.yaml")
+    own = granted("galera/role.yaml", "galera/secret-role.yaml")
     assert own - plain == {("list", "mariadbs")}  # only when one is not found
-    assert plain <= granted("deploy/rbac/backup.yaml") | own
-    assert deep <= granted("deploy/rbac/repair.yaml") | own
+    assert plain <= granted("rbac/backup.yaml") | own
+    assert deep <= granted("rbac/repair.yaml") | own
 
 
 def test_w23_what_the_engine_declares_is_what_it_uses(stage: Stage) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
+from galera_kit import granted
 from galera_site import Site
 
 from hasteward_lab import rights
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
-DEPLOY = Path(__file__).parents[3] / "deploy"
 #: what a triage tries in every role, and lives without
 TRIED = {("get", "secrets")}
 
@@ -22,12 +21,6 @@ def site(galera_lab: Site, tmp_path: Path) -> Site:
     found = Site(galera_lab.lab, tmp_path)
     found.hasteward("init")
     return found
-
-
-def owned(*files: str) -> set[tuple[str, str]]:
-    """Verb and resource of what roles grant."""
-    rules = [rule for name in files for rule in yaml.safe_load((DEPLOY / name).read_text())["rules"]]
-    return {(verb, what) for rule in rules for verb in rule["verbs"] for what in rule["resources"]}
 
 
 @pytest.mark.long
@@ -50,10 +43,10 @@ def test_w23_the_roles_that_are_shipped_are_what_is_used_and_no_more(site: Site)
     for role in ("view", "backup", "repair"):
         site.hasteward("triage", role=role, cluster="nobody", status=3)
 
-    seen, secret = owned("galera/role.yaml"), owned("galera/secret-role.yaml")
+    seen, secret = granted("galera/role.yaml"), granted("galera/secret-role.yaml")
     for role, own in (("view", seen), ("backup", seen | secret), ("repair", seen | secret)):
         log = [row for row in site.lab.audit() if row["user"].endswith(f":hasteward-{role}")]
         used = {(right.verb, right.resource) for right in rights.used(log, role)}
-        assert used - own - owned(f"rbac/{role}.yaml") == (TRIED if role == "view" else set()), role
+        assert used - own - granted(f"rbac/{role}.yaml") == (TRIED if role == "view" else set()), role
         assert own <= used, role
         assert {row["name"] for row in log if row["resource"] == "secrets"} <= {"db-root"}
