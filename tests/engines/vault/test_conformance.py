@@ -90,6 +90,6 @@ class TestRepairsAtLength(_AtLength):
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 class TestMajorityLostAtLength(_AtLength):
-    """Without one: some nine hundred calls, five and a half thousand ways to end, ten minutes of a core."""
+    """Without one: some eight hundred calls, five thousand ways to end, four minutes of a core."""
 
     repairs = MappingProxyType({"majority lost": RepairRequest(instance=0, force=True)})
