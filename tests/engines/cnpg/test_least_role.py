@@ -20,7 +20,7 @@ from hasteward.domain.errors import Refused, RunFailed, Unproven
 from hasteward.ports.context import RestoreOptions
 from hasteward_cnpg.plugin import plugin
 from hasteward_sql.postgresql.collect.client import Login
-from hasteward_sql.postgresql.facts.belongings import Belongings, in_order, rights_sql
+from hasteward_sql.postgresql.facts.belongings import Belongings, privileges_in_order, rights_sql
 from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
 from hasteward_sql.postgresql.restore.role import LoadRole, scram
 
@@ -91,8 +91,8 @@ def grant(grantor: str, grantee: str | None, *, more: bool = False) -> dict[str,
 def test_a_right_is_given_on_only_by_who_has_it() -> None:
     first, then, last = grant("o", "a", more=True), grant("a", "b", more=True), grant("b", "c")
 
-    assert in_order([last, then, first], "o") == [first, then, last]
-    assert in_order([grant("who", "c")], "o") == [grant("who", "c")]
+    assert privileges_in_order([last, then, first], "o") == [first, then, last]
+    assert privileges_in_order([grant("who", "c")], "o") == [grant("who", "c")]
 
 
 def test_what_came_or_went_during_the_dump_is_passed_over_when_it_is_not_there() -> None:
