@@ -84,9 +84,8 @@ def taken_out(site: BaoSite) -> Iterator[BaoSite]:
     try:
         yield site
     finally:
-        if (
-            not site.bao.triage().healthy
-        ):  # nobody has healed it: with nothing on its volume it joins by itself
+        if not site.bao.triage().healthy:
+            # nobody has healed it: with nothing on its volume it joins by itself
             site.lab.chaos.lose_pvc(stray, f"data-{stray}")
 
 
