@@ -29,7 +29,7 @@ class Restart:
     def prepare(self, context: EngineContext, act: Act, record: Record) -> Memo:
         """W2: it must still not stream."""
         self.scene.as_planned(context, record)
-        if not self.scene.not_streaming(context, act.member):
+        if self.scene.streams_again(context, act.member):
             raise self.scene.refused(
                 "member_well", f"{act.member} streams again since the plan was made: it needs no treatment"
             )

@@ -30,6 +30,8 @@ from hasteward_cnpg.resources import (
 
 #: between two looks at something that is awaited
 LOOK_SECONDS = 0.5
+#: how often a member must be seen to stream before it counts as well again
+_LOOKS = 3
 #: how long something is asked again that may be about to come right
 PATIENCE_SECONDS = 15.0
 
@@ -165,6 +167,15 @@ class Scene:
                 f" now it is {donor.name} on timeline {donor.server.timeline}",
             )
         return donor
+
+    def streams_again(self, context: EngineContext, member: str) -> bool:
+        """Whether it streams at every look: a receiver that is refused each time streams for an instant."""
+        for look in range(_LOOKS):
+            if look:
+                context.clock.sleep(LOOK_SECONDS)
+            if self.not_streaming(context, member):
+                return False
+        return True
 
     def not_streaming(self, context: EngineContext, member: str) -> str:
         """Why a member does not stream from the primary; empty when it does."""

@@ -79,7 +79,7 @@ class Fence:
             raise self.scene.refused(
                 "pod_changed", f"pod {act.member} is not the one that the plan was about"
             )
-        if record.preconditions["follows"] == "no" and not self.scene.not_streaming(context, act.member):
+        if record.preconditions["follows"] == "no" and self.scene.streams_again(context, act.member):
             raise self.scene.refused(
                 "member_well", f"{act.member} streams again since the plan was made: it needs no treatment"
             )
