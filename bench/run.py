@@ -61,11 +61,20 @@ def row(what: str, raw: float, ours: float, unit: str = "s") -> Row:
     return what, f"{raw:.2f} {unit}", f"{ours:.2f} {unit}", f"{raw / ours:.2f}"
 
 
+def settled(lab: Lab) -> Lab:
+    """What the last run left the servers to do is done before the next one is measured."""
+    lab.psql(lab.primary, "CHECKPOINT")
+    ask = "SELECT bool_and(replay_lsn >= pg_current_wal_flush_lsn()) FROM pg_stat_replication"
+    lab.wait(lambda: lab.psql(lab.primary, ask) == "t", timeout=120)
+    return lab
+
+
 def backups(bench: Bench) -> Iterator[Row]:
     """Into fresh repositories, in turn; then once more with nothing changed, and restic by itself."""
     namespace, raw, alone = bench.lab.namespace, [], []
     save = "restic backup -q --stdin --stdin-filename raw.sql"
     for turn in range(bench.rounds):
+        settled(bench.lab)
         bench.ours.append(hasteward("backup", *bench.where, **bench.fresh(f"ours{turn}")))
         dump = RAW_DUMP.format(namespace=namespace, member=bench.ours[0].data["member"])
         raw.append(pipe(f"{dump} | {save}", **bench.fresh(f"raw{turn}")))
@@ -101,11 +110,13 @@ def restores(bench: Bench) -> Iterator[Row]:
     load = RAW_LOAD.format(namespace=lab.namespace, member=lab.primary)
     raw, ours = [], []
     for _ in range(bench.rounds):
+        settled(lab)
         flags = ("--snapshot", saved["snapshot"], "--database", "app", "--yes")
         restored = hasteward("restore", *bench.where, *flags, **environment)
         ours.append(restored.wall)
         for name in ("app", *restored.data["kept"]):
             lab.psql(lab.primary, f'DROP DATABASE "{name}" WITH (FORCE)')
+        settled(lab)
         raw.append(pipe(f"restic dump {saved['snapshot']} /{saved['path']} | {load}", **environment))
         assert lab.psql(lab.primary, "SELECT count(*) > 0 FROM big", "app") == "t"
     yield row(
@@ -116,6 +127,7 @@ def restores(bench: Bench) -> Iterator[Row]:
 def ourselves(bench: Bench) -> Iterator[Row]:
     """What hasteward's own process takes; restic and the servers are not in it."""
     size = bench.ours[0].data["size"]
+    settled(bench.lab)
     triage = [hasteward("triage", *bench.where, **bench.environment) for _ in range(bench.rounds * 3)]
     idle = statistics.median(taken.cpu for taken in triage)
     cpu = (statistics.median(taken.cpu for taken in bench.ours) - idle) / size * 1e9
@@ -153,6 +165,8 @@ def measured(megabytes: int, rounds: int) -> Iterator[str]:
     volume = f"{max(1024, megabytes * 6)}Mi"
     with Lab.up(volume_size=volume) as lab, tempfile.TemporaryDirectory(prefix="hasteward-bench-") as scratch:
         lab.psql(lab.primary, FILL.format(rows=megabytes * 1_000_000 // ROW_BYTES), "app")
+        # or autovacuum would do it in the midst of one run or the other
+        lab.psql(lab.primary, "VACUUM (FREEZE, ANALYZE) big", "app")
         environment = {
             "KUBECONFIG": str(lab.kubeconfig),
             "RESTIC_PASSWORD": "correct horse",

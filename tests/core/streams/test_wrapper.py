@@ -208,7 +208,9 @@ def test_a_branch_that_was_killed_vouches_for_nothing(tool: str, tmp_path: Path)
 
     trailer = parse_trailer(out[-TRAILER_LENGTH:], NONCE)
     assert trailer is not None
-    assert (out[:-TRAILER_LENGTH], trailer.exit_status, trailer.digest) == (bytes(10), 0, "none")
+    assert (out[:-TRAILER_LENGTH], trailer.digest) == (bytes(10), "none")
+    # it has written all before the branch was gone, or was told by SIGPIPE
+    assert trailer.exit_status in {0, 141}
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])

@@ -89,8 +89,8 @@ class Lease:
         if silent > DURATION_SECONDS:
             raise Refused(
                 f"the Lease on {self._cluster} was not renewed for {silent:.0f} s; another run may have it",
-                hint="hasteward repair with the same -e, -c and -n goes on with what was begun, or takes it"
-                " back; what was not begun, run again",
+                hint=f"hasteward repair -e {self._cluster.engine} -c {self._cluster.name}"
+                f" -n {self._cluster.namespace}   (ends a repair that had begun; anything else: run it again)",
                 code="lease.lost",
             )
 
