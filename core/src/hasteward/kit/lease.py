@@ -90,7 +90,7 @@ class Lease:
             raise Refused(
                 f"the Lease on {self._cluster} was not renewed for {silent:.0f} s; another run may have it",
                 hint=f"hasteward repair -e {self._cluster.engine} -c {self._cluster.name}"
-                f" -n {self._cluster.namespace}   (ends a repair that had begun; anything else: run it again)",
+                f" -n {self._cluster.namespace}   (ends a repair that had begun; else run it again)",
                 code="lease.lost",
             )
 
