@@ -264,6 +264,7 @@ class Truth:
             "checkpoint_timeline": data.timeline,
             "segment_bytes": SEGMENT,
             "shadowed": False,
+            "replay_paused": False,
             "recovery_timeline": 0,
             "histories": {str(data.timeline): self._history(data)},
             "timeline": None if data.standby else data.timeline,

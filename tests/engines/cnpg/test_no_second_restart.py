@@ -21,6 +21,7 @@ from hasteward_cnpg.evidence import (
     Lsn,
     MemberEvidence,
     PodFacts,
+    Receiver,
     ServerFacts,
     Tally,
     Trouble,
@@ -128,6 +129,20 @@ def test_l12_what_an_earlier_tool_left_in_auto_conf_is_taken_out() -> None:
     )
     named = findings(replace(BEHIND, shadowed=True))["cnpg-conninfo-shadowed"]
     assert named.remedy == "hasteward repair -e cnpg -c pg -n db   (takes the line out)"
+
+
+def test_l14_a_replica_that_was_told_not_to_replay_is_named_and_left_alone() -> None:
+    receiver = Receiver("streaming", 1, "pg-rw:5432")
+    server = replace(BEHIND, received=Lsn(0x100), receiver=receiver, replay_paused=True)
+
+    assert remedy(server)[0] is Remediation.NONE
+    assert "cnpg-replay-paused" not in findings(replace(server, replay_paused=False))
+    named = findings(server)["cnpg-replay-paused"]
+    assert (named.member, named.evidence, named.remedy) == (
+        "pg-2",
+        ("pg_is_wal_replay_paused: received to 0/100, replayed to 0/80",),
+        "kubectl exec -n db pg-2 -c postgres -- psql -U postgres -c 'SELECT pg_wal_replay_resume()'",
+    )
 
 
 def test_l20_a_full_volume_is_nothing_that_a_treatment_helps_against() -> None:

@@ -150,6 +150,8 @@ class ServerFacts:
     segment_bytes: int = 16 * 1024 * 1024
     #: whether a primary_conninfo that an earlier tool left wins over the operator's
     shadowed: bool = False
+    #: whether somebody has told it to receive and not to replay
+    replay_paused: bool = False
 
     @property
     def position(self) -> Position | None:

@@ -34,6 +34,7 @@ SELECT json_build_object(
  'received', pg_last_wal_receive_lsn(),
  'replayed', pg_last_wal_replay_lsn(),
  'last_replay', pg_last_xact_replay_timestamp(),
+ 'replay_paused', CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
  'receiver', (SELECT json_build_object('status', status, 'timeline', received_tli,
    'sender', concat_ws(':', sender_host, sender_port)) FROM pg_stat_wal_receiver),
  'standbys', (SELECT coalesce(json_agg(json_build_object('name', application_name, 'state', state,

@@ -10,7 +10,7 @@ from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, Tri
 from hasteward_cnpg.analyse import LAG_BYTES, Analysis, analyse
 from hasteward_cnpg.analyse.authority import accepting_writes
 from hasteward_cnpg.diagnose.cluster import findings
-from hasteward_cnpg.diagnose.member import logged, shadowed, slotted
+from hasteward_cnpg.diagnose.member import logged, paused, shadowed, slotted
 from hasteward_cnpg.evidence import Evidence
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.resources import CONTAINER, SUPERUSER
@@ -59,6 +59,7 @@ def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tup
     reference = primary.server.value if primary is not None and isinstance(primary.server, Known) else None
     for member in evidence.members:
         found += logged(cluster, member)
+        found += paused(cluster, member)
         assessed = analysis.assessment(member.name)
         if assessed is not None and assessed.health is not Health.HEALTHY:
             found += slotted(cluster, member, reference)

@@ -10,7 +10,7 @@ from hasteward.domain.report import Diagnosis, Severity
 from hasteward_cnpg.diagnose.cluster import flags
 from hasteward_cnpg.evidence import MemberEvidence, ServerFacts, Trouble
 from hasteward_cnpg.facts.names import slot_name
-from hasteward_cnpg.resources import CONTAINER
+from hasteward_cnpg.resources import CONTAINER, SUPERUSER
 
 _TROUBLES: dict[Trouble, tuple[str, Severity, str]] = {
     Trouble.NO_CHECKPOINT: (
@@ -77,6 +77,22 @@ def shadowed(cluster: ClusterRef, member: MemberEvidence) -> Iterator[Diagnosis]
         f"{member.name} takes the address of its primary from postgresql.auto.conf, not from its operator",
         ("pg_file_settings: primary_conninfo stands in postgresql.auto.conf too, which is read last",),
         f"hasteward repair {flags(cluster)}   (takes the line out)",
+        member.name,
+    )
+
+
+def paused(cluster: ClusterRef, member: MemberEvidence) -> Iterator[Diagnosis]:
+    """L14: it streams, nothing is lost, and who reads from it reads the past."""
+    if not isinstance(member.server, Known) or not member.server.value.replay_paused:
+        return
+    server = member.server.value
+    yield Diagnosis(
+        "cnpg-replay-paused",
+        Severity.WARNING,
+        f"{member.name} receives the log and does not replay it: somebody has paused it",
+        (f"pg_is_wal_replay_paused: received to {server.received}, replayed to {server.replayed}",),
+        f"kubectl exec -n {cluster.namespace} {member.name} -c {CONTAINER} -- psql -U {SUPERUSER}"
+        " -c 'SELECT pg_wal_replay_resume()'",
         member.name,
     )
 

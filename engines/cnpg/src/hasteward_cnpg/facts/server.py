@@ -87,6 +87,7 @@ def _parse(body: Mapping[str, Any]) -> ServerFacts:
             for row in _rows(body, "databases")
         ),
         shadowed=_boolean(body["shadowed"], "shadowed"),
+        replay_paused=_boolean(body["replay_paused"], "replay_paused"),
     )
 
 
