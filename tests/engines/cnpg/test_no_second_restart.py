@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from cnpg_kit import CLUSTER
+from evidence_kit import UP, cluster_of, primary_at
 
 from hasteward.domain.reading import Known
 from hasteward.domain.report import Diagnosis, Remediation
@@ -14,13 +15,10 @@ from hasteward_cnpg.analyse import analyse
 from hasteward_cnpg.diagnose import report
 from hasteward_cnpg.evidence import (
     ClaimState,
-    ClusterFacts,
     Comparison,
-    ContainerState,
     Evidence,
     Lsn,
     MemberEvidence,
-    PodFacts,
     Receiver,
     ServerFacts,
     Tally,
@@ -28,36 +26,8 @@ from hasteward_cnpg.evidence import (
 )
 from hasteward_cnpg.facts.logs import troubles
 
-UP = PodFacts(
-    "Running", terminating=False, container=ContainerState.RUNNING, reason="", ready=True, restarts=0
-)
-FACTS = ClusterFacts(
-    instances=2,
-    instance_names=("pg-1", "pg-2"),
-    current_primary="pg-1",
-    target_primary="pg-1",
-    phase="Cluster in healthy state",
-    fenced=frozenset(),
-    fence_note="",
-    hibernated=False,
-)
-PRIMARY = ServerFacts(
-    version="17.4",
-    version_number=170004,
-    system_id="7",
-    in_recovery=False,
-    timeline=1,
-    checkpoint_timeline=1,
-    current=Lsn(0x100),
-    received=None,
-    replayed=None,
-    last_replay="",
-    receiver=None,
-    standbys=(),
-    slots=(),
-    databases=(),
-    ancestors=(),
-)
+FACTS = cluster_of("pg-1", "pg-2")
+PRIMARY = primary_at(Lsn(0x100))
 #: it runs, holds less than the primary, and does not stream
 BEHIND = replace(PRIMARY, in_recovery=True, current=None, received=Lsn(0x80), replayed=Lsn(0x80))
 SAME = Comparison(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from cnpg_kit import CLUSTER
+from evidence_kit import UP, cluster_of, primary_at
 
 from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.domain.report import Assessment, Authority, Remediation
@@ -23,10 +24,8 @@ from hasteward_cnpg.evidence import (
     Fork,
     Lsn,
     MemberEvidence,
-    PodFacts,
     Position,
     Receiver,
-    ServerFacts,
     Slot,
     Tally,
     Trouble,
@@ -34,38 +33,10 @@ from hasteward_cnpg.evidence import (
 from hasteward_cnpg.facts.logs import troubles
 from hasteward_cnpg.facts.names import ordinal_of, slot_name
 
-UP = PodFacts(
-    "Running", terminating=False, container=ContainerState.RUNNING, reason="", ready=True, restarts=0
-)
 LOOPING = replace(UP, container=ContainerState.WAITING, reason="CrashLoopBackOff", ready=False, restarts=5)
-FACTS = ClusterFacts(
-    instances=2,
-    instance_names=("pg-1", "pg-10"),
-    current_primary="pg-1",
-    target_primary="pg-1",
-    phase="Cluster in healthy state",
-    fenced=frozenset(),
-    fence_note="",
-    hibernated=False,
-)
+FACTS = cluster_of("pg-1", "pg-10")
 FORK = Lsn(0x50)
-PRIMARY = ServerFacts(
-    version="17.4",
-    version_number=170004,
-    system_id="7",
-    in_recovery=False,
-    timeline=2,
-    checkpoint_timeline=2,
-    current=Lsn(0x100),
-    received=None,
-    replayed=None,
-    last_replay="",
-    receiver=None,
-    standbys=(),
-    slots=(),
-    databases=(),
-    ancestors=(Fork(1, FORK),),
-)
+PRIMARY = primary_at(Lsn(0x100), Fork(1, FORK))
 
 
 def slot(name: str, restart: int | None, status: str = "reserved") -> Slot:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from cnpg_kit import CLUSTER, LocalKubernetes, Server, context_for
+from evidence_kit import UP, cluster_of, primary_at
 
 from hasteward.domain.errors import InvalidInput
 from hasteward.domain.reading import Absent, Forbidden, Known, Reading, Unread
@@ -28,26 +29,7 @@ from hasteward_cnpg.evidence import (
 )
 from hasteward_cnpg.plugin import plugin
 
-POD = PodFacts(
-    "Running", terminating=False, container=ContainerState.RUNNING, reason="", ready=True, restarts=0
-)
-PRIMARY = ServerFacts(
-    version="17.4",
-    version_number=170004,
-    system_id="7",
-    in_recovery=False,
-    timeline=2,
-    checkpoint_timeline=2,
-    current=Lsn(1000 * LAG_BYTES),
-    received=None,
-    replayed=None,
-    last_replay="",
-    receiver=None,
-    standbys=(),
-    slots=(),
-    databases=(),
-    ancestors=(Fork(1, Lsn(100)),),
-)
+PRIMARY = primary_at(Lsn(1000 * LAG_BYTES), Fork(1, Lsn(100)))
 #: its checkpoint is still of the old timeline, as it is after every failover (W2)
 STANDBY = replace(
     PRIMARY,
@@ -58,21 +40,12 @@ STANDBY = replace(
     replayed=PRIMARY.current,
     receiver=Receiver("streaming", 2, "pg-rw:5432"),
 )
-FACTS = ClusterFacts(
-    instances=3,
-    instance_names=("pg-1", "pg-2", "pg-3"),
-    current_primary="pg-1",
-    target_primary="pg-1",
-    phase="Cluster in healthy state",
-    fenced=frozenset(),
-    fence_note="",
-    hibernated=False,
-)
+FACTS = cluster_of("pg-1", "pg-2", "pg-3")
 
 
 def member(name: str, server: ServerFacts | str, pod: Reading[PodFacts] | None = None) -> MemberEvidence:
     reading: Reading[ServerFacts] = Unread(server) if isinstance(server, str) else Known(server, "psql")
-    return MemberEvidence(name, named=True, pod=pod or Known(POD, "pods"), server=reading)
+    return MemberEvidence(name, named=True, pod=pod or Known(UP, "pods"), server=reading)
 
 
 def evidence(
@@ -86,7 +59,7 @@ def evidence(
 
 
 def down(state: ContainerState, reason: str, *, ready: bool = False) -> Known[PodFacts]:
-    return Known(replace(POD, container=state, reason=reason, ready=ready), "pods")
+    return Known(replace(UP, container=state, reason=reason, ready=ready), "pods")
 
 
 BACK = Lsn(PRIMARY.current.position - LAG_BYTES) if PRIMARY.current else Lsn(0)
@@ -209,7 +182,7 @@ def test_a_crash_loop_is_named() -> None:
 
 
 def test_a_down_member_says_each_thing_once() -> None:
-    pod = Known(replace(POD, container=ContainerState.WAITING, reason="CrashLoopBackOff", restarts=1), "pods")
+    pod = Known(replace(UP, container=ContainerState.WAITING, reason="CrashLoopBackOff", restarts=1), "pods")
     answer = report(CLUSTER, evidence("container postgres of pg-3 is waiting", pod))
 
     words = "pod Running, container postgres waiting (CrashLoopBackOff), ready, 1 restart"
@@ -217,7 +190,7 @@ def test_a_down_member_says_each_thing_once() -> None:
 
 
 def test_a_member_that_may_not_be_asked_has_a_remedy_of_its_own() -> None:
-    third = MemberEvidence("pg-3", named=True, pod=Known(POD, "pods"), server=Forbidden("psql on pg-3: no"))
+    third = MemberEvidence("pg-3", named=True, pod=Known(UP, "pods"), server=Forbidden("psql on pg-3: no"))
     found = evidence(STANDBY)
     answer = report(CLUSTER, replace(found, members=(*found.members[:2], third)))
 
