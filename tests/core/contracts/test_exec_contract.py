@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -68,6 +69,17 @@ def test_a_program_that_is_not_there_was_not_started(side: Any) -> None:
     assert status is not None
     assert (status.success, status.exit_code) == (False, None)
     assert "there-is-no-such-program" in status.message
+
+
+def test_input_ends_even_when_the_process_has_answered_meanwhile(side: Any) -> None:
+    with side.api.exec(POD, ["cat"], stdin=True, stall_seconds=10) as stream:
+        assert stream.send(DATA)
+        time.sleep(0.3)
+        stream.finish_input()
+        frames = list(iter(stream.receive, None))
+
+    assert isinstance(frames[-1], ExitStatus)
+    assert frames[-1].success
 
 
 def test_input_arrives_whole_and_ends(side: Any) -> None:

@@ -95,7 +95,7 @@ class PodExec:
 
     def finish_input(self) -> None:
         """Half-close: the process sees end of file. Output and status still follow."""
-        self._put(encode(Opcode.BINARY, bytes((_STDIN,)), channel=_CLOSE_CHANNEL))
+        self._put(encode(Opcode.BINARY, bytes((_STDIN,)), channel=_CLOSE_CHANNEL), last=True)
 
     def close(self) -> None:
         """Leave. Never waits: a close frame goes out only if there is room for it now."""
@@ -104,13 +104,19 @@ class PodExec:
 
     # -- out -----------------------------------------------------------------------------------------------
 
-    def _put(self, frame: bytes) -> bool:
-        """Write one frame; False if something for the caller arrived first."""
+    def _put(self, frame: bytes, *, last: bool = False) -> bool:
+        """Write one frame; False if something for the caller arrived first. The `last` one goes out even so:
+        a process that answers while it reads would wait for the end of its input, and we for its own.
+        """
         deadline = self._deadline()
         queued = False
         while True:
             moved = self._listen()
             if self._waiting is not None or self._ended:
+                if last and not queued and not self._ended:
+                    # what does not go now goes while the answer is read
+                    self._outgoing = memoryview(bytes(self._outgoing) + frame)
+                    self._flush()
                 return False
             if (loss := self._lost or self._deaf) is not None:
                 raise loss
