@@ -309,7 +309,7 @@ class LabWorld:
         helpers = [
             pid
             for pid, words in running.items()
-            if any("read -r v" in word for word in words) and not words[0].endswith("restic")
+            if any("read -r w" in word for word in words) and not words[0].endswith("restic")
         ]
         assert helpers, running
         for pid in helpers:
