@@ -138,6 +138,8 @@ class LabWorld:
                 self.gate.release()
         except BaseException:
             os.kill(pid, signal.SIGKILL)
+            if self.gate is not None:
+                self.gate.release()
             raise
         finally:
             code = self.forks.wait(pid)
@@ -305,14 +307,15 @@ class LabWorld:
             os.kill(pid, number)
 
     def _signal_helper(self, number: int) -> None:
-        running = processes(self.backend.url)
-        helpers = [
-            pid
-            for pid, words in running.items()
-            if any("read -r w" in word for word in words) and not words[0].endswith("restic")
-        ]
-        assert helpers, running
-        for pid in helpers:
+        """The dump may wait for its lock before restic has come so far as to start its helper."""
+
+        def helpers() -> list[int]:
+            running = processes(self.backend.url)
+            waits = [pid for pid, words in running.items() if any("read -r w" in word for word in words)]
+            return [pid for pid in waits if not running[pid][0].endswith("restic")]
+
+        wait_for(helpers, "a helper of restic's")
+        for pid in helpers():
             os.kill(pid, number)
 
     def _signal_in_pod(self, number: int, pattern: str) -> None:
@@ -320,7 +323,8 @@ class LabWorld:
             f'for p in /proc/[0-9]*; do case "$(tr "\\0" " " <$p/cmdline 2>/dev/null)" in'
             f" {pattern}) kill -{number} ${{p#/proc/}} && echo struck;; esac; done"
         )
-        assert b"struck" in self.lab.exec(self.lab.primary, ["sh", "-c", script]).stdout
+        strike = ["sh", "-c", script]
+        wait_for(lambda: b"struck" in self.lab.exec(self.lab.primary, strike).stdout, pattern)
 
     def _gate_at(self, verb: str, moment: str) -> Gate:
         match moment:

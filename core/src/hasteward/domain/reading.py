@@ -45,8 +45,6 @@ Reading = Known[T_co] | Absent | Unread
 
 def why_not(reading: Reading[object]) -> str:
     """Why there is no value, in the words of whoever looked; "" if there is one."""
-    match reading:
-        case Known():
-            return ""
-        case Absent(why) | Unread(why):
-            return why
+    if isinstance(reading, Known):
+        return ""
+    return reading.proof if isinstance(reading, Absent) else reading.reason
