@@ -5,7 +5,6 @@ usage: galera.py [--megabytes N] [--rounds N] [--write]       --write keeps perf
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -16,8 +15,8 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
-from measure import hasteward, machine, pipe
-from run import Bench, Row, row, store, table
+from measure import hasteward, machine, page_of, pipe
+from run import Bench, Row, ourselves, row, store, table
 
 from hasteward_lab.mariadb import hand
 
@@ -98,19 +97,6 @@ def restores(bench: Bench) -> Iterator[Row]:
     )
 
 
-def ourselves(bench: Bench) -> Iterator[Row]:
-    """What hasteward's own process takes, and how long an answer takes."""
-    triage = [hasteward("triage", *bench.where, **bench.environment) for _ in range(bench.rounds * 3)]
-    size = bench.ours[0].data["size"]
-    idle = statistics.median(taken.cpu for taken in triage)
-    cpu = (statistics.median(taken.cpu for taken in bench.ours) - idle) / size * 1e9
-    wall = statistics.median(taken.wall for taken in triage)
-    yield "own processor time of a backup", f"{cpu:.2f} s/GB", "2.50 s/GB"
-    yield "memory of a backup, at most", f"{max(taken.mib for taken in bench.ours):.0f} MiB", "100 MB"
-    yield "triage of three members, wall", f"{wall:.2f} s", "1.50 s"
-    yield "triage, own processor time", f"{idle:.2f} s", ""
-
-
 def versions(bench: Bench) -> str:
     """The programs that took part."""
     done = subprocess.run(["restic", "version"], capture_output=True, text=True, check=True)
@@ -144,18 +130,5 @@ def measured(megabytes: int, rounds: int) -> Iterator[str]:
         yield from table(("hasteward itself", "", "promised at most"), ourselves(bench))
 
 
-def main() -> None:
-    """Measure, show, and with ``--write`` keep."""
-    parser = argparse.ArgumentParser(description="Galera against its own client programs")
-    parser.add_argument("--megabytes", type=int, default=400, help="size of the database (default: 400)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default: 3)")
-    parser.add_argument("--write", action="store_true", help=f"keep the tables as {PAGE.name}")
-    chosen = parser.parse_args()
-    lines = list(measured(chosen.megabytes, chosen.rounds))
-    if chosen.write:
-        PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        print(f"wrote {PAGE}", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main()
+    page_of("Galera against its own client programs", PAGE, measured, megabytes=400, rounds=3)

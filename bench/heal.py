@@ -10,7 +10,6 @@ usage: heal.py [--megabytes N] [--rounds N] [--write]      --write keeps docs/re
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from measure import machine, versions
+from measure import machine, page_of, versions
 from run import FILL, ROW_BYTES, table
 
 from hasteward_lab.lab import Lab
@@ -196,18 +195,5 @@ def page(megabytes: int, rounds: int) -> Iterator[str]:
     yield from lines
 
 
-def main() -> None:
-    """Measure, show, and with ``--write`` keep."""
-    parser = argparse.ArgumentParser(description="how long a repair takes, and what for")
-    parser.add_argument("--megabytes", type=int, default=2000, help="size of a member (default: 2000)")
-    parser.add_argument("--rounds", type=int, default=1, help="runs of each way (default: 1)")
-    parser.add_argument("--write", action="store_true", help=f"keep the table as {PAGE.name}")
-    chosen = parser.parse_args()
-    lines = list(page(chosen.megabytes, chosen.rounds))
-    if chosen.write:
-        PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        print(f"wrote {PAGE}", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main()
+    page_of("how long a repair takes, and what for", PAGE, page, megabytes=2000, rounds=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,3 +106,20 @@ def versions(lab: Any) -> str:
     postgres = lab.psql(lab.primary, "SHOW server_version").split()[0]
     python = ".".join(map(str, sys.version_info[:3]))
     return f"Python {python}, restic {restic}, PostgreSQL {postgres}"
+
+
+def page_of(
+    what: str, page: Path, measured: Callable[[int, int], Iterable[str]], *, megabytes: int, rounds: int
+) -> None:
+    """Measure as the command line asks, and with ``--write`` keep the lines as `page`."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument(
+        "--megabytes", type=int, default=megabytes, help=f"size of the database (default: {megabytes})"
+    )
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"runs of each way (default: {rounds})")
+    parser.add_argument("--write", action="store_true", help=f"keep the tables as {page.name}")
+    chosen = parser.parse_args()
+    lines = list(measured(chosen.megabytes, chosen.rounds))
+    if chosen.write:
+        page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"wrote {page}", file=sys.stderr)

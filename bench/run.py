@@ -8,7 +8,6 @@ usage: run.py [--megabytes N] [--rounds N] [--write]       --write keeps docs/re
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
-from measure import Taken, hasteward, machine, median_of, pipe, run, versions
+from measure import Taken, hasteward, machine, median_of, page_of, pipe, run, versions
 
 from hasteward_lab.lab import Lab
 
@@ -127,7 +126,6 @@ def restores(bench: Bench) -> Iterator[Row]:
 def ourselves(bench: Bench) -> Iterator[Row]:
     """What hasteward's own process takes; restic and the servers are not in it."""
     size = bench.ours[0].data["size"]
-    settled(bench.lab)
     triage = [hasteward("triage", *bench.where, **bench.environment) for _ in range(bench.rounds * 3)]
     idle = statistics.median(taken.cpu for taken in triage)
     cpu = (statistics.median(taken.cpu for taken in bench.ours) - idle) / size * 1e9
@@ -182,22 +180,10 @@ def measured(megabytes: int, rounds: int) -> Iterator[str]:
         yield f"Measured {when} on {machine()}; {versions(lab)}; hasteward against the tools it stands on."
         yield f"Medians of {rounds} runs in turn, three members in the lab, one API server for both."
         yield from table(("", "raw", "hasteward", "ratio"), chain(backups(bench), restores(bench)))
+        settled(lab)
         yield from table(("hasteward itself", "", "promised at most"), ourselves(bench))
         yield from table(("start-up", "", "times bare Python"), startup())
 
 
-def main() -> None:
-    """Measure, show, and with ``--write`` keep."""
-    parser = argparse.ArgumentParser(description="hasteward against the raw tools")
-    parser.add_argument("--megabytes", type=int, default=3000, help="size of the database (default: 3000)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default: 3)")
-    parser.add_argument("--write", action="store_true", help=f"keep the tables as {PAGE.name}")
-    chosen = parser.parse_args()
-    lines = list(measured(chosen.megabytes, chosen.rounds))
-    if chosen.write:
-        PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        print(f"wrote {PAGE}", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main()
+    page_of("hasteward against the raw tools", PAGE, measured, megabytes=3000, rounds=3)
