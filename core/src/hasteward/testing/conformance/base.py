@@ -83,14 +83,18 @@ class Conformance:
 
     def addressed(self, *wanted: Capability) -> Engine:
         """The engine; skips the test, in the engine's own words, if it does not offer what is `wanted`."""
-        engine = self.loaded().engine(self.engine.info().name)
-        for capability in wanted:
-            match engine.info.capability(capability):
-                case Unsupported(reason):
-                    pytest.skip(f"{engine.info.name} does not {capability}: {reason}")
-                case _:
-                    engine.require(capability)
-        return engine
+        return offering(self.loaded().engine(self.engine.info().name), *wanted)
+
+
+def offering(engine: Engine, *wanted: Capability) -> Engine:
+    """`engine`; skips the test, in the engine's own words, if it does not offer what is `wanted`."""
+    for capability in wanted:
+        match engine.info.capability(capability):
+            case Unsupported(reason):
+                pytest.skip(f"{engine.info.name} does not {capability}: {reason}")
+            case _:
+                engine.require(capability)
+    return engine
 
 
 Make = Callable[[], World]

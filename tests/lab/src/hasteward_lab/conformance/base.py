@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import pytest
 
 from hasteward import plugins
-from hasteward.domain.capability import Capability, Unsupported
+from hasteward.domain.capability import Capability
 from hasteward.plugins import Engine
+from hasteward.testing.conformance.base import offering
 from hasteward_lab.conformance.commandline import Hasteward, cheap_repository, copied
 from hasteward_lab.conformance.saving import Saving
 from hasteward_lab.conformance.site import Broken, Repair, Site
@@ -75,14 +76,7 @@ class Conformance:
 
     def offers(self, *wanted: Capability) -> Engine:
         """The engine as it is installed; skips the test, in the engine's own words, where it does not."""
-        engine = plugins.load(plugins.installed_entry_points()).engine(self.subject.engine)
-        for capability in wanted:
-            match engine.info.capability(capability):
-                case Unsupported(reason):
-                    pytest.skip(f"{engine.info.name} does not {capability}: {reason}")
-                case _:
-                    engine.require(capability)
-        return engine
+        return offering(plugins.load(plugins.installed_entry_points()).engine(self.subject.engine), *wanted)
 
 
 def another_cluster(where: tuple[str, ...]) -> tuple[str, ...]:
