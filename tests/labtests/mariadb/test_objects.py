@@ -211,3 +211,12 @@ def test_row_14_the_agent_is_a_container_with_a_log_and_nothing_to_run(site: Any
     assert "listening on :5555" in site.kubectl("logs", "-n", "db", "db-1", "-c", "agent").stdout
     refused = site.kubectl("exec", "-n", "db", "db-1", "-c", "agent", "--", "ls").stderr
     assert "executable file not found" in refused
+
+
+@pytest.mark.long
+def test_a_donor_whose_joiner_is_gone_does_not_hold_a_lab_up_for_ever(site: Any) -> None:
+    """Whoever waits for a healthy lab kills such a donor once."""
+    site.lab.mariadb("db-1", "SET GLOBAL wsrep_desync = ON")
+    assert hand.told(site.lab, "db-1") == "Donor/Desynced 3"
+    hand.healthy(site.lab, 15)
+    assert [hand.told(site.lab, f"db-{number}") for number in range(3)] == ["Synced 3"] * 3
