@@ -111,6 +111,8 @@ class Database:
         self.argvs.append(argv)
         if list(argv[1:3]) == ["-c", client._MEET]:
             return Result(f"mariadb mariadb-dump\n{self._client(pod, argv[3:], '')}@@\n".encode())
+        if list(argv[1:3]) == ["-c", client._AWAKE]:
+            argv = [*argv[6:], "-e", argv[5]]
         try:
             match argv[0]:
                 case "df":
