@@ -28,6 +28,31 @@ exit 0"""
 #: both servers answer the second; only one of them has the variable
 _WHO = "SELECT {}, {}; SHOW GLOBAL VARIABLES LIKE 'wsrep_on'"
 
+#: asks $2 by the client that the other words are, and meanwhile says every $1 seconds that the server
+#: answers: progress, though the statement is silent; a server that answers nobody stalls. The option file
+#: comes once and is read often, so a variable holds it. What is ended here is buried by its own parent
+_AWAKE = r"""trap : TERM
+t=$1 q=$2 f=$(cat)
+shift 2
+{
+  trap 'kill "$!"; wait; exit' TERM
+  while :; do
+    sleep "$t" &
+    wait "$!"
+    printf '%s\n' "$f" | "$@" --connect-timeout=5 -e 'SELECT 1' &
+    wait "$!" && echo >&3
+  done
+} 3>&2 >/dev/null 2>&1 &
+k=$!
+printf '%s\n' "$f" | "$@" -e "$q"
+r=$?
+kill "$k"
+wait "$k"
+exit "$r"
+"""
+#: how many signs of life fit into the deadline for silence
+_SIGNS = 4
+
 _ESCAPED = re.compile(r"\\(.)")
 Row = tuple[str | None, ...]
 
@@ -136,8 +161,18 @@ class Server:
 
 
 def plain_each(context: EngineContext, servers: Sequence[Server], sql: str) -> list[str]:
-    """As `Server.plain`, of many servers that work on it at the same time; the first error is raised."""
-    answers = capture_each(context, [server._question(sql) for server in servers])  # noqa: SLF001  its own
+    """As `Server.plain`, of many servers that work on it at the same time; the first error is raised.
+
+    It may take as long as it will, and be silent, while its server answers others.
+    """
+    pause = max(1, int(context.tuning.stall_seconds / _SIGNS))
+    questions = []
+    for server in servers:
+        file = "/dev/stdin"
+        words = server.words(server.client, ["--batch", "--skip-column-names"], password_file=file)
+        argv = ["sh", "-c", _AWAKE, "sh", str(pause), sql, *words]
+        questions.append(Question(server.place, argv, server.feed))
+    answers = capture_each(context, questions)
     said = []
     for server, answer in zip(servers, answers, strict=True):
         if isinstance(answer, HastewardError):
