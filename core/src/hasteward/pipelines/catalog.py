@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import asdict
 from typing import Any
@@ -72,6 +73,12 @@ def encode(manifest: Manifest) -> bytes:
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 
 
+@functools.cache
+def _manifests() -> TypeAdapter[Manifest]:
+    """Made where it is needed, and once: it costs more than all that it reads."""
+    return TypeAdapter(Manifest)
+
+
 def manifest_of(repository: Repository, entry: SnapshotEntry) -> Manifest:
     """The manifest of a proven snapshot, checked against the snapshot it vouches for."""
     snapshot = entry.snapshot
@@ -83,7 +90,7 @@ def manifest_of(repository: Repository, entry: SnapshotEntry) -> Manifest:
         )
     raw = repository.read_small(entry.manifest_id, manifest_path(snapshot.path))
     try:
-        manifest = TypeAdapter(Manifest).validate_json(raw)
+        manifest = _manifests().validate_json(raw)
     except ValidationError as error:
         raise Unproven(
             f"the manifest of snapshot {snapshot.short_id} cannot be read: {error.error_count()} errors"
