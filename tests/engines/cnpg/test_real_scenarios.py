@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from real_kit import CLUSTER, Tool, Writer, everything_is_well, picture, tool
+from real_kit import CLUSTER, Tool, Writer, everything_is_well, picture, returning, tool
 
 from hasteward_lab.lab import Lab
 from hasteward_lab.scenarios import load, run
@@ -24,7 +22,6 @@ from hasteward_lab.scenarios.model import Scenario, Write
 
 pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.timeout(600)]
 
-PAUSE = "cnpg.io/reconciliationLoop"
 UNHEALTHY, REFUSED = 20, 21
 SETTLES_WITHIN = 120.0
 
@@ -115,30 +112,6 @@ ENDS: dict[str, End] = {
 }
 
 
-def _returns(lab: Lab, over: threading.Event) -> None:
-    """The network heals and the operator comes back: when the treatment has begun, and it may do so."""
-    while not over.is_set():
-        journal = [row for row in lab.get("configmaps") if row["metadata"]["name"] == "hasteward-cnpg-pg"]
-        annotations = lab.cluster_object()["metadata"].get("annotations") or {}
-        if journal and ('"kind": "pause"' not in journal[0]["data"]["journal"] or annotations.get(PAUSE)):
-            break
-        time.sleep(0.1)
-    lab.chaos.heal()
-    lab.operator_up()
-
-
-@contextlib.contextmanager
-def returning(lab: Lab) -> Iterator[None]:
-    over = threading.Event()
-    back = threading.Thread(target=_returns, args=(lab, over))
-    back.start()
-    try:
-        yield
-    finally:
-        over.set()
-        back.join()
-
-
 def primary_of(lab: Lab) -> str:
     return str(lab.cluster_object()["status"]["currentPrimary"])
 
@@ -159,7 +132,7 @@ def healed(lab: Lab, scenario: Scenario, end: Healed, folder: Path) -> None:
         for flags in end.asked:
             command = ("repair", *CLUSTER, "--yes", "--heal-timeout", "120", *flags)
             with returning(lab):
-                code, answer = hasteward(*command)
+                code, answer = readable(hasteward, command)
             if code == 1 and "hasteward repair" in answer["errors"][0]["hint"]:
                 # on a busy machine the primary goes down now and then; the run has named what ends it
                 lab.wait_ready(primary, timeout=120)
@@ -179,6 +152,16 @@ def healed(lab: Lab, scenario: Scenario, end: Healed, folder: Path) -> None:
         assert path in {one["path"] for one in listed if one["proven"]}
         lost = scenario.expect.members[f"pg-{ordinal}"].marks
         assert ledger(hasteward, ordinal, folder) == dict.fromkeys(lost, Write.model_fields["rows"].default)
+
+
+def readable(hasteward: Tool, command: tuple[str, ...]) -> tuple[int, dict[str, Any]]:
+    """A server that goes down at the moment of the look tells nothing, and whoever asks again learns more."""
+    for _ in range(3):
+        code, answer = hasteward(*command)
+        if not ended(BLIND, code, answer):
+            break
+        time.sleep(5)
+    return code, answer
 
 
 def ledger(hasteward: Tool, ordinal: int, folder: Path) -> dict[str, int]:
