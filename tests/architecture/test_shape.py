@@ -58,3 +58,23 @@ def test_only_renderers_print(sources: Sources) -> None:
     ]
 
     assert offenders == []
+
+
+def test_what_a_package_offers_under_the_name_of_one_of_its_modules_comes_from_there(
+    sources: Sources,
+) -> None:
+    """From anywhere else it is the module, or not, as it was imported before."""
+    modules = {place for place, _, _ in sources}
+    offenders = [
+        f"{place}:{node.lineno}: {alias.name}"
+        for place, _, tree in sources
+        if place.endswith("/__init__.py")
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if place.replace("__init__", alias.asname or alias.name) in modules
+        # from the module, or the module itself
+        if (node.module or "").rpartition(".")[2] not in {alias.asname or alias.name, place.split("/")[-2]}
+    ]
+
+    assert offenders == []

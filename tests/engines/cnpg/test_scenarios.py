@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hasteward_lab.conformance import triage
+from hasteward_lab.conformance import triaged
 from hasteward_lab.scenarios import load, run
 from hasteward_lab.scenarios.model import Scenario
 
@@ -27,7 +27,7 @@ FURTHER = {"replay-paused": {"pg-3"}, "numbers-count-up": {"pg-4"}}
 def verify(scenario: Scenario) -> None:
     with run.start(scenario, None, keep=False, say=lambda _message: None) as lab:
         run.reach(lab, scenario)
-        plain, deep = triage(lab, "cnpg"), triage(lab, "cnpg", "--deep")
+        plain, deep = triaged(lab, "cnpg"), triaged(lab, "cnpg", "--deep")
     truth = scenario.expect.authority
     assert plain["authority"] in {truth, "undeterminable"}, plain["authorityReason"]
     wanted = {truth, "undeterminable"} if scenario.name in UNKNOWABLE else {truth}

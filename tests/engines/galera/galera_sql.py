@@ -111,6 +111,8 @@ class Database:
         self.argvs.append(argv)
         if list(argv[1:3]) == ["-c", client._MEET]:
             return Result(f"mariadb mariadb-dump\n{self._client(pod, argv[3:], '')}@@\n".encode())
+        if list(argv[1:3]) == ["-c", client._AWAKE]:
+            argv = [*argv[6:], "-e", argv[5]]
         try:
             match argv[0]:
                 case "df":
@@ -230,6 +232,7 @@ class Database:
             (rf"CREATE DATABASE (IF NOT EXISTS )?{_NAME} CHARACTER SET \S+ COLLATE \S+", self._make_schema),
             (rf"DROP DATABASE (IF EXISTS )?{_NAME}", self._drop_schema),
             (rf"CREATE TABLE {_TWO} \(part .*\) ENGINE=InnoDB", self._make_marks),
+            (rf"CREATE TABLE {_TWO} \(n .*\) ENGINE=InnoDB", self._make_witness),
             (rf"REPLACE INTO {_TWO} VALUES \({_HEX}, {_HEX}\)", self._mark),
             (r"RENAME TABLE (.*)", self._rename),
             (rf"DROP ({kinds}) IF EXISTS {_TWO}", self._drop),
@@ -263,6 +266,10 @@ class Database:
         if schema.marks is not None:
             raise SqlError(f"ERROR 1050 (42S01): Table '{found[2]}' already exists")
         schema.marks = {}
+
+    def _make_witness(self, found: re.Match[str]) -> None:
+        self._schema(found[1])
+        self._make(found[1], "tables", found[2], "")
 
     def _mark(self, found: re.Match[str]) -> None:
         marks = self._schema(found[1]).marks

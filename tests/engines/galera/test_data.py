@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from galera_kit import CLUSTER, ENGINE, PASSWORD, World
 from galera_sql import Database
 
 from hasteward import testing
 from hasteward.domain.errors import HastewardError, Unproven
+from hasteward.testing.faults import away
 
 
 class Site(testing.World):
@@ -44,7 +47,7 @@ def test_w20_the_password_is_in_no_argument_and_is_fed_to_every_client(site: Sit
 def test_every_member_counts_the_checksums_of_every_table_before_anything_is_swapped(site: Site) -> None:
     result = site.restore(ENGINE)
 
-    asked = [argv[-1] for argv in site.database.argvs if "CHECKSUM" in argv[-1]]
+    asked = [word for argv in site.database.argvs for word in argv if "CHECKSUM" in word]
     assert len(asked) == 3
     assert set(asked) == {asked[0]}
     assert asked[0].startswith("SET SESSION wsrep_sync_wait = 15; CHECKSUM TABLE ")
@@ -126,3 +129,54 @@ def test_what_a_swap_was_writing_down_when_its_stream_was_cut_is_never_taken_bac
         site.restore(ENGINE)
         assert site.residue() == [], nth
     assert struck
+
+
+@dataclass
+class Outage:
+    """The `nth` exec does its work, and nobody hears of it; the `more` that follow do not even begin."""
+
+    nth: int
+    more: int
+    execs: int = 0
+
+    def __call__(self, call: str) -> None:
+        self.execs += call == "exec"
+        if self.execs == self.nth and call == "exec.receive":
+            raise away(call)
+        if call == "exec" and self.nth < self.execs <= self.nth + self.more:
+            raise away(call)
+
+
+@pytest.mark.parametrize(
+    ("more", "tables"), [*((n, {"item": "nothing", "stray": "a row"}) for n in range(3)), (1, {})]
+)
+def test_an_api_that_is_away_for_several_calls_of_a_swap_leaves_what_undo_can_take_back(
+    more: int, tables: dict[str, str]
+) -> None:
+    """A kept schema that is empty is taken for what was replaced only if something was replaced."""
+
+    def made() -> Site:
+        site = Site()
+        site.database.schemas["shop"].tables = dict(tables)
+        return site
+
+    clean, counted = made(), Outage(0, 0)
+    clean.on_call = counted
+    clean.restore(ENGINE)
+    new, struck = clean.content(), 0
+    for nth in range(counted.execs, 24, -1):
+        site = made()
+        before = site.content()
+        site.on_call = Outage(nth, more)
+        try:
+            site.restore(ENGINE)
+        except HastewardError:
+            struck += 1
+        else:
+            continue
+        site.next_run()
+        site.undo(ENGINE)
+        assert site.content() == before, nth
+        site.restore(ENGINE)
+        assert (site.content(), site.residue()) == (new, []), nth
+    assert struck > 10

@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +17,15 @@ import pytest
 from galera_kit import CLUSTER, ENGINE
 from galera_real import Node, Steward, as_this_user
 
-from hasteward.domain.errors import Refused
+from hasteward.adapters.host.processes import HostProcesses
+from hasteward.domain.errors import Refused, Unproven
 from hasteward.domain.snapshot import SnapshotFilter
 from hasteward.kit.answers import split_answers
 from hasteward.pipelines.backup import BackupOptions, backup
 from hasteward.pipelines.catalog import backups, manifest_of
 from hasteward.pipelines.undo import undo
+from hasteward.ports.context import EngineContext
+from hasteward.ports.host import HostRef
 from hasteward.ports.kubernetes import LEASES, PodRef
 from hasteward.testing.faults import Killed, KillNth
 from hasteward_galera.facts.galera import parse_files, parse_recovered
@@ -199,6 +206,45 @@ def test_l39_two_runs_on_one_cluster_exclude_each_other(steward: Steward) -> Non
         backup(ENGINE, context, CLUSTER, steward.repository, BackupOptions())
 
     assert steward.repository.files == {}
+
+
+@pytest.fixture
+def asked(shop: Node, tmp_path: Path) -> tuple[EngineContext, mysql.Server]:
+    """The server of `shop`, reached as a process of this machine, by a run that bears little silence."""
+    host = HostProcesses({"HOME": str(shop.folder), "PATH": os.environ["PATH"]}, tmp_path / "locks")
+    context = Steward(shop).context()
+    context = replace(context, host=host, tuning=replace(context.tuning, stall_seconds=3))
+    return context, mysql.connect(context, HostRef(), user="root", password="")
+
+
+def test_a_checksum_may_take_longer_than_a_stream_may_be_silent(
+    shop: Node, asked: tuple[EngineContext, mysql.Server]
+) -> None:
+    """A table of hundreds of gigabytes is counted in silence; a lock makes a small one take as long."""
+    context, server = asked
+    words = ["mariadb", "--no-defaults", "-uroot", f"--socket={shop.socket}", "-e"]
+    with subprocess.Popen([*words, "LOCK TABLES other.t WRITE; SELECT SLEEP(5)"]):
+        while "SLEEP" not in shop.sql("SHOW PROCESSLIST"):
+            time.sleep(0.05)
+        begun = time.monotonic()
+        (said,) = mysql.plain_each(context, [server], "CHECKSUM TABLE other.t")
+        took = time.monotonic() - begun
+
+    assert took > context.tuning.stall_seconds
+    assert said == shop.sql("CHECKSUM TABLE other.t")
+
+
+def test_a_server_that_answers_nobody_is_not_waited_for(
+    shop: Node, asked: tuple[EngineContext, mysql.Server]
+) -> None:
+    context, server = asked
+    assert shop.process is not None
+    shop.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(Unproven, match=r"nothing moved for 3 s"):
+            mysql.plain_each(context, [server], "CHECKSUM TABLE other.t")
+    finally:
+        shop.process.send_signal(signal.SIGCONT)
 
 
 def die_everywhere(shop: Node, steward: Steward, step: int) -> set[str]:

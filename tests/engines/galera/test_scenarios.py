@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hasteward_lab.conformance import triage
+from hasteward_lab.conformance import triaged
 from hasteward_lab.lab import Lab
 from hasteward_lab.scenarios import load, run
 
@@ -34,7 +34,7 @@ def untouched(lab: Lab, names: list[str]) -> dict[str, Any]:
     idle = [name for name in names if stopped(lab, name)]
     before = {name: lab.chaos.digests(name) for name in idle}
     lab.clear_audit()
-    found = triage(lab, "galera")
+    found = triaged(lab, "galera")
     asked = [row for row in lab.audit() if not row["user"].startswith("system:")]
     written = [row for row in asked if row["verb"] in WRITES and row["subresource"] != "exec"]
     assert [row for row in written if not row["resource"].startswith("selfsubject")] == []
@@ -49,7 +49,7 @@ def verify(name: str) -> None:
     scenario = load.scenario(name)
     with run.start(scenario, None, keep=False, say=lambda _message: None) as lab:
         run.reach(lab, scenario)
-        plain, deep = untouched(lab, list(scenario.expect.members)), triage(lab, "galera", "--deep")
+        plain, deep = untouched(lab, list(scenario.expect.members)), triaged(lab, "galera", "--deep")
     truth = scenario.expect.authority
     assert plain["authority"] in {truth, "undeterminable"}, plain["authorityReason"]
     if name in UNKNOWABLE and deep["authority"] == "undeterminable":

@@ -218,5 +218,5 @@ def test_a_donor_whose_joiner_is_gone_does_not_hold_a_lab_up_for_ever(site: Any)
     """Whoever waits for a healthy lab kills such a donor once."""
     site.lab.mariadb("db-1", "SET GLOBAL wsrep_desync = ON")
     assert hand.told(site.lab, "db-1") == "Donor/Desynced 3"
-    hand.healthy(site.lab, 15)
+    hand.healthy(site.lab)
     assert [hand.told(site.lab, f"db-{number}") for number in range(3)] == ["Synced 3"] * 3

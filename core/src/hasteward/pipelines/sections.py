@@ -7,9 +7,9 @@ from collections.abc import Collection, Generator, Iterator
 from hasteward.domain.errors import InvalidInput, Unproven
 from hasteward.domain.manifest import Manifest, Section
 from hasteward.domain.snapshot import Snapshot
-from hasteward.ports.context import EngineContext
+from hasteward.ports.context import EngineContext, SectionBytes
 from hasteward.ports.repository import Repository
-from hasteward.streams.proof import Algorithm, new_digest
+from hasteward.streams.proof import Algorithm, Digest, Digested
 
 
 class _Cursor:
@@ -39,18 +39,28 @@ class _Cursor:
             pass
 
 
-def _checked(cursor: _Cursor, section: Section) -> Generator[memoryview]:
-    """The section's bytes; Unproven after the last one if they are not those that were proven."""
-    digest = new_digest(Algorithm(section.algorithm))
-    for piece in cursor.take(section.length):
-        digest.update(piece)
-        yield piece
-    if digest.hexdigest() != section.digest:
-        raise Unproven(
-            f"section {section.key} in the repository is not the one that was proven",
-            hint="hasteward get backups   (take another snapshot)",
-            code="proof.section",
-        )
+class _Checked(Iterator[memoryview]):
+    """A section's bytes; Unproven after the last one if they are not those that were proven."""
+
+    def __init__(self, cursor: _Cursor, section: Section) -> None:
+        self._section = section
+        self._pieces = Digested(cursor.take(section.length), Algorithm(section.algorithm))
+
+    def __next__(self) -> memoryview:
+        piece = next(self._pieces, None)
+        if piece is not None:
+            return piece
+        if self.digest().hexdigest() != self._section.digest:
+            raise Unproven(
+                f"section {self._section.key} in the repository is not the one that was proven",
+                hint="hasteward get backups   (take another snapshot)",
+                code="proof.section",
+            )
+        raise StopIteration
+
+    def digest(self) -> Digest:
+        """Of what was given before the piece in hand."""
+        return self._pieces.digest()
 
 
 class StoredSections:
@@ -69,7 +79,7 @@ class StoredSections:
         """The full id."""
         return self._snapshot.id
 
-    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, Generator[memoryview]]]:
+    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, SectionBytes]]:
         """The wanted sections in stored order. One process of the store serves them all."""
         missing = sorted(set(keys) - {section.key for section in self.manifest.sections})
         if missing:
@@ -81,6 +91,6 @@ class StoredSections:
             cursor = _Cursor(chunks)
             for section in wanted:
                 cursor.skip_to(section.offset)
-                yield section, _checked(cursor, section)
+                yield section, _Checked(cursor, section)
                 if cursor.position != section.offset + section.length:
                     raise Unproven(f"section {section.key} was not read to its end", code="proof.short")

@@ -22,7 +22,7 @@ from hasteward_galera.facts.words import counted, listed
 from hasteward_galera.resources import pod_of
 from hasteward_galera.restore.gates import Target, check_room, find_target
 from hasteward_sql import mysql
-from hasteward_sql.mysql.catalog import MARK, read_schemas
+from hasteward_sql.mysql.catalog import read_schemas
 from hasteward_sql.mysql.quoting import qualified
 
 #: a member shows what was told to another only after it has applied it
@@ -60,10 +60,7 @@ class _Members:
         """
         found_tables = read_schemas(context, self.server)
         tables = [
-            qualified(schema, table)
-            for schema in schemas
-            for table in sorted(found_tables[schema].tables)
-            if table != MARK
+            qualified(schema, table) for schema in schemas for table in sorted(found_tables[schema].content)
         ]
         found = self._checksums(context, tables)
         first = found[self.target.member]

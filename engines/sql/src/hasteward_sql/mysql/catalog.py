@@ -16,6 +16,9 @@ NEW_PREFIX = "hasteward_new_"
 OLD_PREFIX = "hasteward_old_"
 #: the table in both of them that says what they are
 MARK = "hasteward_kept"
+#: a table of the schema that takes the replaced tables; the act that swaps them renames it too
+WAITING = "hasteward_waiting"
+SWAPPED = "hasteward_swapped"
 _SYSTEM = ("information_schema", "performance_schema", "mysql", "sys")
 _ACCOUNTS = ("mysql.sys", "mysql.session", "mysql.infoschema", "mariadb.sys", "PUBLIC")
 _TRANSACTIONAL = ("InnoDB", "", "MEMORY")
@@ -46,6 +49,11 @@ class Schema:
     def sound_views(self) -> tuple[str, ...]:
         """The views that a dump can hold."""
         return tuple(view for view in self.views if view not in self.broken)
+
+    @property
+    def content(self) -> list[str]:
+        """Its tables without those of ours that say what a schema is."""
+        return [name for name in self.tables if name not in {MARK, WAITING, SWAPPED}]
 
     @property
     def counts(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from hasteward.domain.errors import DependencyError, HastewardError, RunFailed
 from hasteward.kit.streaming import Captured, Question, capture, capture_each, upload
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
-from hasteward.streams.proof import Algorithm, StreamProof
+from hasteward.streams.proof import Algorithm, Digest, StreamProof
 from hasteward.streams.wrapper import FED_DESCRIPTOR
 from hasteward_sql.mysql.quoting import option_file
 
@@ -27,6 +27,31 @@ echo @@
 exit 0"""
 #: both servers answer the second; only one of them has the variable
 _WHO = "SELECT {}, {}; SHOW GLOBAL VARIABLES LIKE 'wsrep_on'"
+
+#: asks $2 by the client that the other words are, and meanwhile says every $1 seconds that the server
+#: answers: progress, though the statement is silent; a server that answers nobody stalls. The option file
+#: comes once and is read often, so a variable holds it. What is ended here is buried by its own parent
+_AWAKE = r"""trap : TERM
+t=$1 q=$2 f=$(cat)
+shift 2
+{
+  trap 'kill "$!"; wait; exit' TERM
+  while :; do
+    sleep "$t" &
+    wait "$!"
+    printf '%s\n' "$f" | "$@" --connect-timeout=5 -e 'SELECT 1' &
+    wait "$!" && echo >&3
+  done
+} 3>&2 >/dev/null 2>&1 &
+k=$!
+printf '%s\n' "$f" | "$@" -e "$q"
+r=$?
+kill "$k"
+wait "$k"
+exit "$r"
+"""
+#: how many signs of life fit into the deadline for silence
+_SIGNS = 4
 
 _ESCAPED = re.compile(r"\\(.)")
 Row = tuple[str | None, ...]
@@ -113,8 +138,9 @@ class Server:
         what: str,
         schema: str = "",
         short: bool = False,
+        digested: Callable[[], Digest] | None = None,
     ) -> StreamProof:
-        """Feed SQL to the client, which stops at the first error; `short` as in `upload`."""
+        """Feed SQL to the client, which stops at the first error; `short` and `digested` as in `upload`."""
         options = ["--batch", "--binary-mode"]
         if schema:
             options.append(f"--database={schema}")
@@ -128,6 +154,7 @@ class Server:
             algorithm=self.algorithm,
             feed=self.feed,
             short=short,
+            digested=digested,
         )
 
     def run(self, context: EngineContext, *statements: str, what: str) -> None:
@@ -136,8 +163,18 @@ class Server:
 
 
 def plain_each(context: EngineContext, servers: Sequence[Server], sql: str) -> list[str]:
-    """As `Server.plain`, of many servers that work on it at the same time; the first error is raised."""
-    answers = capture_each(context, [server._question(sql) for server in servers])  # noqa: SLF001  its own
+    """As `Server.plain`, of many servers that work on it at the same time; the first error is raised.
+
+    It may take as long as it will, and be silent, while its server answers others.
+    """
+    pause = max(1, int(context.tuning.stall_seconds / _SIGNS))
+    questions = []
+    for server in servers:
+        file = "/dev/stdin"
+        words = server.words(server.client, ["--batch", "--skip-column-names"], password_file=file)
+        argv = ["sh", "-c", _AWAKE, "sh", str(pause), sql, *words]
+        questions.append(Question(server.place, argv, server.feed))
+    answers = capture_each(context, questions)
     said = []
     for server, answer in zip(servers, answers, strict=True):
         if isinstance(answer, HastewardError):

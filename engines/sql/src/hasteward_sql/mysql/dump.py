@@ -61,13 +61,14 @@ def dump(context: EngineContext, cluster: ClusterRef, server: Server, sink: Dump
         )
     if not context.approve(_plan(cluster, server, schemas, excluded)):
         return DumpProof(str(server.place), server.version, (), planned_only=True)
+    context.reporter.emit(PhaseStarted("dump", f"dumping {counted(len(schemas), 'schema')}"))
+    context.reporter.emit(Progress("dump", 0, about=sum(schema.size for schema in schemas)))
+    # the repository makes itself ready while the rest is asked
+    writer = SectionWriter(context, sink, server.algorithm)
+    writer.text("header", "", _HEADER)
     end_orphans(context, server.place)
     _warn(context, schemas, excluded)
     accounts = read_accounts(context, server)
-    context.reporter.emit(PhaseStarted("dump", f"dumping {counted(len(schemas), 'schema')}"))
-    context.reporter.emit(Progress("dump", 0, about=sum(schema.size for schema in schemas)))
-    writer = SectionWriter(context, sink, server.algorithm)
-    writer.text("header", "", _HEADER)
     for account in accounts:
         writer.text("account", account.name, f"{account.create};\n".encode())
     for schema in schemas:

@@ -18,7 +18,6 @@ from hasteward.domain.plan import Plan, Reversal, Step
 from hasteward.kit.orphans import end_orphans
 from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward_sql.mysql.catalog import (
-    MARK,
     NEW_PREFIX,
     OLD_PREFIX,
     Schema,
@@ -215,7 +214,9 @@ def _load(context: EngineContext, server: Server, source: RestoreSource, item: I
     for section, chunks in source.read(keys):
         if section.kind == "tables":
             what = f"the tables of {names.live}"
-            proof = server.load(context, chunks, what=what, schema=names.new)
+            same = server.algorithm == section.algorithm
+            kept = chunks.digest if same else None
+            proof = server.load(context, chunks, what=what, schema=names.new, digested=kept)
             if proof.algorithm == section.algorithm and proof.digest != section.digest:
                 raise Unproven(f"{what} did not arrive as they were proven", code="proof.section")
         else:
@@ -227,7 +228,7 @@ def _load(context: EngineContext, server: Server, source: RestoreSource, item: I
 
 def _compare(context: EngineContext, server: Server, item: Item) -> str:
     loaded = read_schemas(context, server)[item.names.new]
-    have, wanted = sorted(name for name in loaded.tables if name != MARK), sorted(item.entry["tables"])
+    have, wanted = sorted(loaded.content), sorted(item.entry["tables"])
     if have != wanted:
         differ = ", ".join(sorted(set(have) ^ set(wanted)))
         raise Unproven(f"the tables of {item.names.live} are not those of the snapshot: {differ}")
@@ -243,6 +244,8 @@ def _discard(context: EngineContext, server: Server, target: Target) -> None:
         user, _, host = name.rpartition("@") if "@" in name else (name, "", "")
         kind = "USER" if host else "ROLE"
         statements.append(f"DROP {kind} IF EXISTS {account_sql(user, host)}")
+    if not statements:
+        return
     try:
         server.run(context, *statements, what="removing what was loaded")
     except HastewardError as error:
@@ -284,12 +287,19 @@ def _swap_all(
 
 
 def _discard_waiting(context: EngineContext, server: Server, target: Target, live: list[str]) -> None:
-    """Take back what is not swapped in; accounts stay when something that may need them is live."""
-    if not live:
-        _discard(context, server, target)
+    """Take back what is not swapped in; accounts stay when something that may need them is live.
+
+    Of a swap that could be neither finished nor taken back the next run needs both sides.
+    """
+    try:
+        found = read_schemas(context, server)
+    except HastewardError as error:
+        context.reporter.emit(Warned("restore.left", f"{error.message}; the next restore removes it"))
         return
-    rest = tuple(item for item in target.items if item.names.live not in live)
-    _discard(context, server, replace(target, items=rest, accounts=()))
+    half = [item.names.live for item in target.items if item.names.old in found]
+    rest = tuple(item for item in target.items if item.names.live not in {*live, *half})
+    accounts = () if live or half else target.accounts
+    _discard(context, server, replace(target, items=rest, accounts=accounts))
 
 
 def _swap_one(context: EngineContext, server: Server, item: Item) -> None:

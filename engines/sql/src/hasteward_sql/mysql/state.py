@@ -5,7 +5,8 @@ Every schema of ours holds the table ``hasteward_kept``: rows of ``part`` and ``
 takes the replaced tables (old) says which live schema it is about, which one holds the restored tables (new),
 which run did that (``run``, ``job``; ``undo``, and ``of`` whose restore it took back), and how far the work
 is; both hold the programs and views that belong to their tables, because programs and views cannot be renamed
-into another schema.
+into another schema. Whether the tables have changed places is not written but done: an empty table of old is
+renamed by the very act that swaps them, so it tells even where there was no table to move.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from hasteward_sql.mysql.catalog import MARK, Schema
+from hasteward_sql.mysql.catalog import MARK, SWAPPED, WAITING, Schema
 from hasteward_sql.mysql.quoting import literal, qualified
 
 
@@ -42,21 +43,31 @@ def begun(marks: Mapping[str, bytes]) -> bool:
     return "stage" in marks
 
 
-def remedy(marks: Mapping[str, bytes], old: Schema, new: Schema | None) -> Remedy:
-    """The tables change places in one atomic act, so where they are tells which side is live."""
+def remedy(marks: Mapping[str, bytes], old: Schema) -> Remedy:
+    """The tables change places in one atomic act, and the name of one table tells whether it was done.
+
+    What holds tables of somebody is never taken for empty.
+    """
     if not unfinished(marks):
         return Remedy.NOTHING
-    moved_in = any(name != MARK for name in old.tables)
-    waiting = new is not None and any(name != MARK for name in new.tables)
-    if moved_in or not waiting:
-        return Remedy.FORWARD
-    return Remedy.BACK
+    return Remedy.FORWARD if SWAPPED in old.tables or old.content else Remedy.BACK
 
 
 def mark_table(schema: str) -> str:
     """The statement that makes the table."""
     columns = "part VARCHAR(32) CHARACTER SET ascii PRIMARY KEY, body LONGBLOB NOT NULL"
     return f"CREATE TABLE {qualified(schema, MARK)} ({columns}) ENGINE=InnoDB"
+
+
+def witness_table(schema: str) -> str:
+    """The statement that makes the table which the swap renames."""
+    return f"CREATE TABLE {qualified(schema, WAITING)} (n INT PRIMARY KEY) ENGINE=InnoDB"
+
+
+def witnessed(schema: str, *, back: bool = False) -> str:
+    """The part of a RENAME that tells that it was done, or taken `back`."""
+    names = (SWAPPED, WAITING) if back else (WAITING, SWAPPED)
+    return " TO ".join(qualified(schema, name) for name in names)
 
 
 def mark(schema: str, part: str, body: bytes) -> str:

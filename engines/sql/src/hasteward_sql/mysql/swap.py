@@ -19,7 +19,16 @@ from hasteward_sql.mysql.catalog import MARK, NEW_PREFIX, OLD_PREFIX, Schema, re
 from hasteward_sql.mysql.client import Server
 from hasteward_sql.mysql.dump import read_definitions
 from hasteward_sql.mysql.quoting import identifier, qualified
-from hasteward_sql.mysql.state import Remedy, Stage, begun, mark, mark_table, remedy
+from hasteward_sql.mysql.state import (
+    Remedy,
+    Stage,
+    begun,
+    mark,
+    mark_table,
+    remedy,
+    witness_table,
+    witnessed,
+)
 
 _TRIES = 5
 #: lock wait timeout, deadlock: somebody was in the way, and nothing was renamed
@@ -40,10 +49,6 @@ def _patience(context: EngineContext) -> int:
     return max(1, round(context.tuning.lock_seconds / _TRIES))
 
 
-def _tables(schema: Schema | None) -> list[str]:
-    return [name for name in schema.tables if name != MARK] if schema else []
-
-
 def _moves(tables: list[str], source: str, target: str) -> list[str]:
     return [f"{qualified(source, name)} TO {qualified(target, name)}" for name in tables]
 
@@ -51,17 +56,17 @@ def _moves(tables: list[str], source: str, target: str) -> list[str]:
 def exchange_sql(live: Schema, incoming: Schema, names: Names, *, patience: int) -> list[str]:
     """The live tables out and the waiting ones in, by one statement; triggers are in the way of it."""
     drops = [f"DROP TRIGGER IF EXISTS {qualified(names.live, name)}" for name in live.triggers]
-    moves = [*_moves(_tables(live), names.live, names.old), *_moves(_tables(incoming), names.new, names.live)]
-    rename = [f"RENAME TABLE {', '.join(moves)}"] if moves else []
-    return [f"SET SESSION lock_wait_timeout = {patience}", *drops, *rename]
+    moves = [*_moves(live.content, names.live, names.old), *_moves(incoming.content, names.new, names.live)]
+    rename = f"RENAME TABLE {', '.join([*moves, witnessed(names.old)])}"
+    return [f"SET SESSION lock_wait_timeout = {patience}", *drops, rename]
 
 
 def return_sql(live: Schema, old: Schema, names: Names, *, patience: int) -> list[str]:
     """The same the other way round."""
     drops = [f"DROP TRIGGER IF EXISTS {qualified(names.live, name)}" for name in live.triggers]
-    moves = [*_moves(_tables(live), names.live, names.new), *_moves(_tables(old), names.old, names.live)]
-    rename = [f"RENAME TABLE {', '.join(moves)}"] if moves else []
-    return [f"SET SESSION lock_wait_timeout = {patience}", *drops, *rename]
+    moves = [*_moves(live.content, names.live, names.new), *_moves(old.content, names.old, names.live)]
+    rename = f"RENAME TABLE {', '.join([*moves, witnessed(names.old, back=True)])}"
+    return [f"SET SESSION lock_wait_timeout = {patience}", *drops, rename]
 
 
 def _clear_sql(schema: Schema) -> list[str]:
@@ -97,6 +102,7 @@ def swap(context: EngineContext, server: Server, names: Names, *, of: str = "") 
     statements = [
         f"CREATE DATABASE {identifier(names.old)} CHARACTER SET {live.charset} COLLATE {live.collation}",
         mark_table(names.old),
+        witness_table(names.old),
         *(mark(names.old, part, body) for part, body in rows.items()),
         mark(names.old, "stage", Stage.SWAPPING.value.encode()),
     ]
@@ -145,11 +151,11 @@ def take_back(context: EngineContext, server: Server, names: Names) -> None:
     """After a failure: the tables back to where they were, and their programs too."""
     try:
         found = read_schemas(context, server)
-        old, new = found.get(names.old), found.get(names.new)
+        old = found.get(names.old)
         if old is None:
             return
         marks = read_marks(context, server, names.old)
-        if remedy(marks, old, new) is Remedy.FORWARD:
+        if remedy(marks, old) is Remedy.FORWARD:
             context.check_lease()
             back = return_sql(found[names.live], old, names, patience=_patience(context))
             server.run(context, *back, what=f"taking the swap of {names.live} back")
@@ -167,7 +173,7 @@ def put_in_order(context: EngineContext, server: Server) -> list[str]:
     for old in (schema for name, schema in found.items() if name.startswith(OLD_PREFIX)):
         marks = read_marks(context, server, old.name)
         live, new = marks.get("live", b"").decode(), marks.get("new", b"").decode()
-        chosen = remedy(marks, old, found.get(new))
+        chosen = remedy(marks, old)
         names = Names(live, new, old.name)
         if _drop_unbegun(context, server, old):
             continue
@@ -194,7 +200,7 @@ def _drop_unbegun(context: EngineContext, server: Server, old: Schema | None, *,
 
     Once all was written down something can, unless by the run `own`, which knows that it has not.
     """
-    if old is None or _tables(old):
+    if old is None or old.content:
         return False
     marks = read_marks(context, server, old.name)
     if begun(marks) and marks.get("run") != own.encode():

@@ -25,7 +25,7 @@ _PARTS = ("base", "commandline", "dump", "heal", "picture", "restore", "saving",
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
 from hasteward_lab.conformance.base import Conformance, Tools  # noqa: E402  explained before it is imported
-from hasteward_lab.conformance.commandline import Hasteward, cheap_repository, copied, triage  # noqa: E402  as above
+from hasteward_lab.conformance.commandline import Hasteward, cheap_repository, copied, triaged  # noqa: E402  as above
 from hasteward_lab.conformance.dump import DumpConformance  # noqa: E402  as above
 from hasteward_lab.conformance.heal import HealConformance  # noqa: E402  as above
 from hasteward_lab.conformance.ledger import Ledger  # noqa: E402  as above
@@ -51,7 +51,7 @@ __all__ = [
     "cheap_repository",
     "copied",
     "ours",
-    "triage",
+    "triaged",
     "writes",
 ]
 

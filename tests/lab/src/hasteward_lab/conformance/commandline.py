@@ -158,7 +158,7 @@ class Hasteward:
         assert found == []
 
 
-def triage(lab: Lab, engine: str, *flags: str) -> dict[str, Any]:
+def triaged(lab: Lab, engine: str, *flags: str) -> dict[str, Any]:
     """What a triage of the lab's own cluster finds, whatever that is; it may find no error of ours."""
     done = subprocess.run(
         [

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from hasteward.domain.errors import RunFailed, Unproven
 from hasteward.kit.streaming import Captured, capture, upload
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
-from hasteward.streams.proof import Algorithm
+from hasteward.streams.proof import Algorithm, Digest
 from hasteward_sql.postgresql.facts.quoting import connect, conninfo
 
 _LOOPBACK = "127.0.0.1"
@@ -213,6 +213,33 @@ def feed(
     except RunFailed as error:
         raise unprompted(error) from error
     return sent.length - len(login.feed.encode())
+
+
+def feed_section(
+    context: EngineContext,
+    login: Login,
+    argv: list[str],
+    chunks: Iterable[bytes | memoryview],
+    *,
+    what: str,
+    algorithm: Algorithm,
+    digested: Callable[[], Digest],
+) -> int:
+    """As `feed`, to a program that finds the password on the descriptor of what it is fed."""
+    try:
+        sent = upload(
+            context,
+            login.place,
+            argv,
+            chunks,
+            what=what,
+            algorithm=algorithm,
+            feed=login.feed,
+            digested=digested,
+        )
+    except RunFailed as error:
+        raise unprompted(error) from error
+    return sent.length
 
 
 def run_script(

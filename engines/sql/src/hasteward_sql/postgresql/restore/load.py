@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from hasteward.domain.errors import HastewardError, RunFailed, Unproven
 from hasteward.domain.events import StepDone, Warned
 from hasteward.domain.manifest import Section
 from hasteward.kit.orphans import end_orphans
-from hasteward.ports.context import EngineContext, RestoreSource
+from hasteward.ports.context import EngineContext, RestoreSource, SectionBytes
 from hasteward.streams.proof import Algorithm
 from hasteward_sql.postgresql.collect.catalog import read_counts
-from hasteward_sql.postgresql.collect.client import Login, feed, psql, run_script
+from hasteward_sql.postgresql.collect.client import Login, feed_section, psql, run_script
 from hasteward_sql.postgresql.facts.grants import grant_sql, in_order
 from hasteward_sql.postgresql.facts.quoting import identifier
-from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
+from hasteward_sql.postgresql.restore.replay import Replayed, replaying, restriction, restricts
 from hasteward_sql.postgresql.restore.role import LoadRole, drop_role
 from hasteward_sql.postgresql.restore.sql import create_database, drop_database, properties
 from hasteward_sql.postgresql.restore.swap import run_as_superuser
@@ -75,33 +75,33 @@ class Loader:
             for item in self._target.items
             for kind in ("database", "sequences", "rights")
         }
-        stored = {section.key for section in source.manifest.sections}
-        keys: Collection[str] = [*self._target.role_keys, *(stored & items.keys())]
+        have = {section.key for section in source.manifest.sections}
+        keys: Collection[str] = [*self._target.role_keys, *(have & items.keys())]
         entered = False
         count = 0
-        for section, chunks in source.read(keys):
+        for section, stored in source.read(keys):
             if not entered and section.key in items:
                 self._enter()
                 entered = True
             match section.kind:
                 case "database":
-                    self._content(items[section.key], section, chunks)
+                    self._content(items[section.key], section, stored)
                 case "sequences":
-                    self._feed(items[section.key].new_name, section, chunks, self._loading)
+                    self._feed(items[section.key].new_name, section, stored, self._loading)
                 case "rights":
-                    self._rights(items[section.key], section, chunks)
+                    self._rights(items[section.key], section, stored)
                 case _:
-                    self._one_role(section, chunks)
+                    self._one_role(section, stored)
             count += 1
         if count != len(keys):
             raise Unproven(f"the snapshot delivered {count} of {len(keys)} sections")
         self.checks.append(f"the digests of {count} sections were compared in {self._stage.words.where}")
         self._leave()
 
-    def _one_role(self, section: Section, chunks: Iterable[memoryview]) -> None:
+    def _one_role(self, section: Section, stored: SectionBytes) -> None:
         if section.kind == "role":
             self._roles.append(section.name)
-        self._feed("postgres", section, chunks, self._stage.login)
+        self._feed("postgres", section, stored, self._stage.login)
 
     def _enter(self) -> None:
         """Grant what the roles need, then make the role to load as and see that it is let in."""
@@ -128,7 +128,7 @@ class Loader:
             code="restore.login",
         )
 
-    def _content(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+    def _content(self, item: Item, section: Section, stored: SectionBytes) -> None:
         role = self._role
         self._databases.append(item.new_name)
         load_role = None if role is None else role.name
@@ -138,7 +138,7 @@ class Loader:
             prepare = role.prepare(item, self._target.tablespaces)
             self.script(prepare, f"the extensions of {item.name}", database=item.new_name)
         try:
-            self._feed(item.new_name, section, chunks, self._loading, "synchronous_commit=off")
+            self._feed(item.new_name, section, stored, self._loading, "synchronous_commit=off")
         except RunFailed as error:
             if role is None or error.hint:
                 raise
@@ -149,13 +149,13 @@ class Loader:
                 code=error.code,
             ) from error
 
-    def _rights(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+    def _rights(self, item: Item, section: Section, stored: SectionBytes) -> None:
         """The last section of a database. Its functions are run for the last time before it is given away."""
         role, name = self._role, item.new_name
         if self._target.analyse:
             # else the server does it within a minute; here it would write every page that it looks at again
             self._load_script(self._loading, "ANALYZE;\n", f"analysing {name}", name)
-        self._feed(name, section, chunks, self._stage.login)
+        self._feed(name, section, stored, self._stage.login)
         if role is not None:
             handed_over = role.hand_over(item, self._target.scene.superuser)
             self.script(handed_over, f"giving {item.name} to its owner", database=name)
@@ -168,21 +168,23 @@ class Loader:
             self.script(drop_role(self._role.name), f"dropping role {self._role.name}")
 
     def _feed(
-        self, database: str, section: Section, chunks: Iterable[memoryview], login: Login, *options: str
+        self, database: str, section: Section, stored: SectionBytes, login: Login, *options: str
     ) -> None:
         """One section through psql; `source` compares its digest with the manifest's on the way."""
         what = f"the load of {section.kind} {section.name}"
-        before = prelude(restricted=restricts(self._stage.client.number))
-        content = Replayed(chunks, section.length)
-        sent = feed(
+        restricted = restriction(restricted=restricts(self._stage.client.number))
+        content = Replayed(stored, section.length)
+        argv = [*psql(self._context, login, database, *options), *restricted]
+        sent = feed_section(
             self._context,
             login,
-            psql(self._context, login, database, *options),
-            _after(before, content),
+            replaying(argv, left_out=content.opening, fed=bool(login.feed)),
+            content,
             what=what,
             algorithm=Algorithm(section.algorithm),
+            digested=content.digest,
         )
-        arrived = sent - len(before) + content.left_out
+        arrived = sent + content.left_out
         if arrived != section.length:
             raise Unproven(
                 f"{what}: {arrived} bytes arrived in {login}, the manifest has {section.length}",
@@ -230,8 +232,3 @@ class Loader:
             reporter.emit(Warned("restore.left", f"{text}; the next restore drops what it loaded"))
         else:
             reporter.emit(StepDone("restore", "taken back: the live databases are as they were"))
-
-
-def _after(before: bytes, content: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:
-    yield before
-    yield from content
