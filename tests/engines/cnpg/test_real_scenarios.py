@@ -23,7 +23,7 @@ from hasteward_lab.scenarios.model import Scenario, Write
 pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.timeout(600)]
 
 UNHEALTHY, REFUSED = 20, 21
-SETTLES_WITHIN = 120.0
+SETTLES_WITHIN = 90.0
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def healed(lab: Lab, scenario: Scenario, end: Healed, folder: Path) -> None:
         for flags in end.asked:
             command = ("repair", *CLUSTER, "--yes", "--heal-timeout", "120", *flags)
             with returning(lab):
-                code, answer = readable(hasteward, command)
+                code, answer = asked(hasteward, command)
             if code == 1 and "hasteward repair" in answer["errors"][0]["hint"]:
                 # on a busy machine the primary goes down now and then; the run has named what ends it
                 lab.wait_ready(primary, timeout=120)
@@ -154,14 +154,23 @@ def healed(lab: Lab, scenario: Scenario, end: Healed, folder: Path) -> None:
         assert ledger(hasteward, ordinal, folder) == dict.fromkeys(lost, Write.model_fields["rows"].default)
 
 
-def readable(hasteward: Tool, command: tuple[str, ...]) -> tuple[int, dict[str, Any]]:
-    """A server that goes down at the moment of the look tells nothing, and whoever asks again learns more."""
-    for _ in range(3):
+def asked(hasteward: Tool, command: tuple[str, ...]) -> tuple[int, dict[str, Any]]:
+    """Asked again where a server was just going down or coming up, and may have been about to follow."""
+    begun = time.monotonic()
+    while True:
         code, answer = hasteward(*command)
-        if not ended(BLIND, code, answer):
-            break
+        if (
+            not (ended(BLIND, code, answer) or waits(code, answer))
+            or time.monotonic() - begun > SETTLES_WITHIN
+        ):
+            return code, answer
         time.sleep(5)
-    return code, answer
+
+
+def waits(code: int, answer: dict[str, Any]) -> bool:
+    """Whether a run has treated nobody since somebody may come back by himself."""
+    data = answer["data"]
+    return code == UNHEALTHY and bool(data["waiting"]) and not data["treated"] and not data["settled"]
 
 
 def ledger(hasteward: Tool, ordinal: int, folder: Path) -> dict[str, int]:
@@ -198,8 +207,7 @@ def untouched(lab: Lab, ends: tuple[Refused | Left, ...], folder: Path) -> None:
             if any(ended(end, code, answer) for end in ends):
                 break
             # what may come back by itself is given its time, which is over after half a minute
-            waits = code == UNHEALTHY and bool(answer["data"]["waiting"]) and not answer["data"]["treated"]
-            assert waits, answer
+            assert waits(code, answer), answer
             assert time.monotonic() - begun < SETTLES_WITHIN, answer
             time.sleep(5)
     assert picture(lab) == before
