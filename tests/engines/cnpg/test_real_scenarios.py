@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from real_kit import CLUSTER, Tool, Writer, everything_is_well, picture, tool
+from real_kit import CLUSTER, Tool, Writer, everything_is_well, picture, returning, tool
 
 from hasteward_lab.lab import Lab
 from hasteward_lab.scenarios import load, run
@@ -24,9 +22,8 @@ from hasteward_lab.scenarios.model import Scenario, Write
 
 pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.timeout(600)]
 
-PAUSE = "cnpg.io/reconciliationLoop"
 UNHEALTHY, REFUSED = 20, 21
-SETTLES_WITHIN = 120.0
+SETTLES_WITHIN = 90.0
 
 
 @dataclass(frozen=True)
@@ -115,30 +112,6 @@ ENDS: dict[str, End] = {
 }
 
 
-def _returns(lab: Lab, over: threading.Event) -> None:
-    """The network heals and the operator comes back: when the treatment has begun, and it may do so."""
-    while not over.is_set():
-        journal = [row for row in lab.get("configmaps") if row["metadata"]["name"] == "hasteward-cnpg-pg"]
-        annotations = lab.cluster_object()["metadata"].get("annotations") or {}
-        if journal and ('"kind": "pause"' not in journal[0]["data"]["journal"] or annotations.get(PAUSE)):
-            break
-        time.sleep(0.1)
-    lab.chaos.heal()
-    lab.operator_up()
-
-
-@contextlib.contextmanager
-def returning(lab: Lab) -> Iterator[None]:
-    over = threading.Event()
-    back = threading.Thread(target=_returns, args=(lab, over))
-    back.start()
-    try:
-        yield
-    finally:
-        over.set()
-        back.join()
-
-
 def primary_of(lab: Lab) -> str:
     return str(lab.cluster_object()["status"]["currentPrimary"])
 
@@ -159,7 +132,7 @@ def healed(lab: Lab, scenario: Scenario, end: Healed, folder: Path) -> None:
         for flags in end.asked:
             command = ("repair", *CLUSTER, "--yes", "--heal-timeout", "120", *flags)
             with returning(lab):
-                code, answer = hasteward(*command)
+                code, answer = asked(hasteward, command)
             if code == 1 and "hasteward repair" in answer["errors"][0]["hint"]:
                 # on a busy machine the primary goes down now and then; the run has named what ends it
                 lab.wait_ready(primary, timeout=120)
@@ -179,6 +152,25 @@ def healed(lab: Lab, scenario: Scenario, end: Healed, folder: Path) -> None:
         assert path in {one["path"] for one in listed if one["proven"]}
         lost = scenario.expect.members[f"pg-{ordinal}"].marks
         assert ledger(hasteward, ordinal, folder) == dict.fromkeys(lost, Write.model_fields["rows"].default)
+
+
+def asked(hasteward: Tool, command: tuple[str, ...]) -> tuple[int, dict[str, Any]]:
+    """Asked again where a server was just going down or coming up, and may have been about to follow."""
+    begun = time.monotonic()
+    while True:
+        code, answer = hasteward(*command)
+        if (
+            not (ended(BLIND, code, answer) or waits(code, answer))
+            or time.monotonic() - begun > SETTLES_WITHIN
+        ):
+            return code, answer
+        time.sleep(5)
+
+
+def waits(code: int, answer: dict[str, Any]) -> bool:
+    """Whether a run has treated nobody since somebody may come back by himself."""
+    data = answer["data"]
+    return code == UNHEALTHY and bool(data["waiting"]) and not data["treated"] and not data["settled"]
 
 
 def ledger(hasteward: Tool, ordinal: int, folder: Path) -> dict[str, int]:
@@ -215,8 +207,7 @@ def untouched(lab: Lab, ends: tuple[Refused | Left, ...], folder: Path) -> None:
             if any(ended(end, code, answer) for end in ends):
                 break
             # what may come back by itself is given its time, which is over after half a minute
-            waits = code == UNHEALTHY and bool(answer["data"]["waiting"]) and not answer["data"]["treated"]
-            assert waits, answer
+            assert waits(code, answer), answer
             assert time.monotonic() - begun < SETTLES_WITHIN, answer
             time.sleep(5)
     assert picture(lab) == before
