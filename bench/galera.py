@@ -131,4 +131,4 @@ def measured(megabytes: int, rounds: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    page_of("Galera against its own client programs", PAGE, measured, megabytes=400, rounds=3)
+    page_of("Galera against its own client programs", PAGE, measured, megabytes=1000, rounds=3)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.resources import JOBS, PODS, SECRETS, STATEFUL_SETS
 from hasteward_lab.mariadb.kinds import MARIADBS
+from hasteward_lab.mariadb.operator.declared import Declared
 from hasteward_lab.mariadb.operator.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Loop:
     def __init__(self, desk: Desk, one: Pass) -> None:
         self._desk = desk
         self._pass = one
+        self._declared = Declared(desk)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         desk.store.on_change(self._changed)
@@ -44,6 +46,7 @@ class Loop:
             self._tasks = [
                 loop.create_task(self._guarded(self._passes)),
                 loop.create_task(self._guarded(Monitor(self._desk).run)),
+                loop.create_task(self._guarded(self._declared.run)),
             ]
 
     async def down(self) -> None:
