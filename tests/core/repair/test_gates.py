@@ -132,6 +132,15 @@ def test_a_restart_needs_no_donor() -> None:
     assert [target.member for target in targets_of(decide(alone, RepairRequest()))] == ["box-2"]
 
 
+def test_what_overwrites_nothing_is_treated_first() -> None:
+    """Whoever runs again then is needed by those that are built anew, and by whoever has to come back."""
+    sick = (member(2, Remediation.RESEED), member(3, Remediation.RESTART), member(4, Remediation.REWIND))
+
+    found = decide(report(member(1), *sick), RepairRequest())
+
+    assert [target.member for target in targets_of(found)] == ["box-3", "box-2", "box-4"]
+
+
 def test_a_member_that_recovers_by_itself_is_left_to_it() -> None:
     waiting = report(member(1), member(2, Remediation.WAIT))
     said = ("box-2 recovers by itself: so it is",)

@@ -21,7 +21,7 @@ from hasteward.streams.proof import Algorithm
 from hasteward.testing import HEALTHY
 from hasteward.testing.conformance.heal import HealConformance
 from hasteward.testing.conformance.triage import TriageConformance
-from hasteward.testing.faults import Killed, KillNth
+from hasteward.testing.faults import FailNth, Killed, KillNth
 from hasteward.testing.streams import Loss, StreamFault
 from hasteward_cnpg.plugin import CnpgEngine, plugin
 
@@ -111,6 +111,25 @@ def test_two_members_in_one_run_are_ended_by_one_command_wherever_it_is_killed()
         assert (left, world.content()) == ((False, [], {}), before), fault.struck
     print(f"{points} points, {waited} of them with something put off")
     assert waited > 1
+
+
+def test_two_members_in_one_run_are_not_changed_in_silence_wherever_a_call_fails() -> None:
+    """What is taken back comes back: the operator makes no pod while another member is down."""
+    engine = TestCnpg().addressed()
+    before = _essence(heal_kit.make("two")[1])
+    for nth in itertools.count(1, STRIDE):
+        world = heal_kit.make("two")[1]
+        world.on_call = fault = FailNth(nth)
+        with contextlib.suppress(HastewardError):
+            world.repair(engine, UNSAVED)
+        if not fault.struck:
+            break
+        world.next_run()
+        assert world.unfinished or world.triage(engine).healthy or _essence(world) == before, fault.struck
+
+
+def _essence(world: testing.World) -> testing.Picture:
+    return world.picture(lease=False, versions=False, helpers=False)
 
 
 def _records(world: testing.World) -> tuple[Record, ...]:

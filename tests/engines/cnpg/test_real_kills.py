@@ -111,12 +111,12 @@ def killed_everywhere(lab: Lab, hasteward: Tool, argv: tuple[str, ...], strikes:
         if code == UNKNOWN and asked_again < ASKED_AGAIN:
             # what was taken back is on its way up, and not everything can be read of it at once
             asked_again += 1
-            lab.wait_ready(timeout=60)
+            time.sleep(10)
             continue
         if len(strikes.points) == before:
             break
     print(f"killed at {before} points: {'; '.join(strikes.points)}")
-    assert code == 0, "".join(said)
+    assert code == 0, (lab.primary, "".join(said))
     assert JOURNAL not in picture(lab)["configmaps"]
     return strikes.points
 

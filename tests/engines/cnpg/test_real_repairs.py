@@ -146,7 +146,7 @@ def test_what_a_restart_has_not_helped_is_not_restarted_again_and_made_anew_when
 ) -> None:
     """Its server dies at every start, for a reason that nothing knows."""
     with Lab.up(volume_size="512Mi", time_scale=0.2) as lab:
-        lab.exec("pg-3", ["truncate", "-s", "0", "/var/lib/postgresql/data/pgdata/global/pg_filenode.map"])
+        lab.exec("pg-3", ["rmdir", "/var/lib/postgresql/data/pgdata/pg_twophase"])
         lab.kill("pg-3")
         lab.wait(lambda: not lab.pod("pg-3")["status"]["containerStatuses"][0]["ready"], 30)
         before, hasteward, writer = picture(lab), tool(lab, tmp_path), Writer(lab)

@@ -133,6 +133,8 @@ def _untargeted(report: TriageReport, request: RepairRequest) -> Decision | Refu
                 if isinstance(found, Refusal):
                     return found
                 targets.append(found)
+    # what overwrites nothing comes first: who runs again then is needed by those that are built anew
+    targets.sort(key=lambda target: target.remediation.overwrites)
     return Decision(tuple(targets), tuple(skipped), tuple(waiting))
 
 

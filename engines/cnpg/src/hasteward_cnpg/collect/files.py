@@ -66,7 +66,7 @@ _COUNT = (
     _DIRECTORY
     + r"""
 [ -f "$d/pg_wal/$5" ] || { echo "$5 is not there" >&2; exit 1; }
-o=$(pg_waldump -p "$d/pg_wal" -t "$2" -s "$3" -e "$4" -r Transaction 2>/dev/null) || exit
+o=$(pg_waldump -p "$d/pg_wal" -t "$2" -s "$3" -e "$4" -r Transaction) || exit
 printf '%s\n' "$o" | { n=0; l=; while IFS= read -r x; do
   case $x in *'desc: COMMIT'*) n=$((n+1)); l=$x ;; esac
 done; printf '%s\n%s\n' "$n" "$l"; }

@@ -23,8 +23,8 @@ from hasteward_cnpg.resources import (
 _USER = 26
 #: a time that is further ahead of our clock says nothing about ours
 _SKEW_SECONDS = 60.0
-#: between a kubelet's first look at a pod and its first word of it; no server is up and down again within it
-_FIRST_SECONDS = 10.0
+#: a kubelet says both in its first word of a pod, to the second; no server is up and down again within that
+_FIRST_SECONDS = 2.0
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
