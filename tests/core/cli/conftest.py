@@ -67,6 +67,7 @@ class Toy(EngineSpec):
         self.lacks: tuple[Capability, ...] = ()
         self.files: DumpLayout | None = FILES
         self.key_breaks = False
+        self.remediation = Remediation.RESTART
         self.kept_by = ""
 
     def _stumble(self) -> None:
@@ -90,7 +91,7 @@ class Toy(EngineSpec):
         health = Health.HEALTHY if self.healthy else Health.DOWN
         member = Assessment("box-1", "primary", health, ("it answers",), ("its disk",), ordinal=1)
         if not self.healthy:
-            member = replace(member, remediation=Remediation.RESTART, reason="it has run down")
+            member = replace(member, remediation=self.remediation, reason="it has run down")
         members = (member,)
         found = Diagnosis(
             "toy.down",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hasteward.domain.capability import Capability
+from hasteward.domain.report import Remediation
 from hasteward.domain.snapshot import Snapshot, SnapshotTags
 from hasteward.ports.kubernetes import ApiUnavailable
 
@@ -367,6 +368,20 @@ def test_repair_heals_what_is_broken_and_says_how_it_is_now(cli: Any, there: tup
     again = cli("repair", *there)
     assert again.code == 0
     assert "Nothing to repair." in again.out
+
+
+@pytest.mark.parametrize("remediation", [Remediation.NONE, Remediation.WAIT])
+def test_a_repair_that_treats_nobody_of_a_cluster_that_is_not_well_says_what_is_wrong_and_what_helps(
+    cli: Any, there: tuple[str, ...], remediation: Remediation
+) -> None:
+    cli.toy.healthy, cli.toy.remediation = False, remediation
+
+    done = cli("repair", *there)
+
+    assert done.code == 20
+    assert "it has run down" in done.out
+    assert "Nothing that a repair would treat now." in done.out
+    assert "next: wind it up" in done.out
 
 
 def test_a_repair_that_fails_is_taken_back_and_undo_has_nothing_left(

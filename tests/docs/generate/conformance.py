@@ -17,6 +17,8 @@ TIERS = {
         fakes.DumpConformance,
         fakes.RestoreConformance,
         fakes.HealConformance,
+        fakes.NativeConformance,
+        fakes.ExtractConformance,
     ),
     "On real servers: `hasteward_lab.conformance`": (
         lab.TriageConformance,

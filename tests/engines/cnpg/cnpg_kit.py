@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,7 +30,14 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Unproven
 from hasteward.domain.manifest import Manifest, Section, covers
 from hasteward.kit import orphans
-from hasteward.ports.context import DumpProof, EngineContext, RestoreOptions, RestoreOutcome, Run
+from hasteward.ports.context import (
+    DumpProof,
+    EngineContext,
+    RestoreOptions,
+    RestoreOutcome,
+    Run,
+    SectionBytes,
+)
 from hasteward.ports.kubernetes import (
     PODS,
     ApiNotFound,
@@ -42,7 +49,7 @@ from hasteward.ports.kubernetes import (
     Resource,
     StreamStalled,
 )
-from hasteward.streams.proof import Algorithm, new_digest
+from hasteward.streams.proof import Algorithm, Digested, new_digest
 from hasteward.testing.reporter import Approval, RecordingReporter
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
@@ -442,10 +449,10 @@ class Stored:
     chunk: int = 16384
     checks: bool = True
 
-    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, Iterable[memoryview]]]:
+    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, SectionBytes]]:
         for section in self.manifest.sections:
             if section.key in keys:
-                yield section, self._chunks(section)
+                yield section, Digested(self._chunks(section), Algorithm(section.algorithm))
 
     def _chunks(self, section: Section) -> Iterator[memoryview]:
         end = section.offset + section.length

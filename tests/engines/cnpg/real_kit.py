@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from hasteward_lab.lab import Lab
 from hasteward_lab.state import LabError
 
 CLUSTER = ("-e", "cnpg", "-c", "pg", "-n", "db")
+PAUSE = "cnpg.io/reconciliationLoop"
 
 
 @dataclass
@@ -105,3 +107,27 @@ def everything_is_well(lab: Lab, ledger: list[int], primary: str = "pg-1") -> No
         held = lab.psql(member, "SELECT coalesce(json_agg(n), '[]') FROM acknowledged")
         assert sorted(set(ledger) - set(json.loads(held))) == [], member
         assert files(lab, member) == ""
+
+
+def _returns(lab: Lab, over: threading.Event) -> None:
+    """The network heals and the operator comes back: when the treatment has begun, and it may do so."""
+    while not over.is_set():
+        journal = [row for row in lab.get("configmaps") if row["metadata"]["name"] == "hasteward-cnpg-pg"]
+        annotations = lab.cluster_object()["metadata"].get("annotations") or {}
+        if journal and ('"kind": "pause"' not in journal[0]["data"]["journal"] or annotations.get(PAUSE)):
+            break
+        time.sleep(0.1)
+    lab.chaos.heal()
+    lab.operator_up()
+
+
+@contextmanager
+def returning(lab: Lab) -> Iterator[None]:
+    over = threading.Event()
+    back = threading.Thread(target=_returns, args=(lab, over))
+    back.start()
+    try:
+        yield
+    finally:
+        over.set()
+        back.join()

@@ -61,10 +61,18 @@ class TestRepairsAtLength(HealConformance):
 
     engine = plugin
     repairs = MappingProxyType(
-        dict.fromkeys(
-            ("stuck", "stuck, no room", "stray", "stray that cannot be rewound", "empty", "two"), UNSAVED
-        )
+        dict.fromkeys(("stuck", "stuck, no room", "stray", "stray that cannot be rewound", "empty"), UNSAVED)
     )
+    world = TestCnpg.world
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+class TestTwoMembersAtLength(HealConformance):
+    """The same with two treatments in one run: between them there are more places than in all the others."""
+
+    engine = plugin
+    repairs = MappingProxyType({"two": UNSAVED})
     world = TestCnpg.world
 
 
@@ -78,7 +86,7 @@ class TestCapturesAtLength(HealConformance):
     world = TestCnpg.world
 
 
-#: every so manieth place of the sweep below; all of them are in the long run above
+#: every so manieth place of the sweep below; all of them are in `TestTwoMembersAtLength`
 STRIDE = 9
 
 

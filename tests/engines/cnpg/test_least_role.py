@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -18,10 +19,11 @@ from hypothesis import strategies as st
 
 from hasteward.domain.errors import Refused, RunFailed, Unproven
 from hasteward.ports.context import RestoreOptions
+from hasteward.streams.proof import Algorithm, Digested
 from hasteward_cnpg.plugin import plugin
 from hasteward_sql.postgresql.collect.client import Login
 from hasteward_sql.postgresql.facts.belongings import Belongings, privileges_in_order, rights_sql
-from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
+from hasteward_sql.postgresql.restore.replay import Replayed, restriction, restricts
 from hasteward_sql.postgresql.restore.role import LoadRole, scram
 
 Dump = Callable[..., Stored]
@@ -34,18 +36,36 @@ OPEN, CLOSE = b"\\restrict abc\n", b"\\unrestrict abc\n"
 TAIL = b"--\n-- PostgreSQL database dump complete\n--\n\n"
 
 
+def replayed(whole: bytes, size: int) -> Replayed:
+    pieces = (memoryview(whole)[at : at + size] for at in range(0, len(whole), size))
+    return Replayed(Digested(pieces, Algorithm.SHA256), len(whole))
+
+
 @given(st.binary(max_size=3000), st.integers(1, 700), st.booleans())
 def test_a_section_loses_its_two_lines_and_nothing_else(body: bytes, size: int, restricted: bool) -> None:
     plain = HEAD + b"SET x;\n" + body + b"\n" + TAIL
     whole = plain
     if restricted:
         whole = plain.replace(HEAD, HEAD + OPEN, 1)[: -len(TAIL)] + TAIL + CLOSE + b"\n"
-        plain += b"\n"
-    chunks = [memoryview(whole)[at : at + size] for at in range(0, len(whole), size)]
-    replayed = Replayed(chunks, len(whole))
+        plain = plain.removeprefix(HEAD) + b"\n"
+    content = replayed(whole, size)
 
-    assert b"".join(bytes(piece) for piece in replayed) == plain
-    assert replayed.left_out == (len(OPEN) + len(CLOSE) if restricted else 0)
+    sent = b"".join(bytes(piece) for piece in content)
+    lines = sent.split(b"\n", content.opening)
+
+    assert lines.pop() == plain
+    assert lines == ([*HEAD.split(b"\n")[:-1], OPEN[:-1]] if restricted else [])
+    assert content.left_out == (len(CLOSE) if restricted else 0)
+    assert content.digest().hexdigest() == sha256(sent).hexdigest()
+
+
+@given(st.integers(0, 1100), st.integers(1, 1100))
+def test_of_a_section_of_any_length_all_is_sent_and_digested(length: int, size: int) -> None:
+    whole = bytes(range(251)) * 5
+    content = replayed(whole[:length], size)
+
+    assert b"".join(bytes(piece) for piece in content) == whole[:length]
+    assert content.digest().hexdigest() == sha256(whole[:length]).hexdigest()
 
 
 @pytest.mark.parametrize("end", [b"", b"\\unrestrict xyz\n", b"\\unrestrict abc\nmore\n"])
@@ -54,12 +74,12 @@ def test_a_section_that_is_not_closed_as_it_was_opened_is_refused(end: bytes, si
     whole = HEAD + OPEN + b"x" * size + b"\n" + end
 
     with pytest.raises(Unproven, match="begins restricted and does not end so"):
-        list(Replayed([whole], len(whole)))
+        list(replayed(whole, len(whole)))
 
 
 def test_the_key_is_new_for_every_stream() -> None:
-    assert prelude(restricted=True) != prelude(restricted=True)
-    assert prelude(restricted=False) == b""
+    assert restriction(restricted=True) != restriction(restricted=True)
+    assert restriction(restricted=False) == []
 
 
 def test_only_newer_versions_of_psql_can_be_restricted() -> None:

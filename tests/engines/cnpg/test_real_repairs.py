@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from real_kit import CLUSTER, Writer, everything_is_well, picture, tool
@@ -137,3 +138,37 @@ def test_log_volumes_and_tablespaces_are_cloned_with_the_member(
         log = lab.exec("pg-3", ["readlink", "/var/lib/postgresql/data/pgdata/pg_wal"]).stdout.decode()
         assert log.strip() == "/var/lib/postgresql/wal/pg_wal"
         assert lab.psql("pg-3", "SELECT count(*) FROM spread") == "1000"
+
+
+@pytest.mark.long
+def test_what_a_restart_has_not_helped_is_not_restarted_again_and_made_anew_when_it_is_named(
+    tmp_path: Path,
+) -> None:
+    """Its server dies at every start, for a reason that nothing knows."""
+    with Lab.up(volume_size="512Mi", time_scale=0.2) as lab:
+        lab.exec("pg-3", ["truncate", "-s", "0", "/var/lib/postgresql/data/pgdata/global/pg_filenode.map"])
+        lab.kill("pg-3")
+        lab.wait(lambda: not lab.pod("pg-3")["status"]["containerStatuses"][0]["ready"], 30)
+        before, hasteward, writer = picture(lab), tool(lab, tmp_path), Writer(lab)
+        repair = ("repair", *CLUSTER, "--yes", "--no-escrow", "--heal-timeout")
+        with writer.at_work():
+            done: list[str] = []
+            while len(set(done) - {"wait"}) < 2:
+                code, answer = hasteward(*repair, "15")
+                assert code == 20, answer["said"]
+                done.append(_what_was_done(answer))
+                assert len(done) < 20, done
+                time.sleep(2)
+            assert [one for one in done if one != "wait"] == ["restart", "nothing"]
+            (skipped,) = (line for line in answer["data"]["skipped"] if line.startswith("pg-3"))
+            assert skipped.endswith("one more restart would not help, and repair -i 3 makes it anew")
+            code, answer = hasteward(*repair, "120", "-i", "3")
+        assert code == 0, answer["said"]
+        assert [one["remediation"] for one in answer["data"]["treated"]] == ["reseed"]
+        everything_is_well(lab, writer.acknowledged)
+        assert picture(lab) == before
+
+
+def _what_was_done(answer: dict[str, Any]) -> str:
+    treated = [str(one["remediation"]) for one in answer["data"]["treated"]]
+    return treated[0] if treated else "wait" if answer["data"]["waiting"] else "nothing"

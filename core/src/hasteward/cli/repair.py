@@ -53,9 +53,7 @@ def _run(session: Session) -> Answer:
         dry_run=result.dry_run,
         plan=session.journal.plan,
     )
-    last = result.after or result.before
-    well = result.dry_run or last is None or last.healthy
-    return Answer(data, human.repair, ExitCode.OK if well else ExitCode.UNHEALTHY)
+    return Answer(data, human.repair, ExitCode.OK if result.dry_run or result.well else ExitCode.UNHEALTHY)
 
 
 VERB = Verb(

@@ -211,9 +211,8 @@ def download(
     tail = receiver.end()
     trailer = _conclude(what, pod, length=receiver.length, tail=tail, nonce=nonce, ending=ending)
     if trailer.exit_status != 0:
-        raise RunFailed(
-            f"{what} in {pod} exited with {trailer.exit_status}{ending.words()}", code="dump.failed"
-        )
+        said = f"{what} in {pod} exited with {trailer.exit_status}{ending.words()}"
+        raise RunFailed(said, code="dump.failed")
     _compare(what, pod, trailer, digest.hexdigest())
     return StreamProof(receiver.length, trailer.algorithm, trailer.digest)
 
@@ -350,6 +349,7 @@ def upload(
     algorithm: Algorithm,
     feed: str = "",
     short: bool = False,
+    digested: Callable[[], Digest] | None = None,
 ) -> StreamProof:
     """Feed `chunks` to a consumer in `pod`; return the digest of what arrived there.
 
@@ -357,12 +357,12 @@ def upload(
     then commit by a separate act. Raises RunFailed when the consumer failed, Unproven when what arrived is
     not provably what was sent. `feed` is text that the consumer finds on `FED_DESCRIPTOR`, as in `download`.
     A `short` stream is a script and no file of data: it starts sooner, and leaves more room for arguments.
+    `digested` is the digest of all that `chunks` gave, where their maker keeps one.
     """
     nonce = secrets.token_hex(NONCE_BYTES)
     digest = new_digest(algorithm)
-    answer = bytearray()
-    ending = _Ending()
-    sent = 0
+    answer, ending = bytearray(), _Ending()
+    sent, whole = 0, False
     wrapped = upload_argv(
         argv,
         run=context.run.id,
@@ -377,11 +377,13 @@ def upload(
             if feed:
                 _feed(stream, feed)
             for chunk in chunks:
-                digest.update(chunk)
+                if digested is None:
+                    digest.update(chunk)
                 sent += len(chunk)
                 if not stream.send(chunk):
                     break
             else:
+                whole = True
                 stream.finish_input()
         except StreamBroken as error:
             ending.broken = error
@@ -389,9 +391,10 @@ def upload(
             _drain(stream, ending, answer.extend)
     trailer = parse_trailer(bytes(answer), nonce)
     if trailer is not None and trailer.exit_status != 0:
-        raise RunFailed(
-            f"{what} in {pod} exited with {trailer.exit_status}{ending.words()}", code="load.failed"
-        )
+        said = f"{what} in {pod} exited with {trailer.exit_status}{ending.words()}"
+        raise RunFailed(said, code="load.failed")
     trailer = _conclude(what, pod, length=sent, tail=bytes(answer), nonce=nonce, ending=ending)
-    _compare(what, pod, trailer, digest.hexdigest())
+    if not whole:
+        raise Unproven(f"{what} in {pod} ended before it was given everything", code="proof.digest")
+    _compare(what, pod, trailer, (digested() if digested else digest).hexdigest())
     return StreamProof(sent, trailer.algorithm, trailer.digest)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from hasteward.domain.errors import InvalidInput, Refused, Unproven
 from hasteward.domain.manifest import SCHEMA, Manifest, covers
 from hasteward.domain.snapshot import (
+    Snapshot,
     SnapshotEntry,
     SnapshotFilter,
     entries,
@@ -23,18 +26,36 @@ LATEST = "latest"
 _SHORTEST_ID = 4
 
 
+class Catalog(Protocol):
+    """Whatever can list the snapshots: a repository, or a listing of one that has begun."""
+
+    def snapshots(self) -> list[Snapshot]:
+        """Every snapshot that carries our tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What `Repository.listing` gives, as a catalog."""
+
+    answer: Callable[[], list[Snapshot]]
+
+    def snapshots(self) -> list[Snapshot]:
+        """Wait for it."""
+        return self.answer()
+
+
 def backups(repository: Repository, wanted: SnapshotFilter) -> list[SnapshotEntry]:
     """Data snapshots that match, newest first, each with its verdict."""
     return [entry for entry in entries(repository.snapshots()) if wanted.matches(entry.snapshot)]
 
 
-def find(repository: Repository, reference: str, *wanted: SnapshotFilter) -> SnapshotEntry:
+def find(catalog: Catalog, reference: str, *wanted: SnapshotFilter) -> SnapshotEntry:
     """The snapshot called `reference`: ``latest`` (the newest proven one that matches) or an id prefix.
 
     Of several `wanted` the first ones are preferred among the snapshots of one job. Raises InvalidInput if
     there is none, if the prefix is ambiguous, or if the snapshot is of another kind than they say (W16).
     """
-    found = entries(repository.snapshots())
+    found = entries(catalog.snapshots())
     what = " or ".join(dict.fromkeys(one.path or f"{one.namespace}/{one.cluster}" for one in wanted))
     if reference == LATEST:
         entry = newest_proven(found, *wanted)
@@ -72,6 +93,12 @@ def encode(manifest: Manifest) -> bytes:
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 
 
+@functools.cache
+def _manifests() -> TypeAdapter[Manifest]:
+    """Made where it is needed, and once: it costs more than all that it reads."""
+    return TypeAdapter(Manifest)
+
+
 def manifest_of(repository: Repository, entry: SnapshotEntry) -> Manifest:
     """The manifest of a proven snapshot, checked against the snapshot it vouches for."""
     snapshot = entry.snapshot
@@ -83,7 +110,7 @@ def manifest_of(repository: Repository, entry: SnapshotEntry) -> Manifest:
         )
     raw = repository.read_small(entry.manifest_id, manifest_path(snapshot.path))
     try:
-        manifest = TypeAdapter(Manifest).validate_json(raw)
+        manifest = _manifests().validate_json(raw)
     except ValidationError as error:
         raise Unproven(
             f"the manifest of snapshot {snapshot.short_id} cannot be read: {error.error_count()} errors"

@@ -60,6 +60,12 @@ class RepairResult:
     settled: str = ""
     dry_run: bool = False
 
+    @property
+    def well(self) -> bool:
+        """Whether the cluster was healthy when it was looked at last; True too when nobody looked."""
+        last = self.after or self.before
+        return last is None or last.healthy
+
 
 def repair(
     engine: Engine,

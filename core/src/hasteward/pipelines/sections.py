@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator
+from contextlib import ExitStack
 
 from hasteward.domain.errors import InvalidInput, Unproven
 from hasteward.domain.manifest import Manifest, Section
 from hasteward.domain.snapshot import Snapshot
-from hasteward.ports.context import EngineContext
+from hasteward.ports.context import EngineContext, SectionBytes
 from hasteward.ports.repository import Repository
-from hasteward.streams.proof import Algorithm, new_digest
+from hasteward.streams.proof import Algorithm, Digest, Digested
 
 
 class _Cursor:
@@ -39,29 +40,47 @@ class _Cursor:
             pass
 
 
-def _checked(cursor: _Cursor, section: Section) -> Generator[memoryview]:
-    """The section's bytes; Unproven after the last one if they are not those that were proven."""
-    digest = new_digest(Algorithm(section.algorithm))
-    for piece in cursor.take(section.length):
-        digest.update(piece)
-        yield piece
-    if digest.hexdigest() != section.digest:
-        raise Unproven(
-            f"section {section.key} in the repository is not the one that was proven",
-            hint="hasteward get backups   (take another snapshot)",
-            code="proof.section",
-        )
+class _Checked(Iterator[memoryview]):
+    """A section's bytes; Unproven after the last one if they are not those that were proven."""
+
+    def __init__(self, cursor: _Cursor, section: Section) -> None:
+        self._section = section
+        self._pieces = Digested(cursor.take(section.length), Algorithm(section.algorithm))
+
+    def __next__(self) -> memoryview:
+        piece = next(self._pieces, None)
+        if piece is not None:
+            return piece
+        if self.digest().hexdigest() != self._section.digest:
+            raise Unproven(
+                f"section {self._section.key} in the repository is not the one that was proven",
+                hint="hasteward get backups   (take another snapshot)",
+                code="proof.section",
+            )
+        raise StopIteration
+
+    def digest(self) -> Digest:
+        """Of what was given before the piece in hand."""
+        return self._pieces.digest()
 
 
 class StoredSections:
-    """A proven snapshot as a `RestoreSource`."""
+    """A proven snapshot as a `RestoreSource`. What is read first is taken from the bytes that have `begun` to
+    come, if there are some.
+    """
 
     def __init__(
-        self, context: EngineContext, repository: Repository, snapshot: Snapshot, manifest: Manifest
+        self,
+        context: EngineContext,
+        repository: Repository,
+        snapshot: Snapshot,
+        manifest: Manifest,
+        begun: Iterator[memoryview] | None = None,
     ) -> None:
         self._context = context
         self._repository = repository
         self._snapshot = snapshot
+        self._begun = begun
         self.manifest = manifest
 
     @property
@@ -69,18 +88,21 @@ class StoredSections:
         """The full id."""
         return self._snapshot.id
 
-    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, Generator[memoryview]]]:
+    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, SectionBytes]]:
         """The wanted sections in stored order. One process of the store serves them all."""
         missing = sorted(set(keys) - {section.key for section in self.manifest.sections})
         if missing:
             raise InvalidInput(f"snapshot {self._snapshot.short_id} has no section {', '.join(missing)}")
         wanted = [section for section in self.manifest.sections if section.key in keys]
-        with self._repository.read(
-            self._snapshot.id, self._snapshot.path, stall_seconds=self._context.tuning.stall_seconds
-        ) as chunks:
+        with ExitStack() as stack:
+            chunks, self._begun = self._begun, None
+            if chunks is None:
+                stall = self._context.tuning.stall_seconds
+                begin = self._repository.read(self._snapshot.id, self._snapshot.path, stall_seconds=stall)
+                chunks = stack.enter_context(begin)
             cursor = _Cursor(chunks)
             for section in wanted:
                 cursor.skip_to(section.offset)
-                yield section, _checked(cursor, section)
+                yield section, _Checked(cursor, section)
                 if cursor.position != section.offset + section.length:
                     raise Unproven(f"section {section.key} was not read to its end", code="proof.short")

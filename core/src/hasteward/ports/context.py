@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -15,6 +15,7 @@ from hasteward.domain.plan import Plan
 from hasteward.domain.repair import Record
 from hasteward.ports.host import Host, HostRef, NoHost
 from hasteward.ports.kubernetes import Kubernetes
+from hasteward.streams.proof import Digest
 
 
 class Clock(Protocol):
@@ -142,6 +143,18 @@ class DumpProof:
     planned_only: bool = False
 
 
+class SectionBytes(Protocol):
+    """The bytes of a stored section, in pieces. Each is valid until the next is asked for."""
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """In order, once."""
+
+    def digest(self) -> Digest:
+        """The section's own kind of digest of what was given before the piece in hand, or of all of it when
+        there is none. It is a copy: whoever sends the bytes on need not digest them again.
+        """
+
+
 class RestoreSource(Protocol):
     """A proven snapshot, read by sections."""
 
@@ -153,7 +166,7 @@ class RestoreSource(Protocol):
     def manifest(self) -> Manifest:
         """Its proof."""
 
-    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, Iterable[memoryview]]]:
+    def read(self, keys: Collection[str]) -> Iterator[tuple[Section, SectionBytes]]:
         """The wanted sections in the order they are stored; each must be read to its end before the next.
 
         Raises Unproven when a section's bytes are not the ones that were proven.

@@ -31,6 +31,9 @@ class Digest(Protocol):
     def hexdigest(self) -> str:
         """The digest of everything so far."""
 
+    def copy(self) -> Digest:
+        """Another one that begins with what this one has taken."""
+
 
 _NEW: Mapping[Algorithm, Callable[[], Digest]] = {
     Algorithm.BLAKE2B_256: lambda: hashlib.blake2b(digest_size=32),
@@ -41,6 +44,27 @@ _NEW: Mapping[Algorithm, Callable[[], Digest]] = {
 def new_digest(algorithm: Algorithm) -> Digest:
     """A running digest of the kind the pod computes."""
     return _NEW[algorithm]()
+
+
+class Digested(Iterator[memoryview]):
+    """Pieces, digested once as they pass, for everybody who has to compare them."""
+
+    def __init__(self, pieces: Iterator[memoryview], algorithm: Algorithm) -> None:
+        self._pieces = pieces
+        self._digest = new_digest(algorithm)
+        self._in_hand: memoryview | None = None
+
+    def __next__(self) -> memoryview:
+        if self._in_hand is not None:
+            # before the next is asked for: then this one is no longer valid
+            self._digest.update(self._in_hand)
+            self._in_hand = None
+        self._in_hand = next(self._pieces)
+        return self._in_hand
+
+    def digest(self) -> Digest:
+        """Of all that was given before the piece in hand; of all of it, after the last. The caller's own."""
+        return self._digest.copy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,10 @@ class ContainerState(StrEnum):
 class PodFacts:
     """A member's pod as the API describes it. `reason` is the containerStatus's own word.
 
-    `age` is for how many seconds its container runs, by our own clock; None where that is not known.
+    `age` is for how many seconds its container runs, by our own clock; None where that is not known. So is
+    `unready`, for how many seconds the pod is not ready; `fresh` says that it has not been since it was made.
+    `last` is how its container ended before this start, in words; `unplaced` is why the scheduler found no
+    node for it. Both are "" where that is not so.
     """
 
     phase: str
@@ -72,6 +75,10 @@ class PodFacts:
     ready: bool
     restarts: int
     age: float | None = None
+    unready: float | None = None
+    fresh: bool | None = None
+    last: str = ""
+    unplaced: str = ""
 
     @property
     def serving(self) -> bool:

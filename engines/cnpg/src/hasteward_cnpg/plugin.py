@@ -119,7 +119,7 @@ class CnpgEngine(EngineSpec):
         from hasteward_cnpg.collect import collect
         from hasteward_cnpg.diagnose import report
 
-        return report(cluster, collect(context, cluster))
+        return report(cluster, collect(context, cluster), patience=context.tuning.heal_seconds)
 
     @hookimpl
     def plan(

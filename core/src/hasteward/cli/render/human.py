@@ -223,11 +223,15 @@ def repair(data: RepairData, paint: Paint) -> Lines:
     yield from (f"{paint.good('Healed')} {one.member} by {one.remediation}" for one in data.treated)
     yield from (f"  saved first: snapshot {snapshot[:8]}" for snapshot in data.snapshots)
     yield from (f"  {text}" for text in (*data.skipped, *data.waiting))
+    last = data.after
     if not data.treated:
-        yield "Nothing to repair."
-    if data.after is not None:
+        # who repairs nothing of what is not well is told what is wrong, and what else helps
+        well = data.before is None or data.before.healthy
+        last = last if well else last or data.before
+        yield "Nothing to repair." if well else "Nothing that a repair would treat now."
+    if last is not None:
         yield ""
-        yield from triage(data.after, paint)
+        yield from triage(last, paint)
 
 
 def undo(data: UndoData, paint: Paint, *, looks: bool = True) -> Lines:

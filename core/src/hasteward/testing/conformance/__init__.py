@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from hasteward.testing.conformance.base import HEALTHY, Conformance
 from hasteward.testing.conformance.dump import DumpConformance
+from hasteward.testing.conformance.extract import ExtractConformance
 from hasteward.testing.conformance.heal import HealConformance
 from hasteward.testing.conformance.info import InfoConformance
 from hasteward.testing.conformance.native import NativeConformance
@@ -27,6 +28,7 @@ __all__ = [
     "Conformance",
     "DumpConformance",
     "EngineConformance",
+    "ExtractConformance",
     "HealConformance",
     "InfoConformance",
     "NativeConformance",
@@ -42,5 +44,6 @@ class EngineConformance(
     RestoreConformance,
     HealConformance,
     NativeConformance,
+    ExtractConformance,
 ):
     """All of it. One hook's part alone is a class of its own."""

@@ -15,6 +15,7 @@ from hasteward_cnpg.analyse.authority import (
     judge,
 )
 from hasteward_cnpg.analyse.members import assess
+from hasteward_cnpg.analyse.remedy import PATIENCE_SECONDS
 from hasteward_cnpg.evidence import Evidence
 
 __all__ = ["LAG_BYTES", "Analysis", "Doubt", "Question", "Standing", "analyse"]
@@ -44,14 +45,17 @@ class Analysis:
         return next((found for found in self.assessments if found.member == member), None)
 
 
-def analyse(evidence: Evidence, *, lag_bytes: int = LAG_BYTES) -> Analysis:
+def analyse(
+    evidence: Evidence, *, lag_bytes: int = LAG_BYTES, patience: float = PATIENCE_SECONDS
+) -> Analysis:
     """Assess every member and give one verdict for the cluster."""
     cluster = cluster_of(evidence)
     named = "" if cluster is None else cluster.current_primary
     primary = next((member for member in accepting_writes(evidence) if member.name == named), None)
     verdict = judge(evidence)
     assessments = tuple(
-        assess(evidence, member, primary, verdict, lag_bytes=lag_bytes) for member in evidence.members
+        assess(evidence, member, primary, verdict, lag_bytes=lag_bytes, patience=patience)
+        for member in evidence.members
     )
     return Analysis(
         authority=verdict.authority,

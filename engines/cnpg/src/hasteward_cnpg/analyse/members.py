@@ -21,6 +21,7 @@ def assess(
     verdict: Verdict,
     *,
     lag_bytes: int,
+    patience: float,
 ) -> Assessment:
     """What is said of one member; `primary` accepts writes and is named, None if there is no such member."""
     reference = server_of(primary)
@@ -35,7 +36,7 @@ def assess(
     if standing is Standing.STRAY and health is not Health.DOWN:
         # an accepting primary beside the named one, or a standby of another way: it is no plain follower
         health, missing = Health.NOT_STREAMING, ()
-    found = remedy(member, health, standing, cluster, reference)
+    found = remedy(member, health, standing, cluster, reference, patience=patience)
     return Assessment(
         member=member.name,
         role=_role(member),

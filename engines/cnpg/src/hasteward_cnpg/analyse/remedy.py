@@ -20,7 +20,7 @@ from hasteward_cnpg.evidence import (
     Slot,
     Trouble,
 )
-from hasteward_cnpg.facts.names import slot_name
+from hasteward_cnpg.facts.names import ordinal_of, slot_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class Remedy:
 
 #: so long a member is given to come back and to follow, before it counts as one that does not
 SETTLE_SECONDS = 30.0
+#: so long a member that runs and is not ready is waited for; --heal-timeout says otherwise
+PATIENCE_SECONDS = 600.0
+#: what a kubelet has started again so often in a new pod is not helped by one more new pod
+_STARTED_AGAIN = 3
 
 _NOTHING = Remedy(Remediation.NONE)
 _FULL = "its volume is full, and only room helps: enlarge spec.storage.size of the Cluster"
@@ -69,8 +73,13 @@ def remediation(
     standing: Standing,
     cluster: ClusterFacts | None,
     primary: ServerFacts | None,
+    *,
+    patience: float = PATIENCE_SECONDS,
 ) -> Remedy:
-    """What `member` needs; `primary` is what the reference's running server said."""
+    """What `member` needs; `primary` is what the reference's running server said.
+
+    `patience` is for how many seconds a server may be starting.
+    """
     if health is Health.HEALTHY or standing in {Standing.REFERENCE, Standing.UNKNOWN, Standing.AHEAD}:
         return _NOTHING
     if health is Health.LAGGING:
@@ -78,7 +87,12 @@ def remediation(
     kept = _kept_away(member, cluster)
     if kept:
         return Remedy(Remediation.NONE, kept)
-    return _needed(member, health, standing, cluster, primary)
+    found = _needed(member, health, standing, cluster, primary, patience=patience)
+    vain = in_vain(member, patience) if found.remediation is Remediation.RESTART else ""
+    if not vain:
+        return found
+    told = f"{vain}; one more restart would not help, and repair -i {ordinal_of(member.name)} makes it anew"
+    return Remedy(Remediation.NONE, told)
 
 
 def _needed(
@@ -87,12 +101,13 @@ def _needed(
     standing: Standing,
     cluster: ClusterFacts | None,
     primary: ServerFacts | None,
+    *,
+    patience: float,
 ) -> Remedy:
     """For a member that is not well, and that nobody keeps away."""
-    if isinstance(member.claim, Known) and member.claim.value in {ClaimState.PENDING, ClaimState.TERMINATING}:
-        return Remedy(Remediation.WAIT, f"its volume claim is {member.claim.value}")
-    if isinstance(member.pod, Known) and member.pod.value.terminating:
-        return Remedy(Remediation.WAIT, "its pod is being deleted, and another one takes its place")
+    in_the_way = _in_the_way(member)
+    if in_the_way:
+        return Remedy(Remediation.WAIT, in_the_way)
     if standing is Standing.NOTHING:
         return Remedy(Remediation.RESEED, "it holds no data")
     on_its_way = _settling(member, cluster, primary) if standing is not Standing.DIVERGED else ""
@@ -100,7 +115,7 @@ def _needed(
         return Remedy(Remediation.WAIT, on_its_way)
     if standing in {Standing.STRAY, Standing.DIVERGED}:
         return _off_the_way(member, standing)
-    return _on_the_way(member, health, primary)
+    return _on_the_way(member, health, primary, patience)
 
 
 def _kept_away(member: MemberEvidence, cluster: ClusterFacts | None) -> str:
@@ -114,6 +129,17 @@ def _kept_away(member: MemberEvidence, cluster: ClusterFacts | None) -> str:
     return ""
 
 
+def _in_the_way(member: MemberEvidence) -> str:
+    """What its pod or volume waits for, that no treatment of ours brings; empty where that is nothing."""
+    if isinstance(member.claim, Known) and member.claim.value in {ClaimState.PENDING, ClaimState.TERMINATING}:
+        return f"its volume claim is {member.claim.value}"
+    if not isinstance(member.pod, Known):
+        return ""
+    if member.pod.value.terminating:
+        return "its pod is being deleted, and another one takes its place"
+    return f"no node takes its pod: {member.pod.value.unplaced}" if member.pod.value.unplaced else ""
+
+
 def _off_the_way(member: MemberEvidence, standing: Standing) -> Remedy:
     """Its log has left the primary's: it must go back to where they part, or begin anew."""
     what = "no commit" if standing is Standing.STRAY else "commits of its own, which are captured first"
@@ -123,13 +149,15 @@ def _off_the_way(member: MemberEvidence, standing: Standing) -> Remedy:
     return Remedy(Remediation.RESEED, f"its log parts from the primary's with {what}, and is not whole")
 
 
-def _on_the_way(member: MemberEvidence, health: Health, primary: ServerFacts | None) -> Remedy:
+def _on_the_way(
+    member: MemberEvidence, health: Health, primary: ServerFacts | None, patience: float
+) -> Remedy:
     """All it holds is the primary's; can it go on from there?"""
     if Trouble.NO_CHECKPOINT in member.troubles:
         return Remedy(Remediation.RESEED, "its server finds no valid checkpoint and can never start")
     if Trouble.NOT_A_CHILD in member.troubles:
         return Remedy(Remediation.RESEED, "its server looks for a history that the primary's log is not of")
-    if _starting(member):
+    if _starting(member, patience):
         return Remedy(Remediation.WAIT, "its server is starting")
     lost = _unreachable(member, primary)
     if lost:
@@ -171,8 +199,8 @@ def _settling(member: MemberEvidence, cluster: ClusterFacts | None, primary: Ser
     return ""
 
 
-def _starting(member: MemberEvidence) -> bool:
-    """Running for the first time and not ready yet: patience, not a repair."""
+def _starting(member: MemberEvidence, patience: float) -> bool:
+    """Running for the first time and not ready yet: patience, not a repair; but not without end."""
     if not isinstance(member.pod, Known):
         return False
     pod = member.pod.value
@@ -181,7 +209,25 @@ def _starting(member: MemberEvidence) -> bool:
         and not pod.ready
         and pod.restarts == 0
         and not member.troubles
+        and (pod.unready is None or pod.unready <= patience)
     )
+
+
+def in_vain(member: MemberEvidence, patience: float) -> str:
+    """What shows that a new pod does not help this member; empty where it may.
+
+    A restart makes a new pod, and leaves no other trace. So the pod tells: one that was ready before is worth
+    a new one, and one that never was is what a restart makes.
+    """
+    if not isinstance(member.pod, Known) or not member.pod.value.fresh or member.troubles:
+        return ""
+    pod = member.pod.value
+    if pod.restarts >= _STARTED_AGAIN:
+        last = f" (the last one ended with {pod.last})" if pod.last else ""
+        return f"its pod has never been ready, and its container was started {pod.restarts + 1} times{last}"
+    if pod.unready is not None and pod.unready > patience:
+        return f"its pod has not become ready in {pod.unready:.0f} s, and nothing that is known keeps it"
+    return ""
 
 
 def _unreachable(member: MemberEvidence, primary: ServerFacts | None) -> str:

@@ -9,28 +9,35 @@ from hasteward.domain.reading import Forbidden, Known
 from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, TriageReport
 from hasteward_cnpg.analyse import LAG_BYTES, Analysis, analyse
 from hasteward_cnpg.analyse.authority import accepting_writes
+from hasteward_cnpg.analyse.remedy import PATIENCE_SECONDS
 from hasteward_cnpg.diagnose.cluster import findings
-from hasteward_cnpg.diagnose.member import logged, paused, shadowed, slotted
+from hasteward_cnpg.diagnose.member import helpless, logged, paused, shadowed, slotted
 from hasteward_cnpg.evidence import Evidence
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.resources import CONTAINER, SUPERUSER
 from hasteward_sql.postgresql.names import NEW_PREFIX, OLD_PREFIX
 
 
-def report(cluster: ClusterRef, evidence: Evidence, *, lag_bytes: int = LAG_BYTES) -> TriageReport:
-    """The whole answer to triage.
+def report(
+    cluster: ClusterRef,
+    evidence: Evidence,
+    *,
+    lag_bytes: int = LAG_BYTES,
+    patience: float = PATIENCE_SECONDS,
+) -> TriageReport:
+    """The whole answer to triage; `patience` is for how many seconds a server may be starting.
 
     `details` is a JSON object: ``phase``, ``currentPrimary``, ``targetPrimary``, ``primary`` (who accepts
     writes and is named), ``fenced`` (list), ``hibernated``, ``detachedVolumes`` (list), ``questions``
     (list of ``kind, member, text``) and ``standbys``, ``slots``, ``databases`` as the primary lists them.
     """
-    analysis = analyse(evidence, lag_bytes=lag_bytes)
+    analysis = analyse(evidence, lag_bytes=lag_bytes, patience=patience)
     return TriageReport(
         cluster=cluster,
         authority=analysis.authority,
         authority_reason=analysis.reason,
         assessments=analysis.assessments,
-        diagnoses=diagnose(cluster, evidence, analysis),
+        diagnoses=diagnose(cluster, evidence, analysis, patience),
         details=_details(evidence, analysis),
         newest=analysis.newest,
         primaries=_primaries(evidence),
@@ -52,7 +59,9 @@ def _primaries(evidence: Evidence) -> tuple[str, ...]:
     return tuple(sorted(named if facts.current_primary in writers else {*named, *writers}))
 
 
-def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tuple[Diagnosis, ...]:
+def diagnose(
+    cluster: ClusterRef, evidence: Evidence, analysis: Analysis, patience: float = PATIENCE_SECONDS
+) -> tuple[Diagnosis, ...]:
     """Every named finding, the cluster's first."""
     found = list(findings(cluster, evidence, analysis))
     primary = evidence.member(analysis.primary)
@@ -64,6 +73,8 @@ def diagnose(cluster: ClusterRef, evidence: Evidence, analysis: Analysis) -> tup
         if assessed is not None and assessed.health is not Health.HEALTHY:
             found += slotted(cluster, member, reference)
             found += shadowed(cluster, member)
+        if assessed is not None and assessed.health is Health.DOWN:
+            found += helpless(cluster, member, assessed, patience)
     found += [
         finding
         for assessment in analysis.assessments

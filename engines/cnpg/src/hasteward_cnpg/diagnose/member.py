@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.reading import Known
-from hasteward.domain.report import Diagnosis, Severity
+from hasteward.domain.report import Assessment, Diagnosis, Severity
+from hasteward_cnpg.analyse.remedy import in_vain
 from hasteward_cnpg.diagnose.cluster import flags
 from hasteward_cnpg.evidence import MemberEvidence, ServerFacts, Trouble
 from hasteward_cnpg.facts.names import slot_name
@@ -65,6 +66,24 @@ def logged(cluster: ClusterRef, member: MemberEvidence) -> Iterator[Diagnosis]:
             remedy,
             member.name,
         )
+
+
+def helpless(
+    cluster: ClusterRef, member: MemberEvidence, assessed: Assessment, patience: float
+) -> Iterator[Diagnosis]:
+    """A new pod has just been shown not to help it, and its log names no reason that we know."""
+    vain = in_vain(member, patience)
+    if not vain or not assessed.reason.startswith(vain):
+        return
+    logs = f"kubectl logs {member.name} -n {cluster.namespace} -c {CONTAINER} --previous"
+    yield Diagnosis(
+        "cnpg-restart-in-vain",
+        Severity.CRITICAL,
+        f"{member.name} does not become ready, and one more restart would not help",
+        (vain,),
+        f"hasteward repair {flags(cluster)} -i {assessed.ordinal}   (makes it anew; what it says: {logs})",
+        member.name,
+    )
 
 
 def shadowed(cluster: ClusterRef, member: MemberEvidence) -> Iterator[Diagnosis]:

@@ -88,7 +88,7 @@ def extract(context: EngineContext, cluster: ClusterRef, source: RestoreSource, 
     """Show the plan, recover the files in a scratch server, and push its dump into `sink`."""
     found = _captured(source)
     facts = _surroundings(context, cluster, found)
-    name = f"hasteward-{cluster.name}-scratch-{context.run.id[:8]}"
+    name = f"hasteward-{cluster.name}-scratch-{context.run.id[-8:]}"
     plan = extract_plan(cluster, found, source.snapshot_id, facts.image, name)
     if not context.approve(plan):
         return DumpProof(found.member, source.manifest.server_version, (), planned_only=True)

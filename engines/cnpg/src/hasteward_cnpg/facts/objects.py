@@ -23,6 +23,8 @@ from hasteward_cnpg.resources import (
 _USER = 26
 #: a time that is further ahead of our clock says nothing about ours
 _SKEW_SECONDS = 60.0
+#: between a kubelet's first look at a pod and its first word of it; no server is up and down again within it
+_FIRST_SECONDS = 10.0
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -90,7 +92,47 @@ def parse_pod(body: Mapping[str, Any], now: datetime | None = None) -> PodFacts:
         ready=entry.get("ready") is True,
         restarts=int(entry.get("restartCount") or 0),
         age=_age(mapping(state.get("running")).get("startedAt"), now),
+        unready=_age(_unready_since(status), now),
+        fresh=_fresh(status),
+        last=_ended(mapping(mapping(entry.get("lastState")).get("terminated"))),
+        unplaced=_unplaced(_condition(status, "PodScheduled")),
     )
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    rows = (mapping(row) for row in status.get("conditions") or ())
+    return next((row for row in rows if row.get("type") == kind), {})
+
+
+def _unplaced(row: Mapping[str, Any]) -> str:
+    """L66: the words of the scheduler."""
+    if row.get("status") != "False" or row.get("reason") != "Unschedulable":
+        return ""
+    return str(row.get("message") or "it is unschedulable")
+
+
+def _unready_since(status: Mapping[str, Any]) -> Any:
+    """When the pod last was ready, or was made where it never was; None while it is ready."""
+    found = _condition(status, "Ready")
+    return found.get("lastTransitionTime") if found.get("status") == "False" else None
+
+
+def _fresh(status: Mapping[str, Any]) -> bool | None:
+    """Whether the pod has never been ready: a kubelet says "not ready" as soon as it sees a new pod."""
+    try:
+        since = datetime.fromisoformat(str(_unready_since(status)))
+        begun = datetime.fromisoformat(str(status.get("startTime")))
+        return (since - begun).total_seconds() < _FIRST_SECONDS
+    except (ValueError, TypeError):
+        return None
+
+
+def _ended(last: Mapping[str, Any]) -> str:
+    """Exit status and the kubelet's word for it; "" for a container that has not ended."""
+    if "exitCode" not in last:
+        return ""
+    reason = str(last.get("reason") or "")
+    return f"exit {last['exitCode']}{f', {reason}' if reason else ''}"
 
 
 def name_of(body: Mapping[str, Any]) -> str:

@@ -214,7 +214,9 @@ def _load(context: EngineContext, server: Server, source: RestoreSource, item: I
     for section, chunks in source.read(keys):
         if section.kind == "tables":
             what = f"the tables of {names.live}"
-            proof = server.load(context, chunks, what=what, schema=names.new)
+            same = server.algorithm == section.algorithm
+            kept = chunks.digest if same else None
+            proof = server.load(context, chunks, what=what, schema=names.new, digested=kept)
             if proof.algorithm == section.algorithm and proof.digest != section.digest:
                 raise Unproven(f"{what} did not arrive as they were proven", code="proof.section")
         else:

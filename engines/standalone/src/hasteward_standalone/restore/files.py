@@ -111,7 +111,8 @@ def restore(
             argv = ["sh", "-c", 'mkdir -- "$1" && exec tar -C "$1" --numeric-owner -xpf -', "sh", new]
             what = f"the files of {section.name}"
             algorithm = capture(context, where, ["true"]).algorithm
-            proof = upload(context, where, argv, chunks, what=what, algorithm=algorithm)
+            kept = chunks.digest if algorithm == section.algorithm else None
+            proof = upload(context, where, argv, chunks, what=what, algorithm=algorithm, digested=kept)
             if proof.algorithm == section.algorithm and proof.digest != section.digest:
                 raise Unproven(f"{what} did not arrive as they were proven", code="proof.section")
             checks.append(f"{section.name}: {proof.length} bytes, digest compared where they arrived")

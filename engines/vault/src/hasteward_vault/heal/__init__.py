@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused, RunFailed
-from hasteward.domain.events import Warned
 from hasteward.domain.repair import Act, Record
 from hasteward.kit.sections import SectionWriter
 from hasteward.kit.steps import Deed, Memo, walk
@@ -17,11 +16,11 @@ from hasteward.streams.proof import Algorithm
 from hasteward_vault.analyse import Analysis, status_of
 from hasteward_vault.collect.ask import script
 from hasteward_vault.collect.token import access
-from hasteward_vault.evidence import Evidence
+from hasteward_vault.evidence import Evidence, Status
 from hasteward_vault.facts.objects import ordinal_of
 from hasteward_vault.facts.shell import CAPTURE, REMOVE_PEER
 from hasteward_vault.heal.alone import Alone, Follow, Lead, StartAlone
-from hasteward_vault.heal.base import LOOK_SECONDS, Base, delete, uid_of
+from hasteward_vault.heal.base import LOOK_SECONDS, Base, Wait, delete, said_of, uid_of
 from hasteward_vault.plan import Kind
 from hasteward_vault.resources import CAPTURE_FILE, CAPTURE_FORMAT, flags, pod_of
 
@@ -186,28 +185,24 @@ class _Wipe(Base):
             context.clock.sleep(LOOK_SECONDS)
 
 
-class _Rejoin(Base):
-    """Waits for a member."""
+class _Rejoin(Wait):
+    """Waits until a member follows."""
 
-    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
-        """Until it follows; one that only lacks its unseal keys is left to who has them, with a warning."""
-        del record, memo
-        last = self.wait(context, lambda analysis: act.member in analysis.reached)
-        if last is None:
-            return
-        evidence, analysis = last
-        status = status_of(evidence.member(act.member))
-        if status is not None and status.sealed and analysis.leader:
-            text = f"{act.member} is sealed and has to be unsealed with its keys"
-            context.reporter.emit(Warned("heal.sealed", text))
-            return
-        raise RunFailed(
-            f"{act.member} has not joined: {_state(analysis, act.member)}",
+    once_unsealed = "it joins when it is unsealed with its keys"
+
+    def holds(self, analysis: Analysis, member: str) -> bool:
+        """It is proven to follow."""
+        return member in analysis.reached
+
+    def lacks_only_keys(self, status: Status, analysis: Analysis) -> bool:
+        """There is a leader that it can follow, whether it is still empty or not."""
+        del status
+        return bool(analysis.leader)
+
+    def failure(self, analysis: Analysis, member: str) -> RunFailed:
+        """With what was seen of it."""
+        return RunFailed(
+            f"{member} has not joined: {said_of(analysis, member)}",
             hint=f"hasteward triage {flags(self.cluster)}",
             code="heal.not_joined",
         )
-
-
-def _state(analysis: Analysis, member: str) -> str:
-    found = analysis.assessment(member)
-    return "; ".join((*found.evidence, *found.missing)) if found is not None else "it is not there"

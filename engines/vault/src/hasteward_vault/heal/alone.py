@@ -14,10 +14,11 @@ from hasteward.kit.steps import Memo
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PODS
-from hasteward_vault.analyse import Analysis, status_of
+from hasteward_vault.analyse import Analysis
 from hasteward_vault.collect.ask import script
+from hasteward_vault.evidence import Status
 from hasteward_vault.facts.shell import ALONE, NOT_ALONE
-from hasteward_vault.heal.base import Base, delete, uid_of
+from hasteward_vault.heal.base import Base, Wait, delete, said_of, uid_of
 from hasteward_vault.resources import flags, pod_of
 
 
@@ -94,24 +95,25 @@ class StartAlone(_StillLost):
             delete(context, PODS, self.cluster, act.member, record.preconditions["pod"])
 
 
-class Lead(Base):
+class Lead(Wait):
     """Waits until the survivor leads."""
 
-    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
-        """One that only lacks its unseal keys is left to who has them, with a warning."""
-        del record, memo
-        last = self.wait(context, lambda analysis: analysis.leader == act.member)
-        if last is None:
-            return
-        evidence, analysis = last
-        status = status_of(evidence.member(act.member))
-        if status is not None and status.sealed and status.initialized:
-            text = f"{act.member} is sealed; when it is unsealed with its keys it goes on alone"
-            context.reporter.emit(Warned("heal.sealed", text))
-            return
-        raise RunFailed(
-            f"{act.member} does not lead: {analysis.reason}",
-            hint=f"kubectl logs {act.member} -n {self.cluster.namespace} --tail=200",
+    once_unsealed = "when it is unsealed with its keys it goes on alone"
+
+    def holds(self, analysis: Analysis, member: str) -> bool:
+        """It leads."""
+        return analysis.leader == member
+
+    def lacks_only_keys(self, status: Status, analysis: Analysis) -> bool:
+        """It still holds what it held."""
+        del analysis
+        return status.initialized
+
+    def failure(self, analysis: Analysis, member: str) -> RunFailed:
+        """With its log at hand."""
+        return RunFailed(
+            f"{member} does not lead: {analysis.reason}",
+            hint=f"kubectl logs {member} -n {self.cluster.namespace} --tail=200",
             code="heal.not_leading",
         )
 
@@ -134,6 +136,4 @@ class Follow(Base):
 def _why(analysis: Analysis, member: str) -> str:
     if not analysis.leader:
         return f"{member} cannot join yet: {analysis.reason}"
-    found = analysis.assessment(member)
-    said = "; ".join((*found.evidence, *found.missing)) if found is not None else "it is not there"
-    return f"{member} has not joined yet: {said}"
+    return f"{member} has not joined yet: {said_of(analysis, member)}"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.errors import Refused
+from hasteward.domain.errors import Refused, RunFailed
+from hasteward.domain.events import Warned
 from hasteward.domain.repair import Act, Record
 from hasteward.kit.steps import Memo
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import ApiNotFound, Resource
-from hasteward_vault.analyse import Analysis, analyse
+from hasteward_vault.analyse import Analysis, analyse, status_of
 from hasteward_vault.collect import collect
-from hasteward_vault.evidence import Evidence
+from hasteward_vault.evidence import Evidence, Status
 from hasteward_vault.resources import flags
 
 LOOK_SECONDS = 1.0
@@ -70,6 +72,43 @@ class Base:
                 hint=f"hasteward triage {flags(self.cluster)}",
                 code="heal.no_leader",
             )
+
+
+class Wait(Base):
+    """Waits for a member; one that only lacks its unseal keys is left to who has them, with a warning."""
+
+    #: what happens to a sealed one when it has its keys
+    once_unsealed: ClassVar[str]
+
+    def do(self, context: EngineContext, act: Act, record: Record, memo: Memo) -> None:
+        """Until it holds, is sealed when time is up, or has failed."""
+        del record, memo
+        last = self.wait(context, lambda analysis: self.holds(analysis, act.member))
+        if last is None:
+            return
+        evidence, analysis = last
+        status = status_of(evidence.member(act.member))
+        if status is None or not status.sealed or not self.lacks_only_keys(status, analysis):
+            raise self.failure(analysis, act.member)
+        context.reporter.emit(Warned("heal.sealed", f"{act.member} is sealed; {self.once_unsealed}"))
+
+    def holds(self, analysis: Analysis, member: str) -> bool:
+        """Whether it has come to what is waited for."""
+        raise NotImplementedError
+
+    def lacks_only_keys(self, status: Status, analysis: Analysis) -> bool:
+        """Whether a sealed one can be waited for by somebody else."""
+        raise NotImplementedError
+
+    def failure(self, analysis: Analysis, member: str) -> RunFailed:
+        """Why it is given up."""
+        raise NotImplementedError
+
+
+def said_of(analysis: Analysis, member: str) -> str:
+    """What is known of a member, and what is not."""
+    found = analysis.assessment(member)
+    return "; ".join((*found.evidence, *found.missing)) if found is not None else "it is not there"
 
 
 def uid_of(context: EngineContext, resource: Resource, cluster: ClusterRef, name: str) -> str:

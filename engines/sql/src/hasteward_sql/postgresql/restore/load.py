@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from hasteward.domain.errors import HastewardError, RunFailed, Unproven
 from hasteward.domain.events import StepDone, Warned
 from hasteward.domain.manifest import Section
 from hasteward.kit.orphans import end_orphans
-from hasteward.ports.context import EngineContext, RestoreSource
+from hasteward.ports.context import EngineContext, RestoreSource, SectionBytes
 from hasteward.streams.proof import Algorithm
 from hasteward_sql.postgresql.collect.catalog import read_counts
-from hasteward_sql.postgresql.collect.client import Login, feed, psql, run_script
+from hasteward_sql.postgresql.collect.client import Login, feed_section, psql, run_script
 from hasteward_sql.postgresql.facts.grants import grant_sql, in_order
-from hasteward_sql.postgresql.facts.quoting import identifier
-from hasteward_sql.postgresql.restore.replay import Replayed, prelude, restricts
+from hasteward_sql.postgresql.facts.quoting import connect, identifier
+from hasteward_sql.postgresql.restore.replay import Replayed, replaying, restriction, restricts
 from hasteward_sql.postgresql.restore.role import LoadRole, drop_role
 from hasteward_sql.postgresql.restore.sql import create_database, drop_database, properties
 from hasteward_sql.postgresql.restore.swap import run_as_superuser
@@ -75,49 +75,49 @@ class Loader:
             for item in self._target.items
             for kind in ("database", "sequences", "rights")
         }
-        stored = {section.key for section in source.manifest.sections}
-        keys: Collection[str] = [*self._target.role_keys, *(stored & items.keys())]
+        have = {section.key for section in source.manifest.sections}
+        keys: Collection[str] = [*self._target.role_keys, *(have & items.keys())]
         entered = False
         count = 0
-        for section, chunks in source.read(keys):
+        for section, stored in source.read(keys):
             if not entered and section.key in items:
                 self._enter()
                 entered = True
             match section.kind:
                 case "database":
-                    self._content(items[section.key], section, chunks)
+                    self._content(items[section.key], section, stored)
                 case "sequences":
-                    self._feed(items[section.key].new_name, section, chunks, self._loading)
+                    self._feed(items[section.key].new_name, section, stored, self._loading)
                 case "rights":
-                    self._rights(items[section.key], section, chunks)
+                    self._rights(items[section.key], section, stored)
                 case _:
-                    self._one_role(section, chunks)
+                    self._one_role(section, stored)
             count += 1
         if count != len(keys):
             raise Unproven(f"the snapshot delivered {count} of {len(keys)} sections")
         self.checks.append(f"the digests of {count} sections were compared in {self._stage.words.where}")
         self._leave()
 
-    def _one_role(self, section: Section, chunks: Iterable[memoryview]) -> None:
+    def _one_role(self, section: Section, stored: SectionBytes) -> None:
         if section.kind == "role":
             self._roles.append(section.name)
-        self._feed("postgres", section, chunks, self._stage.login)
+        self._feed("postgres", section, stored, self._stage.login)
 
     def _enter(self) -> None:
-        """Grant what the roles need, then make the role to load as and see that it is let in."""
+        """Grant what the roles need."""
         rows = in_order(self._target.grants, self._target.scene.superuser)
         if rows:
             script = "\n".join(["BEGIN;", *(grant_sql(row) for row in rows), "COMMIT;", ""])
             self.script(script, "granting memberships")
-        if self._role is None:
-            return
-        self.script(self._role.create(self._context.run.id), f"creating role {self._role.name}")
+
+    def _log_in(self, role: LoadRole) -> None:
+        """See by which door the role that loads is let in."""
         words = self._stage.words
         problem = ""
         for door in self._stage.doors:
-            self._loading = self._role.login(self._stage.login, door)
+            self._loading = role.login(self._stage.login, door)
             try:
-                self._load_script(self._loading, "", f"the log-in of {self._role.name}", "postgres")
+                self._load_script(self._loading, "", f"the log-in of {role.name}", "postgres")
             except RunFailed as error:
                 problem = error.message
             else:
@@ -128,17 +128,24 @@ class Loader:
             code="restore.login",
         )
 
-    def _content(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+    def _content(self, item: Item, section: Section, stored: SectionBytes) -> None:
         role = self._role
         self._databases.append(item.new_name)
-        load_role = None if role is None else role.name
-        create = create_database(item, self._context.run.id, self._stage.server.major, load_role)
-        self.script(create, f"creating {item.new_name}")
-        if role is not None:
-            prepare = role.prepare(item, self._target.tablespaces)
-            self.script(prepare, f"the extensions of {item.name}", database=item.new_name)
+        run, major = self._context.run.id, self._stage.server.major
+        if role is None:
+            self.script(create_database(item, run, major), f"creating {item.new_name}")
+        else:
+            first = len(self._databases) == 1
+            script = role.create(run) if first else ""
+            script += create_database(item, run, major, role.name)
+            # told to ask for a password, psql asks for each connection
+            script += f"{connect(item.new_name)}\n{self._stage.login.feed}"
+            script += role.prepare(item, self._target.tablespaces)
+            self.script(script, f"making room for {item.name} and its extensions")
+            if first:
+                self._log_in(role)
         try:
-            self._feed(item.new_name, section, chunks, self._loading, "synchronous_commit=off")
+            self._feed(item.new_name, section, stored, self._loading, "synchronous_commit=off")
         except RunFailed as error:
             if role is None or error.hint:
                 raise
@@ -149,18 +156,19 @@ class Loader:
                 code=error.code,
             ) from error
 
-    def _rights(self, item: Item, section: Section, chunks: Iterable[memoryview]) -> None:
+    def _rights(self, item: Item, section: Section, stored: SectionBytes) -> None:
         """The last section of a database. Its functions are run for the last time before it is given away."""
         role, name = self._role, item.new_name
         if self._target.analyse:
             # else the server does it within a minute; here it would write every page that it looks at again
             self._load_script(self._loading, "ANALYZE;\n", f"analysing {name}", name)
-        self._feed(name, section, chunks, self._stage.login)
-        if role is not None:
-            handed_over = role.hand_over(item, self._target.scene.superuser)
-            self.script(handed_over, f"giving {item.name} to its owner", database=name)
+        self._feed(name, section, stored, self._stage.login)
         self._count(item)
-        self.script(properties(item), f"the rights and settings of {item.name}")
+        if role is None:
+            self.script(properties(item), f"the rights and settings of {item.name}")
+        else:
+            script = role.hand_over(item, self._target.scene.superuser) + properties(item)
+            self.script(script, f"the owner, rights and settings of {item.name}", database=name)
         self._context.reporter.emit(StepDone("restore", f"database {item.name}: loaded, digest compared"))
 
     def _leave(self) -> None:
@@ -168,21 +176,23 @@ class Loader:
             self.script(drop_role(self._role.name), f"dropping role {self._role.name}")
 
     def _feed(
-        self, database: str, section: Section, chunks: Iterable[memoryview], login: Login, *options: str
+        self, database: str, section: Section, stored: SectionBytes, login: Login, *options: str
     ) -> None:
         """One section through psql; `source` compares its digest with the manifest's on the way."""
         what = f"the load of {section.kind} {section.name}"
-        before = prelude(restricted=restricts(self._stage.client.number))
-        content = Replayed(chunks, section.length)
-        sent = feed(
+        restricted = restriction(restricted=restricts(self._stage.client.number))
+        content = Replayed(stored, section.length)
+        argv = [*psql(self._context, login, database, *options), *restricted]
+        sent = feed_section(
             self._context,
             login,
-            psql(self._context, login, database, *options),
-            _after(before, content),
+            replaying(argv, left_out=content.opening, fed=bool(login.feed)),
+            content,
             what=what,
             algorithm=Algorithm(section.algorithm),
+            digested=content.digest,
         )
-        arrived = sent - len(before) + content.left_out
+        arrived = sent + content.left_out
         if arrived != section.length:
             raise Unproven(
                 f"{what}: {arrived} bytes arrived in {login}, the manifest has {section.length}",
@@ -230,8 +240,3 @@ class Loader:
             reporter.emit(Warned("restore.left", f"{text}; the next restore drops what it loaded"))
         else:
             reporter.emit(StepDone("restore", "taken back: the live databases are as they were"))
-
-
-def _after(before: bytes, content: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:
-    yield before
-    yield from content
