@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from hasteward_lab.api.resources import SECRETS, STATEFUL_SETS
 from hasteward_lab.mariadb import sql
 from hasteward_lab.mariadb.kinds import DATABASES, GRANTS, USERS
 from hasteward_lab.mariadb.operator import conditions
+from hasteward_lab.waking import woken
 
 if TYPE_CHECKING:
     from hasteward_lab.api.resources import Resource
@@ -40,8 +40,7 @@ class Declared:
             self._wake.clear()
             done = [await self._one(kind, item) for kind in KINDS for item in self._listed(kind)]
             wait, least = (_REQUEUE, _LEAST_REQUEUE) if all(done) else (_SOON, _LEAST)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(wait * self._desk.scale, least))
+            await woken(self._wake, max(wait * self._desk.scale, least))
 
     def _listed(self, kind: Resource) -> list[Object]:
         return self._desk.store.listing(kind, self._desk.names.namespace)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from hasteward_lab.api.resources import JOBS, PODS, SECRETS, STATEFUL_SETS
 from hasteward_lab.mariadb.kinds import MARIADBS
 from hasteward_lab.mariadb.operator.declared import Declared
 from hasteward_lab.mariadb.operator.monitor import Monitor
+from hasteward_lab.waking import woken
 
 if TYPE_CHECKING:
     from hasteward_lab.api.store import Event
@@ -70,8 +70,7 @@ class Loop:
             self._wake.clear()
             due = await self._pass.run()
             wait = _RESYNC if due is None else max(due * self._desk.scale, _LEAST_WAIT)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+            await woken(self._wake, wait)
             # What happens together is looked at together.
             await asyncio.sleep(_LEAST_GAP)
 
