@@ -12,6 +12,7 @@ import pytest
 
 from hasteward.domain.errors import DependencyError, HastewardError, InvalidInput, Refused, Unproven
 from hasteward.pipelines.backup import BackupOptions, backup
+from hasteward.pipelines.catalog import Begun
 from hasteward.pipelines.restore import RestoreRequest, restore
 from hasteward.testing.kubernetes import Loss, StreamFault
 from hasteward.testing.repository import FakeRepository
@@ -79,7 +80,10 @@ def told(damaged: Any) -> list[str]:
 def test_where_nobody_is_waited_for_the_data_begin_to_come_before_the_gates_were_passed(
     damaged: Any, cluster: Any, body: bytes, told: list[str]
 ) -> None:
-    run_restore(damaged, cluster, agreed=True)
+    request = RestoreRequest(agreed=True)
+    with damaged.repository.listing() as found:
+        context, repository = damaged.context(), damaged.repository
+        restore(damaged.engine, context, cluster, repository, request, catalog=Begun(found))
 
     assert [call for call in told if call != "read.chunk"] == [
         *("open", "snapshots", "read", "read.begun", "read_small", "approve", "read.ended")
