@@ -95,6 +95,8 @@ class PodSite(Site):
 
 
 class MariaDBPod(PodSite):
+    #: the tables of a schema in one act, its views after them
+    one_act = False
     where = (
         *("-e", "standalone", "-n", "db", "-c", "shop", "--db-type", "mariadb"),
         *("--secret-name", SECRET, "--secret-key", "root"),
