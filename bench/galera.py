@@ -5,6 +5,7 @@ usage: galera.py [--megabytes N] [--rounds N] [--write]       --write keeps perf
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def versions(bench: Bench) -> str:
 
 def measured(megabytes: int, rounds: int) -> Iterator[str]:
     """Every line of the page."""
-    volume = f"{max(1024, megabytes * 6)}Mi"
+    load, volume = os.getloadavg()[0], f"{max(1024, megabytes * 6)}Mi"
     with (
         hand.well(volume_size=volume) as lab,
         tempfile.TemporaryDirectory(prefix="hasteward-bench-") as scratch,
@@ -126,9 +127,10 @@ def measured(megabytes: int, rounds: int) -> Iterator[str]:
         yield ""
         yield f"Measured {datetime.now(UTC).date()} on {machine()}; {versions(bench)}."
         yield f"Medians of {rounds} runs in turn; three members share the cores; one API server for both."
+        yield f"Load of the machine before it began: {load:.1f}."
         yield from table(("", "raw", "hasteward", "ratio"), chain(backups(bench), restores(bench)))
         yield from table(("hasteward itself", "", "promised at most"), ourselves(bench))
 
 
 if __name__ == "__main__":
-    page_of("Galera against its own client programs", PAGE, measured, megabytes=400, rounds=3)
+    page_of("Galera against its own client programs", PAGE, measured, megabytes=1000, rounds=3)

@@ -178,7 +178,14 @@ def measured(megabytes: int, rounds: int) -> Iterator[str]:
         yield "<!-- Made by `make bench`; do not edit. -->"
         yield ""
         yield f"Measured {when} on {machine()}; {versions(lab)}; hasteward against the tools it stands on."
-        yield f"Medians of {rounds} runs in turn, three members in the lab, one API server for both."
+        yield (
+            f"Medians of {rounds} runs in turn with {megabytes} MB of rows; three members in the lab, one"
+            " API server for both."
+        )
+        yield (
+            "What a run takes whatever its size (to start, to open the store, to ask and to check) is in the"
+            " times: of a small database it is most of them."
+        )
         yield from table(("", "raw", "hasteward", "ratio"), chain(backups(bench), restores(bench)))
         settled(lab)
         yield from table(("hasteward itself", "", "promised at most"), ourselves(bench))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -237,6 +238,27 @@ def test_an_entry_point_may_name_a_class_an_instance_or_a_module_that_holds_one(
     content = {"class": Good, "instance": Good(), "module": module}[form]
 
     assert sorted(plugins.load([Entry("good", content)]).engines) == ["good"]
+
+
+def test_what_an_engine_has_for_a_capability_is_imported_ahead_if_it_is_where_others_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "steward_ahead"
+    package.mkdir()
+    for name in ("__init__", "dump"):
+        (package / f"{name}.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Ahead(Good):
+        """Its module is beside others."""
+
+    for module in ("steward_ahead.plugin", "plugin_by_itself"):
+        Ahead.__module__ = module
+        engine = plugins.Engine(info("good"), Ahead(), frozenset())
+        for capability in Capability:
+            engine.load(capability)
+
+    assert {name for name in sys.modules if "ahead" in name} == {"steward_ahead", "steward_ahead.dump"}
 
 
 def test_a_plugin_that_is_no_engine_contributes_commands_only() -> None:

@@ -6,6 +6,8 @@ shown by ``hasteward engines``, and never takes the tool down.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -77,6 +79,15 @@ class Engine:
         if "layout" in self._implemented:
             return self._plugin.layout(options=options)
         return DumpLayout(self.info.dump_file, self.info.dump_format)
+
+    def load(self, capability: Capability) -> None:
+        """Import what the engine has for it, as far as that is in a module of this name beside the plugin: a
+        hook would do it when it is called, and here is time now. What cannot be imported fails then.
+        """
+        package = type(self._plugin).__module__.rpartition(".")[0]
+        if package:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(f"{package}.{capability}")
 
     @property
     def puts_back(self) -> EngineSpec | None:

@@ -108,7 +108,6 @@ def _access(settings: Settings) -> Any:
 
 def restic(settings: Settings, secret: Secret) -> Repository:
     """The repository that the settings name, with its id checked against the one that was there before."""
-    from hasteward.adapters.restic.known import KnownRepositories, default_state_file
     from hasteward.adapters.restic.location import require_mount
     from hasteward.adapters.restic.password import Password
     from hasteward.adapters.restic.program import find_program
@@ -123,8 +122,13 @@ def restic(settings: Settings, secret: Secret) -> Repository:
         find_program(),
         patience=settings.seconds("stall_timeout"),
     )
-    known = KnownRepositories(default_state_file(os.environ))
-    return cast("Repository", Remembered(repository, location, known.check))
+    return cast("Repository", Remembered(repository, location, _known))
+
+
+def _known(location: str, repository_id: str) -> None:
+    from hasteward.adapters.restic.known import KnownRepositories, default_state_file
+
+    KnownRepositories(default_state_file(os.environ)).check(location, repository_id)
 
 
 class Remembered:

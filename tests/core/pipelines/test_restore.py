@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +12,10 @@ import pytest
 
 from hasteward.domain.errors import DependencyError, HastewardError, InvalidInput, Refused, Unproven
 from hasteward.pipelines.backup import BackupOptions, backup
+from hasteward.pipelines.catalog import Begun
 from hasteward.pipelines.restore import RestoreRequest, restore
 from hasteward.testing.kubernetes import Loss, StreamFault
+from hasteward.testing.repository import FakeRepository
 
 OLD = b"damaged\n-- the end\n"
 
@@ -44,6 +48,65 @@ def test_a_dry_run_changes_nothing(damaged: Any, cluster: Any) -> None:
     assert damaged.kubernetes.writes == before
 
 
+class Reading(FakeRepository):
+    """Notes when data begin to come, and when they are let go of."""
+
+    @contextlib.contextmanager
+    def read(self, snapshot_id: str, path: str, *, stall_seconds: float) -> Iterator[Iterator[memoryview]]:
+        with super().read(snapshot_id, path, stall_seconds=stall_seconds) as chunks:
+            self.on_call("read.begun")
+            try:
+                yield chunks
+            finally:
+                self.on_call("read.ended")
+
+
+@pytest.fixture
+def told(damaged: Any) -> list[str]:
+    """The calls of the store from now on, and when the plan is shown."""
+    calls: list[str] = []
+    saved = damaged.repository
+    damaged.repository = Reading(files=saved.files, listed=saved.listed, on_call=calls.append)
+    asked = damaged.approval
+
+    def approve(plan: Any) -> bool:
+        calls.append("approve")
+        return bool(asked(plan))
+
+    damaged.approval = approve
+    return calls
+
+
+def test_where_nobody_is_waited_for_the_data_begin_to_come_before_the_gates_were_passed(
+    damaged: Any, cluster: Any, body: bytes, told: list[str]
+) -> None:
+    request = RestoreRequest(agreed=True)
+    with damaged.repository.listing() as found:
+        context, repository = damaged.context(), damaged.repository
+        restore(damaged.engine, context, cluster, repository, request, catalog=Begun(found))
+
+    assert [call for call in told if call != "read.chunk"] == [
+        *("open", "snapshots", "read", "read.begun", "read_small", "approve", "read.ended")
+    ]
+    assert damaged.server.live == body
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+def test_of_a_run_that_is_refused_no_byte_was_read_and_the_store_is_let_go_of(
+    damaged: Any, cluster: Any, told: list[str], agreed: bool
+) -> None:
+    def refuse(plan: Any) -> bool:
+        raise Refused("no")
+
+    damaged.approval = refuse
+    with pytest.raises(Refused):
+        run_restore(damaged, cluster, agreed=agreed)
+
+    begun = ["read", "read.begun", "read_small", "read.ended"] if agreed else ["read_small"]
+    assert told == ["open", "snapshots", *begun]
+    assert damaged.server.live == OLD
+
+
 @pytest.mark.parametrize("loss", list(Loss))
 def test_no_fault_of_the_upload_at_any_byte_changes_the_live_data(
     fresh_world: Any, cluster: Any, body: bytes, loss: Loss
@@ -67,7 +130,10 @@ def test_no_fault_of_the_upload_at_any_byte_changes_the_live_data(
             assert world.server.live == body
 
 
-def test_every_call_failing_once_leaves_old_or_new(fresh_world: Any, cluster: Any, body: bytes) -> None:
+@pytest.mark.parametrize("agreed", [False, True])
+def test_every_call_failing_once_leaves_old_or_new(
+    fresh_world: Any, cluster: Any, body: bytes, agreed: bool
+) -> None:
     for k in itertools.count():
         world = fresh_world()
         backup(world.engine, world.context(), cluster, world.repository, BackupOptions())
@@ -81,13 +147,13 @@ def test_every_call_failing_once_leaves_old_or_new(fresh_world: Any, cluster: An
         world.repository.on_call = world.kubernetes.on_call = fail
         failed = False
         try:
-            run_restore(world, cluster)
+            run_restore(world, cluster, agreed=agreed)
         except DependencyError:
             failed = True
         world.repository.on_call = world.kubernetes.on_call = lambda _name: None
         assert world.server.live in {OLD, body}
         world.clock.sleep(600)
-        run_restore(world, cluster)
+        run_restore(world, cluster, agreed=agreed)
         assert world.server.live == body
         if not failed and next(calls) <= k:
             break

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hasteward.streams.proof import TRAILER_LENGTH, Algorithm, TrailerHold, new_digest, parse_trailer
+from hasteward.streams.proof import (
+    TRAILER_LENGTH,
+    Algorithm,
+    Digested,
+    TrailerHold,
+    new_digest,
+    parse_trailer,
+)
 
 NONCE = "0123456789abcdef" * 2
 
@@ -67,3 +76,28 @@ def test_digests_are_those_of_the_tools_in_the_pod() -> None:
 
     assert blake.hexdigest() == "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319"
     assert sha.hexdigest() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_pieces_are_digested_once_they_are_out_of_hand(algorithm: Algorithm) -> None:
+    buffer = bytearray(2)
+
+    def reused() -> Iterator[memoryview]:
+        for piece in (b"ab", b"cd", b"ef"):
+            buffer[:] = piece
+            yield memoryview(buffer)
+
+    def digest_of(data: bytes) -> str:
+        digest = new_digest(algorithm)
+        digest.update(data)
+        return digest.hexdigest()
+
+    pieces = Digested(reused(), algorithm)
+    seen = [pieces.digest().hexdigest()]
+    for _ in pieces:
+        seen.append(pieces.digest().hexdigest())
+        pieces.digest().update(b"a copy is the caller's own")
+    assert next(pieces, None) is None
+
+    assert seen == [digest_of(b""), digest_of(b""), digest_of(b"ab"), digest_of(b"abcd")]
+    assert pieces.digest().hexdigest() == digest_of(b"abcdef")

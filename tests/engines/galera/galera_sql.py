@@ -26,6 +26,8 @@ _KINDS = {"TRIGGER": "triggers", "VIEW": "views", "PROCEDURE": "routines", "EVEN
 #: where one statement ends and the next begins, in what the engine sends to ask
 _NEXT = "; "
 _DF = b"Filesystem 1024-blocks Used Available Capacity Mounted\n/dev/x 10000 500 9500 5% /d\n"
+#: what the kernel takes as one argument
+_LONGEST = 128 * 1024
 ALIKE = "utf8mb4", "utf8mb4_uca1400_ai_ci"
 
 
@@ -80,6 +82,7 @@ class Database:
     schemas: dict[str, Schema] = field(default_factory=shop)
     accounts: dict[str, str] = field(default_factory=lambda: {"clerk": "SELECT ON shop.*"})
     apart: set[str] = field(default_factory=set)
+    table_bytes: int = 16384
     argvs: list[Sequence[str]] = field(default_factory=list)
 
     @property
@@ -114,6 +117,8 @@ class Database:
         if list(argv[1:3]) == ["-c", client._AWAKE]:
             argv = [*argv[6:], "-e", argv[5]]
         try:
+            if max(map(len, argv)) >= _LONGEST:
+                raise SqlError("Argument list too long")
             match argv[0]:
                 case "df":
                     return Result(_DF)
@@ -184,10 +189,9 @@ class Database:
     def _inventory(self) -> list[str]:
         lines = [_hex("schema", name, *ALIKE) for name in self.schemas]
         for name, schema in self.schemas.items():
-            tables = dict(schema.tables) | ({} if schema.marks is None else {catalog.MARK: ""})
-            lines += [
-                _hex("table", name, table, "BASE TABLE", "InnoDB", "16384", None, "0") for table in tables
-            ]
+            size, tables = str(self.table_bytes), dict(schema.tables)
+            tables |= {} if schema.marks is None else {catalog.MARK: ""}
+            lines += [_hex("table", name, table, "BASE TABLE", "InnoDB", size, None, "0") for table in tables]
             lines += [_hex("table", name, view, "VIEW", None, "0", None, "0") for view in schema.views]
             rows = [("triggers", one) for one in schema.triggers] + [("events", one) for one in schema.events]
             rows += [("PROCEDURE", one) for one in schema.routines]

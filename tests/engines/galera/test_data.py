@@ -66,6 +66,22 @@ def test_a_member_that_holds_something_else_stops_a_restore(site: Site) -> None:
     assert (site.content(), site.residue()) == (before, [])
 
 
+def test_thousands_of_tables_and_accounts_fit_into_what_a_program_is_told() -> None:
+    site = Site()
+    site.database.accounts |= {f"{number:060}": "SELECT ON shop.*" for number in range(700)}
+    tables = {f"{number:060}": "a row" for number in range(1400)}
+    site.database.schemas["shop"].tables = tables
+    site.database.table_bytes = 0
+    site.backup(ENGINE)
+    saved = site.content()
+    site.database.schemas["shop"].tables = {}
+
+    result = site.restore(ENGINE)
+
+    assert site.content() == saved
+    assert "db-0, db-1, db-2 agree on the checksums of 1401 tables" in result.outcome.checks
+
+
 def test_a_member_that_cannot_count_stops_a_restore(site: Site) -> None:
     before = site.content()
     site.kubernetes.faults.append(testing.StreamFault(testing.Loss.CUT, 0, match="CHECKSUM"))

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -29,12 +30,11 @@ def program(folder: Path, argv: Sequence[str], stdin: bytes) -> Result:
     return Result(done.stdout, done.stderr, done.returncode)
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1200)
-class TestFiles(EngineConformance):
+class _Files(EngineConformance):
     """With a directory; it has no state but the healthy one, because it has no triage."""
 
     engine = plugin
+    options = MappingProxyType({"db_type": "files", "path": (DATA,), "secret_key": "password"})
 
     @pytest.fixture(autouse=True)
     def folders(self) -> Any:
@@ -72,8 +72,23 @@ class TestFiles(EngineConformance):
                 for path in folder.glob(".hasteward-*")
                 if not path.name.startswith(".hasteward-old-")
             ),
-            options={"db_type": "files", "path": (DATA,), "secret_key": "password"},
+            options=dict(self.options),
         )
+
+
+class TestFiles(_Files):
+    """All but the sweeps: each of their hundreds of runs starts a dozen real programs."""
+
+    test_a_backup_that_fails_or_is_killed_is_not_there = None
+    test_a_restore_that_fails_or_is_killed_leaves_the_old_or_the_new = None
+    test_a_restore_that_was_killed_is_taken_back = None
+    test_an_undo_that_fails_or_is_killed_leaves_one_of_both_and_is_ended_by_the_next = None
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+class TestFilesAtLength(_Files):
+    """All of it."""
 
 
 def damage(folder: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import standalone_kit
+from death_kit import GOOD, LAST_CALLS, die_everywhere
+from local_servers import of_users
 
 TOOLS = Path(__file__).parents[3] / ".tools" / "mysql"
 pytestmark = [
@@ -99,7 +101,7 @@ class MySQL:
     ) -> str:
         done = subprocess.run(
             [str(TOOLS / "bin" / program), "--no-defaults", "-uroot", f"--socket={self.socket}", *options],
-            input=text.encode(),
+            input=text.encode("utf-8", "surrogateescape"),
             capture_output=True,
             env=dict(os.environ) | {"MYSQL_PWD": password},
             check=False,
@@ -108,9 +110,16 @@ class MySQL:
         assert done.returncode == 0, done.stderr
         return done.stdout.decode("utf-8", "backslashreplace")
 
-    def content(self) -> str:
+    def sql(self, text: str) -> str:
+        return self.run("mysql", "--default-character-set=utf8mb4", "-NB", text=text)
+
+    def content(self, *schemas: str) -> str:
         options = ["--skip-dump-date", "--routines", "--events", "--triggers", "--set-gtid-purged=OFF"]
-        return self.run("mysqldump", *options, "--databases", "shop")
+        return self.run("mysqldump", *options, "--databases", *schemas)
+
+    def schemas(self) -> list[str]:
+        """All but the server's own."""
+        return of_users(self.sql("SHOW DATABASES"))
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +130,6 @@ def mysql() -> Iterator[MySQL]:
         server.start()
         word = standalone_kit.PASSWORD.replace("\\", "\\\\").replace("'", "''")
         server.run("mysql", text=f"ALTER USER root@localhost IDENTIFIED BY '{word}'", password="")
-        server.run("mysql", "--default-character-set=utf8mb4", text=CONTENT)
         yield server
     finally:
         if server.process is not None:
@@ -130,32 +138,48 @@ def mysql() -> Iterator[MySQL]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_everything_comes_back_on_mysql(mysql: MySQL, tmp_path: Path) -> None:
+@pytest.fixture
+def steward(mysql: MySQL, tmp_path: Path) -> Any:
+    """hasteward on that server, which is empty again afterwards."""
     secret = tmp_path / "secret"
     secret.write_text(standalone_kit.PASSWORD)
-    steward: Any = standalone_kit.Steward(
+    yield standalone_kit.Steward(
         standalone_kit.local(tmp_path / "locks"),
         standalone_kit.HostRef(mysql.prefix),
         {"db_type": "mysql", "secret_file": str(secret)},
     )
+    mysql.sql("".join(f"DROP DATABASE `{name}`;" for name in mysql.schemas()))
+
+
+def test_everything_comes_back_on_mysql(mysql: MySQL, steward: Any) -> None:
     grants = "SHOW GRANTS FOR 'clerk'@'%'; SHOW GRANTS FOR reader; SHOW CREATE USER 'clerk'@'%'"
-    before, granted = mysql.content(), mysql.run("mysql", "-NB", "-e", grants)
+    mysql.sql(CONTENT)
+    before, granted = mysql.content("shop"), mysql.sql(grants)
     result = steward.backup()
-    mysql.run(
-        "mysql",
-        "shop",
-        text="DELETE FROM sale; DROP TRIGGER noted; DROP VIEW gross; CREATE TABLE later (n INT)",
+    mysql.sql(
+        "USE shop; DELETE FROM sale; DROP TRIGGER noted; DROP VIEW gross; CREATE TABLE later (n INT);"
+        "DROP USER 'clerk'@'%'; DROP ROLE reader"
     )
-    mysql.run("mysql", text="DROP USER 'clerk'@'%'; DROP ROLE reader")
-    spoilt = mysql.content()
+    spoilt = mysql.content("shop")
+
     done = steward.restore()
-    assert mysql.content() == before != spoilt
-    assert mysql.run("mysql", "-NB", "-e", grants) == granted
+
+    assert mysql.content("shop") == before != spoilt
+    assert mysql.sql(grants) == granted
     assert (done.outcome.restored, done.outcome.kept) == (("shop",), ("hasteward_old_20260102T030605Z_shop",))
-    mysql.run("mysql", text="DROP DATABASE shop; DROP USER 'clerk'@'%'; DROP ROLE reader")
-    mysql.run(
-        "mysql",
-        "--binary-mode",
-        text=steward.repository.files[result.snapshot].decode("utf-8", "surrogateescape"),
-    )
-    assert mysql.content() == before
+    assert steward.undo(steward.last).undone == ("schema shop is what it was before",)
+    assert mysql.content("shop") == spoilt
+    mysql.sql("DROP DATABASE shop; DROP USER 'clerk'@'%'; DROP ROLE reader")
+    stored = steward.repository.files[result.snapshot].decode("utf-8", "surrogateescape")
+    mysql.run("mysql", "--binary-mode", text=stored)
+    assert mysql.content("shop") == before
+
+
+@pytest.mark.timeout(1800)
+def test_dying_at_any_act_of_the_swap_leaves_old_or_new(mysql: MySQL, steward: Any) -> None:
+    """MySQL renames no view, trigger or routine into another schema, so there is more in between."""
+    mysql.sql(GOOD)
+
+    found = die_everywhere(mysql, steward, lambda count: range(count - LAST_CALLS, count + 1))
+
+    assert found == {"old", "new"}

@@ -74,6 +74,10 @@ class Ssh:
     def prefix(self, host: str = "box") -> tuple[str, ...]:
         return ("ssh", "-F", str(self.folder / "client"), host)
 
+    def hang_up(self) -> None:
+        """End the connection that is kept for all, if there is one."""
+        subprocess.run([*self.prefix("shared"), "-O", "exit"], capture_output=True, check=False)
+
     def cut(self) -> int:
         """Kill the processes that serve a connection each, and nothing else; how many there were."""
         found = [
@@ -126,7 +130,7 @@ def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ssh]:
             time.sleep(0.1)
         yield made
     finally:
-        subprocess.run([*made.prefix("shared"), "-O", "exit"], capture_output=True, check=False)
+        made.hang_up()
         server.terminate()
         server.wait()
 
@@ -174,6 +178,7 @@ def test_a_connection_that_is_cut_makes_no_backup_and_leaves_no_process_there(
     """Not the client's death, which ends its input in order: the server's, as when a line goes dead."""
     shop.sql("CREATE TABLE slow AS SELECT REPEAT('x', 1000) AS v FROM seq_1_to_20000", "shop")
     far = through(steward, *ssh.prefix())
+    ssh.hang_up()  # whatever is served now is served to us
     cut = []
 
     def cut_once(call: str) -> None:

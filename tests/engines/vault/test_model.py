@@ -237,7 +237,8 @@ requests = st.builds(
 )
 
 
-def check(truth: Truth, request: RepairRequest) -> None:
+def check(truth: Truth, request: RepairRequest) -> RepairPlan:
+    """What is planned, which loses nothing."""
     shown = evidence(truth)
     plan = planned(shown, request)
     leader = truth.leader
@@ -245,10 +246,10 @@ def check(truth: Truth, request: RepairRequest) -> None:
         assert leader is not None
         assert analyse(shown).leader == leader.name, "nobody else is ever taken for the leader"
     if not plan.treatments:
-        return
+        return plan
     if [treatment.target.remediation for treatment in plan.treatments] == [Remediation.BOOTSTRAP]:
         check_survivor(truth, request, plan.treatments[0])
-        return
+        return plan
     assert leader is not None, "without a leader nothing is treated, force or not"
     voters = set(truth.voters)
     working = {node.name for node in truth.side(leader.side)}
@@ -273,6 +274,7 @@ def check(truth: Truth, request: RepairRequest) -> None:
             )
             assert not alone or request.escrow
         assert len(voters & working) >= len(voters) // 2 + 1, "a majority is left after every step"
+    return plan
 
 
 def check_survivor(truth: Truth, request: RepairRequest, treatment: Treatment) -> None:
@@ -304,12 +306,20 @@ def test_no_plan_loses_an_acknowledged_entry(truth: Truth, request: RepairReques
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@settings(max_examples=100_000, deadline=None)
-@given(truths, requests)
-def test_no_plan_of_a_hundred_thousand_loses_an_acknowledged_entry(
-    truth: Truth, request: RepairRequest
-) -> None:
-    check(truth, request)
+def test_no_plan_of_a_hundred_thousand_loses_an_acknowledged_entry() -> None:
+    """Drawn here: at so many Hypothesis spends most of the time on remembering which it had."""
+    rolls = random.Random(20261125)  # noqa: S311  no secret
+    done = 0
+    for _ in range(100_000):
+        number = rolls.getrandbits(192)
+        request = RepairRequest(
+            instance=rolls.choice((None, *range(9))), force=rolls.random() < 0.5, escrow=rolls.random() < 0.5
+        )
+        try:
+            done += bool(check(truth_of(number), request).treatments)
+        except AssertionError as error:
+            raise AssertionError(f"truth_of({number}), {request}: {error}") from error
+    assert done > 1000, "what plans nothing loses nothing"
 
 
 @settings(max_examples=500, deadline=None)

@@ -220,3 +220,46 @@ def test_a_donor_whose_joiner_is_gone_does_not_hold_a_lab_up_for_ever(site: Any)
     assert hand.told(site.lab, "db-1") == "Donor/Desynced 3"
     hand.healthy(site.lab)
     assert [hand.told(site.lab, f"db-{number}") for number in range(3)] == ["Synced 3"] * 3
+
+
+def test_databases_users_and_grants_that_are_declared_are_made_and_go_with_their_objects(site: Any) -> None:
+    """pkg/controller/sql, internal/controller/user_controller.go; a policy of Skip leaves them."""
+    lab, kinds = site.lab, ("databases", "users", "grants")
+    at = "/apis/k8s.mariadb.com/v1alpha1/namespaces/db"
+    word = {"metadata": {"name": "bob"}, "stringData": {"word": "it's"}}
+    lab.client.call("POST", f"{CORE}/secrets", word)
+    grant = {"username": "bob", "database": "app", "privileges": ["SELECT", "INSERT"]}
+    specs: dict[str, Any] = {
+        "databases": {"name": "app"},
+        "users": {"passwordSecretKeyRef": {"name": "bob", "key": "word"}},
+        "grants": grant,
+    }
+    for plural in kinds:
+        spec = {"mariaDbRef": {"name": "db"}, **specs[plural]}
+        lab.client.call("POST", f"{at}/{plural}", {"metadata": {"name": "bob"}, "spec": spec})
+
+    def told(plural: str) -> tuple[str, str]:
+        rows = lab.client.call("GET", f"{at}/{plural}/bob").get("status", {}).get("conditions", [])
+        return next(((row["status"], row["message"]) for row in rows if row["type"] == "Ready"), ("", ""))
+
+    lab.wait(lambda: [told(plural) for plural in kinds] == [("True", "Created")] * 3, 15)
+    script = 'mariadb -ubob -p"it\'s" -h127.0.0.1 -NBe "SHOW DATABASES LIKE \'app\'; SELECT CURRENT_USER()"'
+    assert site.shell("db-2", script).split() == ["app", "bob@%"]
+    assert [lab.client.call("GET", f"{at}/{plural}/bob")["metadata"]["finalizers"] for plural in kinds] == [
+        [f"{kind}.k8s.mariadb.com/finalizer"] for kind in ("database", "user", "grant")
+    ]
+    lab.client.call("PATCH", f"{at}/grants/bob", {"spec": {"privileges": ["SELECT"], "username": "eve"}})
+    lab.wait(lambda: told("grants")[0] == "False", 15)
+    assert "There is no such grant defined for user 'eve'" in told("grants")[1]
+    lab.client.call("PATCH", f"{at}/grants/bob", {"spec": {"username": "bob"}})
+    lab.wait(lambda: told("grants")[0] == "True", 15)
+    shown = lab.mariadb("db-1", "SHOW GRANTS FOR bob")
+    assert "GRANT SELECT ON `app`.* TO `bob`@`%`" in shown
+
+    lab.client.call("PATCH", f"{at}/databases/bob", {"spec": {"cleanupPolicy": "Skip"}})
+    for plural in reversed(kinds):
+        lab.client.call("DELETE", f"{at}/{plural}/bob")
+    lab.wait(lambda: not any(lab.client.call("GET", f"{at}/{plural}")["items"] for plural in kinds), 15)
+    assert lab.mariadb("db-1", "SELECT COUNT(*) FROM mysql.user WHERE user = 'bob'").strip() == "0"
+    assert lab.mariadb("db-1", "SHOW DATABASES LIKE 'app'").strip() == "app"
+    lab.mariadb("db-1", "DROP DATABASE app")

@@ -96,14 +96,22 @@ def require(session: Session, info: EngineInfo, *capabilities: Capability, store
     if not store:
         _require_rights(session, info, *capabilities)
         return
-    # to open it takes the store a second, most of it for the password; the API is asked meanwhile
+    # to open it takes the store a second, most of it for the password; the API is asked meanwhile, and what
+    # comes next is imported
     with session.wiring.repository.opening() as opened:
         try:
             _require_rights(session, info, *capabilities)
         except HastewardError:
             opened()  # its own failure would be the first to be told
             raise
+        _load(session, info, *capabilities)
         opened()
+
+
+def _load(session: Session, info: EngineInfo, *capabilities: Capability) -> None:
+    for capability in capabilities:
+        session.wiring.plugins.engine(info.name).load(capability)
+    import hasteward.pipelines.restore  # noqa: F401  it imports the others
 
 
 def _require_rights(session: Session, info: EngineInfo, *capabilities: Capability) -> None:

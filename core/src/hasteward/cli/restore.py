@@ -12,47 +12,47 @@ from hasteward.domain.errors import ExitCode
 from hasteward.domain.option import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hasteward.cli.session import Session
     from hasteward.config.setting import Setting
     from hasteward.domain.cluster import ClusterRef
+    from hasteward.domain.snapshot import Snapshot
+    from hasteward.pipelines.catalog import Catalog
+    from hasteward.pipelines.restore import RestoreResult
     from hasteward.plugins import Engine
 
 #: settings that lead to a place, beside the engine's own
 _PLACE = ("via", "kubeconfig", "context")
 
 
-def _allowed_to_extract(session: Session, engine: Engine, cluster: ClusterRef) -> None:
+def _allowed_to_extract(session: Session, engine: Engine, cluster: ClusterRef, catalog: Catalog) -> None:
     """A capture of files needs more rights than a dump; they are asked for before anything begins."""
     from hasteward.cli import preflight
     from hasteward.domain.capability import Capability
     from hasteward.pipelines.extract import choose, is_capture
 
-    settings, repository = session.settings, session.wiring.repository
+    settings = session.settings
     layout, instance = engine.layout(settings.options()), settings.integer("instance")
     reference = settings.text("snapshot")
-    entry = choose(engine, repository, reference, layout, cluster=cluster, instance=instance)
+    entry = choose(engine, catalog, reference, layout, cluster=cluster, instance=instance)
     if is_capture(engine, entry):
         preflight.require(session, engine.info, Capability.EXTRACT)
 
 
-def _run(session: Session) -> Answer:
-    from hasteward.domain.capability import Capability, Supported
-
-    settings = session.settings
-    require_dump(settings)
-    engine = session.engine(Capability.RESTORE)
-    cluster = session.cluster()
-    repository = session.wiring.repository
-
+def _restored(
+    session: Session, engine: Engine, cluster: ClusterRef, found: Callable[[], list[Snapshot]]
+) -> RestoreResult:
     from hasteward.cli import preflight
-    from hasteward.cli.render import human
-    from hasteward.cli.render.shapes import RestoreData
+    from hasteward.domain.capability import Capability
+    from hasteward.pipelines.catalog import Begun
     from hasteward.pipelines.restore import RestoreRequest, restore
     from hasteward.ports.context import RestoreOptions
 
+    settings, catalog = session.settings, Begun(found)
     preflight.require(session, engine.info, Capability.RESTORE)
     if engine.info.capture is not None and settings.integer("instance") is not None:
-        _allowed_to_extract(session, engine, cluster)
+        _allowed_to_extract(session, engine, cluster, catalog)
     request = RestoreRequest(
         snapshot=settings.text("snapshot"),
         options=RestoreOptions(
@@ -62,8 +62,26 @@ def _run(session: Session) -> Answer:
             force=settings.flag("force"),
             as_superuser=settings.flag("as_superuser"),
         ),
+        agreed=settings.flag("yes") and not session.dry_run,
     )
-    result = restore(engine, session.wiring.context(), cluster, repository, request)
+    context, repository = session.wiring.context(), session.wiring.repository
+    return restore(engine, context, cluster, repository, request, catalog=catalog)
+
+
+def _run(session: Session) -> Answer:
+    from hasteward.domain.capability import Capability, Supported
+
+    settings = session.settings
+    require_dump(settings)
+    engine = session.engine(Capability.RESTORE)
+    cluster = session.cluster()
+    # the store takes half a second to open for each question: what it holds is asked beside all others
+    with session.wiring.repository.listing() as found:
+        result = _restored(session, engine, cluster, found)
+
+    from hasteward.cli.render import human
+    from hasteward.cli.render.shapes import RestoreData
+
     data = RestoreData(
         cluster=session.cluster_data(),
         snapshot=result.snapshot,

@@ -72,29 +72,28 @@ class BackupResult:
 
 
 class _Sink:
-    """Counts, reports, and starts the snapshot with the first byte, so that a dry run starts none."""
+    """Counts, reports, and starts both snapshots with the first byte, so that a dry run starts none.
 
-    def __init__(
-        self,
-        context: EngineContext,
-        begin: contextlib.AbstractContextManager[SaveStream],
-        stack: contextlib.ExitStack,
-    ) -> None:
+    The manifest's has nothing to do before the end; but the store takes half a second to open, and that time
+    is not lost while the dump begins. Neither comes to exist without its word.
+    """
+
+    def __init__(self, context: EngineContext, begin: Callable[[], tuple[SaveStream, SaveStream]]) -> None:
         self._context = context
         self._begin = begin
-        self._stack = stack
         self._shown = 0.0
-        self._stream: SaveStream | None = None
+        self._streams: tuple[SaveStream, SaveStream] | None = None
         self.position = 0
 
     @property
-    def stream(self) -> SaveStream:
-        if self._stream is None:
-            self._stream = self._stack.enter_context(self._begin)
-        return self._stream
+    def streams(self) -> tuple[SaveStream, SaveStream]:
+        """That of the data and that of the manifest."""
+        if self._streams is None:
+            self._streams = self._begin()
+        return self._streams
 
     def write(self, data: bytes | memoryview) -> None:
-        self.stream.write(data)
+        self.streams[0].write(data)
         self.position += len(data)
         now = self._context.clock.monotonic()
         if now - self._shown >= _PROGRESS_SECONDS:
@@ -167,20 +166,29 @@ def save(
     begun = context.clock.monotonic()
     with contextlib.ExitStack() as stack:
         stall = context.tuning.stall_seconds
-        begin = repository.save(path, tags, time, stall_seconds=stall)
-        sink = _Sink(context, begin, stack)
+
+        def begin() -> tuple[SaveStream, SaveStream]:
+            other = replace(tags, type=SnapshotType.MANIFEST)
+            data = repository.save(path, tags, time, stall_seconds=stall)
+            vouching = repository.save(manifest_path(path), other, time, stall_seconds=stall)
+            return stack.enter_context(data), stack.enter_context(vouching)
+
+        # asked before there is much to do: to open the store takes it half a second
+        earlier = stack.enter_context(repository.listing())
+        sink = _Sink(context, begin)
         proof = produce(sink)
         if proof.planned_only:
             return BackupResult("", "", path, proof.member, 0, 0, 0, 0.0, dry_run=True)
         if sink.position == 0 or not covers(proof.sections, sink.position):
             raise Unproven("the sections that were proven do not cover what was written", code="proof.gap")
-        sink.stream.end()
+        data, vouching = sink.streams
+        data.end()
         context.reporter.emit(Progress("dump", sink.position, sink.position))
         context.reporter.emit(PhaseStarted("proof", "every section is proven; writing the manifest"))
-        # the store takes half a second to open for each of the two; until here the dump needed every core
-        earlier = stack.enter_context(repository.listing())
-        manifest = _write_manifest(context, repository, tags, path, proof, time=time)
-        saved = sink.stream.commit()
+        vouching.write(encode(_manifest(context, tags, path, proof)))
+        vouching.end()
+        manifest = vouching.commit()
+        saved = data.commit()
         context.reporter.emit(StepDone("proof", f"snapshot {saved.snapshot_id[:8]} is saved"))
         seconds = context.clock.monotonic() - begun
         shrunk_from = _shrunk_from(context, earlier, tags, path, saved)
@@ -218,16 +226,8 @@ def _shrunk_from(
     return usual
 
 
-def _write_manifest(
-    context: EngineContext,
-    repository: Repository,
-    tags: SnapshotTags,
-    path: str,
-    proof: DumpProof,
-    *,
-    time: datetime,
-) -> Saved:
-    manifest = Manifest(
+def _manifest(context: EngineContext, tags: SnapshotTags, path: str, proof: DumpProof) -> Manifest:
+    return Manifest(
         run=tags.run,
         job=tags.job,
         engine=tags.engine,
@@ -245,13 +245,3 @@ def _write_manifest(
         tool_version=__version__,
         catalog=proof.catalog,
     )
-    begin = repository.save(
-        manifest_path(path),
-        replace(tags, type=SnapshotType.MANIFEST),
-        time,
-        stall_seconds=context.tuning.stall_seconds,
-    )
-    with begin as stream:
-        stream.write(encode(manifest))
-        stream.end()
-        return stream.commit()

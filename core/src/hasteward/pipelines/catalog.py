@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from hasteward.domain.errors import InvalidInput, Refused, Unproven
 from hasteward.domain.manifest import SCHEMA, Manifest, covers
 from hasteward.domain.snapshot import (
+    Snapshot,
     SnapshotEntry,
     SnapshotFilter,
     entries,
@@ -24,18 +26,36 @@ LATEST = "latest"
 _SHORTEST_ID = 4
 
 
+class Catalog(Protocol):
+    """Whatever can list the snapshots: a repository, or a listing of one that has begun."""
+
+    def snapshots(self) -> list[Snapshot]:
+        """Every snapshot that carries our tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What `Repository.listing` gives, as a catalog."""
+
+    answer: Callable[[], list[Snapshot]]
+
+    def snapshots(self) -> list[Snapshot]:
+        """Wait for it."""
+        return self.answer()
+
+
 def backups(repository: Repository, wanted: SnapshotFilter) -> list[SnapshotEntry]:
     """Data snapshots that match, newest first, each with its verdict."""
     return [entry for entry in entries(repository.snapshots()) if wanted.matches(entry.snapshot)]
 
 
-def find(repository: Repository, reference: str, *wanted: SnapshotFilter) -> SnapshotEntry:
+def find(catalog: Catalog, reference: str, *wanted: SnapshotFilter) -> SnapshotEntry:
     """The snapshot called `reference`: ``latest`` (the newest proven one that matches) or an id prefix.
 
     Of several `wanted` the first ones are preferred among the snapshots of one job. Raises InvalidInput if
     there is none, if the prefix is ambiguous, or if the snapshot is of another kind than they say (W16).
     """
-    found = entries(repository.snapshots())
+    found = entries(catalog.snapshots())
     what = " or ".join(dict.fromkeys(one.path or f"{one.namespace}/{one.cluster}" for one in wanted))
     if reference == LATEST:
         entry = newest_proven(found, *wanted)

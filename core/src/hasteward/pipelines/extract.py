@@ -24,7 +24,7 @@ from hasteward.domain.snapshot import (
     newest_proven,
 )
 from hasteward.pipelines.backup import save
-from hasteward.pipelines.catalog import backups, find, manifest_of
+from hasteward.pipelines.catalog import Catalog, backups, find, manifest_of
 from hasteward.pipelines.sections import StoredSections
 from hasteward.plugins import Engine
 from hasteward.ports.context import EngineContext
@@ -59,7 +59,7 @@ def wanted_snapshots(
 
 def choose(
     engine: Engine,
-    repository: Repository,
+    catalog: Catalog,
     reference: str,
     layout: DumpLayout,
     *,
@@ -74,8 +74,8 @@ def choose(
     wanted = wanted_snapshots(engine, layout, cluster, instance)
     files = engine.info.capture
     if files is None or instance is None or len(wanted) > 1:
-        return find(repository, reference, *wanted)
-    entry = find(repository, reference, *wanted, wanted_snapshot(files, cluster, instance))
+        return find(catalog, reference, *wanted)
+    entry = find(catalog, reference, *wanted, wanted_snapshot(files, cluster, instance))
     if not is_capture(engine, entry):
         return entry
     found = entry.snapshot

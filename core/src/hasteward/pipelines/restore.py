@@ -9,7 +9,8 @@ from hasteward.domain.capability import Capability
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import Refused
 from hasteward.domain.events import StepDone
-from hasteward.pipelines.catalog import LATEST, manifest_of
+from hasteward.domain.snapshot import SnapshotEntry
+from hasteward.pipelines.catalog import LATEST, Catalog, manifest_of
 from hasteward.pipelines.extract import choose, extract, is_capture
 from hasteward.pipelines.leased import leased_on_approval
 from hasteward.pipelines.sections import StoredSections
@@ -20,10 +21,14 @@ from hasteward.ports.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class RestoreRequest:
-    """`snapshot` is an id or ``latest``; `options.instance` chooses the diverged capture of that member."""
+    """`snapshot` is an id or ``latest``; `options.instance` chooses the diverged capture of that member.
+
+    `agreed` says that the plan will be carried out if it can be, with nobody to wait for.
+    """
 
     snapshot: str = LATEST
     options: RestoreOptions = field(default_factory=RestoreOptions)
+    agreed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +47,49 @@ def restore(
     cluster: ClusterRef,
     repository: Repository,
     request: RestoreRequest,
+    *,
+    catalog: Catalog | None = None,
 ) -> RestoreResult:
     """Restore `cluster`. Repository and proof are checked before the cluster is touched.
 
-    A capture of a member's files is made a dump first; the plan of that is one of its own.
+    A capture of a member's files is made a dump first; the plan of that is one of its own. `catalog` is a
+    listing of the repository, if one has begun.
     """
     spec = engine.require(Capability.RESTORE)
     repository.open()
-    layout = engine.layout(context.options)
-    entry = choose(
-        engine, repository, request.snapshot, layout, cluster=cluster, instance=request.options.instance
-    )
+    layout, wanted = engine.layout(context.options), request.options.instance
+    entry = choose(engine, catalog or repository, request.snapshot, layout, cluster=cluster, instance=wanted)
     begun = context.clock.monotonic()
     if is_capture(engine, entry):
         extracted = extract(engine, context, cluster, repository, entry)
         if extracted is None:
             return RestoreResult(entry.snapshot.id, RestoreOutcome(planned_only=True), 0.0, dry_run=True)
         entry = extracted
-    manifest = manifest_of(repository, entry)
+    with contextlib.ExitStack() as stack:
+        source = _source(engine, context, repository, entry, agreed=request.agreed, stack=stack)
+        context = leased_on_approval(context, cluster, stack)
+        outcome = spec.restore(context=context, cluster=cluster, source=source, options=request.options)
+    seconds = round(context.clock.monotonic() - begun, 3)
+    return RestoreResult(entry.snapshot.id, outcome, seconds, dry_run=outcome.planned_only)
+
+
+def _source(
+    engine: Engine,
+    context: EngineContext,
+    repository: Repository,
+    entry: SnapshotEntry,
+    *,
+    agreed: bool,
+    stack: contextlib.ExitStack,
+) -> StoredSections:
+    """The snapshot, once its manifest vouches for it. Where nobody is waited for, its data begin to come at
+    once: the store takes as long to open for them as all the gates. Nothing is done with them before those.
+    """
+    snapshot, chunks = entry.snapshot, None
+    if agreed and entry.proven:
+        stall = context.tuning.stall_seconds
+        chunks = stack.enter_context(repository.read(snapshot.id, snapshot.path, stall_seconds=stall))
+    manifest, layout = manifest_of(repository, entry), engine.layout(context.options)
     if manifest.format != layout.format:
         raise Refused(
             f"snapshot {entry.snapshot.short_id} has format {manifest.format};"
@@ -68,11 +98,6 @@ def restore(
             code="snapshot.format",
         )
     context.reporter.emit(
-        StepDone("repository", f"snapshot {entry.snapshot.short_id} of {manifest.started} is proven")
+        StepDone("repository", f"snapshot {snapshot.short_id} of {manifest.started} is proven")
     )
-    with contextlib.ExitStack() as stack:
-        context = leased_on_approval(context, cluster, stack)
-        source = StoredSections(context, repository, entry.snapshot, manifest)
-        outcome = spec.restore(context=context, cluster=cluster, source=source, options=request.options)
-    seconds = round(context.clock.monotonic() - begun, 3)
-    return RestoreResult(entry.snapshot.id, outcome, seconds, dry_run=outcome.planned_only)
+    return StoredSections(context, repository, snapshot, manifest, chunks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator
+from contextlib import ExitStack
 
 from hasteward.domain.errors import InvalidInput, Unproven
 from hasteward.domain.manifest import Manifest, Section
@@ -64,14 +65,22 @@ class _Checked(Iterator[memoryview]):
 
 
 class StoredSections:
-    """A proven snapshot as a `RestoreSource`."""
+    """A proven snapshot as a `RestoreSource`. What is read first is taken from the bytes that have `begun` to
+    come, if there are some.
+    """
 
     def __init__(
-        self, context: EngineContext, repository: Repository, snapshot: Snapshot, manifest: Manifest
+        self,
+        context: EngineContext,
+        repository: Repository,
+        snapshot: Snapshot,
+        manifest: Manifest,
+        begun: Iterator[memoryview] | None = None,
     ) -> None:
         self._context = context
         self._repository = repository
         self._snapshot = snapshot
+        self._begun = begun
         self.manifest = manifest
 
     @property
@@ -85,9 +94,12 @@ class StoredSections:
         if missing:
             raise InvalidInput(f"snapshot {self._snapshot.short_id} has no section {', '.join(missing)}")
         wanted = [section for section in self.manifest.sections if section.key in keys]
-        with self._repository.read(
-            self._snapshot.id, self._snapshot.path, stall_seconds=self._context.tuning.stall_seconds
-        ) as chunks:
+        with ExitStack() as stack:
+            chunks, self._begun = self._begun, None
+            if chunks is None:
+                stall = self._context.tuning.stall_seconds
+                begin = self._repository.read(self._snapshot.id, self._snapshot.path, stall_seconds=stall)
+                chunks = stack.enter_context(begin)
             cursor = _Cursor(chunks)
             for section in wanted:
                 cursor.skip_to(section.offset)

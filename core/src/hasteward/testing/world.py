@@ -114,7 +114,7 @@ class World:
 
     def restore(self, engine: Engine) -> RestoreResult:
         """As `hasteward restore` does it with the latest backup."""
-        return restore(engine, self.context(), self.cluster, self.repository, RestoreRequest())
+        return restore(engine, self.context(), self.cluster, self.repository, RestoreRequest(agreed=True))
 
     def repair(self, engine: Engine, request: RepairRequest) -> RepairResult:
         """As `hasteward repair` does it."""

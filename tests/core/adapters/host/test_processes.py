@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import signal
@@ -22,7 +23,7 @@ from hasteward.kit.orphans import end_orphans
 from hasteward.kit.streaming import capture, download, stream_mark, upload
 from hasteward.ports.context import EngineContext, Run, Tuning
 from hasteward.ports.host import HostRef
-from hasteward.streams.proof import Algorithm
+from hasteward.streams.proof import Algorithm, Digested
 from hasteward.streams.wrapper import STREAM_MARK
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.reporter import RecordingReporter
@@ -71,6 +72,15 @@ def test_a_consumer_that_stops_reading_fails_with_its_own_words(context: EngineC
     argv = ["sh", "-c", "echo full >&2; exit 7"]
     with pytest.raises(RunFailed, match="the load in this host exited with 7: full"):
         upload(context, HERE, argv, [b"x" * 1_000_000] * 5, what="the load", algorithm=SHA)
+
+
+def test_a_consumer_that_ends_well_before_it_was_given_everything_proves_nothing(
+    context: EngineContext,
+) -> None:
+    argv = ["sh", "-c", "head -c 1000 >/dev/null; exit 0"]
+    given = Digested(itertools.repeat(memoryview(bytes(1000))), SHA)
+    with pytest.raises(Unproven, match="the load in this host ended before it was given everything"):
+        upload(context, HERE, argv, given, what="the load", algorithm=SHA, digested=given.digest)
 
 
 def test_a_producer_that_is_killed_gives_no_proof(context: EngineContext) -> None:

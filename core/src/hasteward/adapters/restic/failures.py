@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hasteward.adapters.restic.location import local_path, redact_location
-from hasteward.adapters.restic.messages import ErrorMessage, ExitErrorMessage, find_message, find_messages
 from hasteward.domain.errors import (
     DependencyError,
     HastewardError,
@@ -40,6 +39,13 @@ class Outcome:
 
     def words(self) -> str:
         """Restic's own reason in one line, without the prefixes it stacks up."""
+        from hasteward.adapters.restic.messages import (
+            ErrorMessage,
+            ExitErrorMessage,
+            find_message,
+            find_messages,
+        )
+
         said = find_message(ExitErrorMessage, self.stderr)
         if said is None:
             return _first_line("\n".join(reversed(self.stderr.splitlines())))
@@ -88,6 +94,8 @@ def failure(outcome: Outcome, *, doing: str, location: str, redact: Redactor) ->
         case code if code == _NO_REPOSITORY:
             return RepositoryMissing(f"there is no restic repository at {where}", hint=_create_hint(location))
         case code if code == _LOCKED:
+            from hasteward.adapters.restic.messages import ExitErrorMessage, find_message
+
             said = find_message(ExitErrorMessage, outcome.stderr)
             holder = _HELD_BY.search(said.message) if said else None
             by = f" by {redact(holder[1])}" if holder else ""

@@ -13,13 +13,6 @@ from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 from hasteward.domain.snapshot import Snapshot, SnapshotTags
 
 
-class VersionMessage(BaseModel):
-    """``restic version --json``."""
-
-    message_type: Literal["version"]
-    version: str
-
-
 class InitializedMessage(BaseModel):
     """``restic init --json``."""
 

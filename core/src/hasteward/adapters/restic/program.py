@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 
-from hasteward.adapters.restic.messages import VersionMessage, find_message
 from hasteward.domain.errors import DependencyError
 
 #: --stdin-from-command and the exit codes 10 to 12 are there from this version on
@@ -70,5 +70,7 @@ def _ask(path: str) -> str:
             f"{path} could not be started: {error}", hint=_HINT, code="restic.missing"
         ) from error
     text = answer.stdout.decode("utf-8", "replace")
-    message = find_message(VersionMessage, text)
-    return message.version if message else text[:200]
+    try:
+        return str(json.loads(text)["version"])
+    except (ValueError, TypeError, KeyError):
+        return text[:200]

@@ -1,4 +1,8 @@
-"""`hasteward.ports.repository.Repository` on restic."""
+"""`hasteward.ports.repository.Repository` on restic.
+
+What understands its answers is imported when there is one: restic needs half a second to open, and what it
+is started from needs that time for its own imports.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from hasteward.adapters.restic.location import redact_location
-from hasteward.adapters.restic.messages import (
-    ConfigDocument,
-    InitializedMessage,
-    find_message,
-    parse_snapshots,
-)
 from hasteward.adapters.restic.password import Password
 from hasteward.adapters.restic.process import Launcher
 from hasteward.adapters.restic.program import Program
@@ -72,15 +68,19 @@ class ResticRepository:
             yield lambda: self._opened(answer())
 
     def _opened(self, answer: bytes) -> RepositoryInfo:
+        from hasteward.adapters.restic.messages import ConfigDocument
+
         try:
             return self._info(ConfigDocument.model_validate_json(answer).id)
-        except ValidationError as error:
+        except ValueError as error:
             raise RunFailed(
                 f"restic's answer about {self._where} was not understood", code="restic.answer"
             ) from error
 
     def init(self) -> RepositoryInfo:
         """Create it; InvalidInput if one is already there."""
+        from hasteward.adapters.restic.messages import InitializedMessage, find_message
+
         try:
             answer = self._launcher.run(["init", "--json"], doing=f"creating a repository at {self._where}")
         except HastewardError as error:
@@ -110,9 +110,11 @@ class ResticRepository:
             yield lambda: self._listed(answer())
 
     def _listed(self, answer: bytes) -> list[Snapshot]:
+        from hasteward.adapters.restic.messages import parse_snapshots
+
         try:
             found = parse_snapshots(answer.decode("utf-8", "replace"))
-        except ValidationError as error:
+        except ValueError as error:
             raise RunFailed(
                 f"restic's list of the snapshots in {self._where} was not understood", code="restic.answer"
             ) from error

@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from hasteward.adapters.restic.failures import Outcome
-from hasteward.adapters.restic.messages import SummaryMessage, find_message
 from hasteward.adapters.restic.process import PIPE_BYTES, Launcher, ResticProcess, ResticStalled, widen
 from hasteward.domain.errors import HastewardError, InvalidInput, Unproven
 from hasteward.domain.snapshot import HOST, SnapshotTags
@@ -136,6 +135,8 @@ class ResticSaveStream:
         return self._accept(outcome)
 
     def _accept(self, outcome: Outcome) -> Saved:
+        from hasteward.adapters.restic.messages import SummaryMessage, find_message
+
         summary = find_message(SummaryMessage, outcome.stdout.decode("utf-8", "replace"))
         snapshot = summary.snapshot_id if summary else ""
         size = summary.total_bytes_processed if summary else 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from hasteward.domain.errors import HastewardError
 from hasteward.domain.reading import Reading
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PodRef
@@ -18,3 +21,10 @@ def free_memory(context: EngineContext, pod: PodRef) -> Reading[int]:
 def volumes(context: EngineContext, pod: PodRef) -> tuple[Volume, Volume]:
     """The file systems of the data directory and of the log (often the same)."""
     return room.volumes(context, pod, DATA_DIRECTORY)
+
+
+def volumes_each(
+    context: EngineContext, pods: Sequence[PodRef]
+) -> list[tuple[Volume, Volume] | HastewardError | ValueError]:
+    """The same of many, or why not."""
+    return room.volumes_each(context, pods, DATA_DIRECTORY)

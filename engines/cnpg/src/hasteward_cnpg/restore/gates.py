@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.errors import HastewardError, Refused
+from hasteward.domain.errors import Refused
 from hasteward.domain.reading import Known
 from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext
 from hasteward_cnpg.analyse import Analysis, Doubt
-from hasteward_cnpg.collect.room import volumes
+from hasteward_cnpg.collect.room import volumes_each
 from hasteward_cnpg.evidence import ClusterFacts, Evidence, ServerFacts
-from hasteward_cnpg.facts.room import Volume, human
+from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.resources import pod_of
 from hasteward_sql.postgresql.restore.gates import room_needed
 from hasteward_sql.postgresql.restore.target import Item
@@ -88,10 +88,12 @@ def check_space(
     """
     data_need, log_need = room_needed(items, log_growth)
     notes = []
-    for member in evidence.members:
-        if not isinstance(member.server, Known):
-            continue
-        data, log = _volumes(context, cluster, member.name)
+    running = [member for member in evidence.members if isinstance(member.server, Known)]
+    found = volumes_each(short(context), [pod_of(cluster, member.name) for member in running])
+    for member, volumes in zip(running, found, strict=True):
+        if isinstance(volumes, Exception):
+            raise _unread(cluster, member.name, volumes) from volumes
+        data, log = volumes
         shared = log.device == data.device
         _enough(member.name, data.free, data_need + (log_need if shared else 0), "data")
         if not shared:
@@ -101,15 +103,12 @@ def check_space(
     return notes
 
 
-def _volumes(context: EngineContext, cluster: ClusterRef, member: str) -> tuple[Volume, Volume]:
-    try:
-        return volumes(short(context), pod_of(cluster, member))
-    except (HastewardError, ValueError) as error:
-        raise Refused(
-            f"the free space of {member} could not be read ({error})",
-            hint=f"kubectl describe pod {member} -n {cluster.namespace}",
-            code="restore.space_unread",
-        ) from error
+def _unread(cluster: ClusterRef, member: str, error: Exception) -> Refused:
+    return Refused(
+        f"the free space of {member} could not be read ({error})",
+        hint=f"kubectl describe pod {member} -n {cluster.namespace}",
+        code="restore.space_unread",
+    )
 
 
 def _enough(member: str, free: int, need: int, what: str) -> None:

@@ -78,11 +78,13 @@ class _Members:
 
     def _checksums(self, context: EngineContext, tables: list[str]) -> dict[str, list[str]]:
         names = (self.target.member, *self.target.others)
-        if not tables:
-            return {name: [] for name in names}
         servers = [replace(self.server, place=pod_of(self.cluster, name)) for name in names]
-        answers = mysql.plain_each(context, servers, f"{_WAIT}; CHECKSUM TABLE {', '.join(tables)}")
-        return {name: answer.splitlines() for name, answer in zip(names, answers, strict=True)}
+        found: dict[str, list[str]] = {name: [] for name in names}
+        for batch in mysql.batches(tables):
+            answers = mysql.plain_each(context, servers, f"{_WAIT}; CHECKSUM TABLE {', '.join(batch)}")
+            for name, answer in zip(names, answers, strict=True):
+                found[name] += answer.splitlines()
+        return found
 
 
 def _afterwards(context: EngineContext, cluster: ClusterRef, target: Target, word: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hasteward.ports.context import EngineContext
 from hasteward_sql.mysql.client import Flavour, Row, Server, shown
-from hasteward_sql.mysql.quoting import account, text_literal
+from hasteward_sql.mysql.quoting import account, batches, text_literal
 
 #: schemas of a restore that is under way, and those that a restore has replaced
 NEW_PREFIX = "hasteward_new_"
@@ -215,17 +215,19 @@ def read_accounts(context: EngineContext, server: Server) -> list[Account]:
     """Roles first, then users, each with the server's own statements."""
     names = read_names(context, server)
     border = f"hasteward {context.run.id}"
-    statements = ["SET print_identified_with_as_hex = 1"] if server.flavour is Flavour.MYSQL else []
+    setting = "SET print_identified_with_as_hex = 1; " if server.flavour is Flavour.MYSQL else ""
+    questions = []
     for user, host in names:
         name = account(user, host)
-        statements += [f"SELECT '{border}'", *([f"SHOW CREATE USER {name}"] if host else [])]
-        statements += [f"SHOW GRANTS FOR {name}"]
+        create = f"SHOW CREATE USER {name}; " if host else ""
+        questions.append(f"SELECT '{border}'; {create}SHOW GRANTS FOR {name}")
     parts: list[list[str]] = []
-    for line in server.lines(context, "; ".join(statements)) if names else ():
-        if line == border:
-            parts.append([])
-        else:
-            parts[-1].append(line)
+    for batch in batches(questions):
+        for line in server.lines(context, setting + "; ".join(batch)):
+            if line == border:
+                parts.append([])
+            else:
+                parts[-1].append(line)
     return [_account(user, host, said) for (user, host), said in zip(names, parts, strict=True)]
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from hasteward.domain.errors import InvalidInput
+
+#: the kernel takes 128 KiB as one argument, and it travels in the address of a request, where it is longer
+_BATCH_BYTES = 32 * 1024
 
 
 def identifier(name: object) -> str:
@@ -40,3 +45,17 @@ def option_file(password: str) -> str:
         raise InvalidInput("the database password holds a line break, which no option file can express")
     escaped = password.replace("\\", "\\\\").replace('"', '\\"')
     return f'[client]\npassword="{escaped}"\n'
+
+
+def batches(words: Iterable[str]) -> Iterator[list[str]]:
+    """All of `words` in turn, together as long as the statement in one argument of a program may be."""
+    batch: list[str] = []
+    size = 0
+    for word in words:
+        if batch and size + len(word.encode()) > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(word)
+        size += len(word.encode()) + 2
+    if batch:
+        yield batch

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from hasteward_lab.api.errors import ApiError
+from hasteward_lab.waking import woken
 
 if TYPE_CHECKING:
     from hasteward_lab.api.resources import Resource
@@ -49,9 +50,7 @@ class Controller(ABC):
             except (ApiError, RuntimeError, OSError, KeyError):
                 # Somebody else was faster, or a test broke it: the next round sees what is left.
                 traceback.print_exc()
-            try:
-                await asyncio.wait_for(self._wake.wait(), self.resync)
-            except TimeoutError:
+            if not await woken(self._wake, self.resync):
                 continue
             self._wake.clear()
             # One round for a burst of changes.

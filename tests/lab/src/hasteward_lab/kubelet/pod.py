@@ -19,6 +19,7 @@ from hasteward_lab.kubelet.network import Network
 from hasteward_lab.kubelet.probes import Prober
 from hasteward_lab.kubelet.sandbox import Container, Image, Mount, write_etc
 from hasteward_lab.kubelet.status import ContainerState, back_off, pod_status
+from hasteward_lab.waking import woken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -234,8 +235,7 @@ class PodWorker:
             self._state.waiting(300, self.name, self.namespace)
             self._publish()
         self._wake.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+        await woken(self._wake, seconds)
 
     async def _run_once(self) -> int:
         path = self.folder / f"logs/{self._state.starts + 1}.log"

@@ -20,14 +20,14 @@ MARIADBS = Resource(
     has_status=True,
     subresources=("scale",),
 )
+USERS = Resource(GROUP, VERSION, "users", "User", short_names=("umdb",), has_status=True)
+GRANTS = Resource(GROUP, VERSION, "grants", "Grant", short_names=("gmdb",), has_status=True)
+DATABASES = Resource(GROUP, VERSION, "databases", "Database", short_names=("dmdb",), has_status=True)
 # The operator's other kinds: they can be written and read, and nobody acts on them.
 _OTHERS = (
     ("backups", "Backup", "bmdb"),
     ("restores", "Restore", "rmdb"),
     ("physicalbackups", "PhysicalBackup", "pbmdb"),
-    ("users", "User", "umdb"),
-    ("grants", "Grant", "gmdb"),
-    ("databases", "Database", "dmdb"),
     ("connections", "Connection", "cmdb"),
 )
 
@@ -119,6 +119,51 @@ _SPEC: Object = {
         "maintenance": _OPEN,
     },
 }
+_DECLARED: Object = {
+    "mariaDbRef": _fields(["name"], name=_TEXT, namespace=_TEXT, waitForIt=_FLAG),
+    "requeueInterval": _TEXT,
+    "retryInterval": _TEXT,
+    "cleanupPolicy": {**_TEXT, "enum": ["Skip", "Delete"]},
+}
+_DECLARATIONS = (
+    (
+        USERS,
+        _fields(
+            ["mariaDbRef"],
+            **_DECLARED,
+            passwordSecretKeyRef=_KEY,
+            passwordHashSecretKeyRef=_KEY,
+            passwordPlugin=_OPEN,
+            require=_OPEN,
+            maxUserConnections={**_COUNT, "default": 10},
+            name=_TEXT,
+            host=_TEXT,
+        ),
+    ),
+    (
+        GRANTS,
+        _fields(
+            ["mariaDbRef", "privileges", "username"],
+            **_DECLARED,
+            privileges={"type": "array", "minItems": 1, "items": _TEXT},
+            database={**_TEXT, "default": "*"},
+            table={**_TEXT, "default": "*"},
+            username=_TEXT,
+            host=_TEXT,
+            grantOption={**_FLAG, "default": False},
+        ),
+    ),
+    (
+        DATABASES,
+        _fields(
+            ["mariaDbRef"],
+            **_DECLARED,
+            characterSet={**_TEXT, "default": "utf8"},
+            collate={**_TEXT, "default": "utf8_general_ci"},
+            name=_TEXT,
+        ),
+    ),
+)
 _COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
     ("Status", "string", '.status.conditions[?(@.type=="Ready")].message'),
@@ -146,8 +191,10 @@ def _definition(plural: str, kind: str, short: str, *, spec: Object = _OPEN) -> 
     }
     if kind == MARIADBS.kind:
         below["scale"] = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+    columns = {MARIADBS.kind: _COLUMNS} | {one.kind: _COLUMNS[:2] for one, _ in _DECLARATIONS}
+    if kind in columns:
         version["additionalPrinterColumns"] = [
-            {"name": name, "type": what, "jsonPath": path} for name, what, path in _COLUMNS
+            {"name": name, "type": what, "jsonPath": path} for name, what, path in columns[kind]
         ]
     names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
     return {
@@ -165,6 +212,7 @@ def _definition(plural: str, kind: str, short: str, *, spec: Object = _OPEN) -> 
 def install_definitions(store: Store) -> None:
     """Let the API serve the operator's kinds."""
     rows = [_definition("mariadbs", "MariaDB", "mdb", spec=_SPEC)]
+    rows += [_definition(one.plural, one.kind, one.short_names[0], spec=spec) for one, spec in _DECLARATIONS]
     rows += [_definition(*row) for row in _OTHERS]
     for row in rows:
         made = store.create(DEFINITIONS, row)

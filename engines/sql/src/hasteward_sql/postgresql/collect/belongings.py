@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hasteward.ports.context import EngineContext
 from hasteward_sql.postgresql.collect.catalog import COUNTS
-from hasteward_sql.postgresql.collect.client import Login, query_all
+from hasteward_sql.postgresql.collect.client import Login, query_across
 from hasteward_sql.postgresql.facts.belongings import Belongings, Key, parse_belongings, parse_owners
 
 _SECONDS = 120
@@ -197,20 +197,31 @@ def statements(major: int) -> dict[str, str]:
     }
 
 
-def read_before(
-    context: EngineContext, login: Login, database: str, major: int
-) -> tuple[dict[str, int], dict[Key, str]]:
-    """What is read before the content and again after it: how many objects there are, and who owns what."""
-    asked = (COUNTS, statements(major)["owners"])
-    counts, owners = query_all(context, login, asked, database=database, seconds=_SECONDS)
+#: how many objects there are, and who owns what
+Before = tuple[dict[str, int], dict[Key, str]]
+
+
+def read_before(context: EngineContext, login: Login, database: str, major: int) -> Before:
+    """What is read before the content and again after it."""
+    ((counts, owners),) = query_across(context, login, [(database, _before(major))], seconds=_SECONDS)
     return dict(counts), parse_owners(owners)
 
 
 def read_after(
-    context: EngineContext, login: Login, database: str, major: int
-) -> tuple[dict[str, int], Belongings]:
-    """The same again, with rights, extensions, and the names of what only a superuser can create."""
+    context: EngineContext, login: Login, database: str, major: int, *, following: str
+) -> tuple[dict[str, int], Belongings, Before | None]:
+    """The same again, with rights, extensions, and the names of what only a superuser can create; and what is
+    read before the content of the `following` database, if there is one: the way there takes longest.
+    """
     asked = {"counts": COUNTS} | statements(major)
-    found = query_all(context, login, list(asked.values()), database=database, seconds=_SECONDS)
+    of_next = [(following, _before(major))] if following else []
+    found, *rest = query_across(
+        context, login, [(database, list(asked.values())), *of_next], seconds=_SECONDS
+    )
     answers = dict(zip(asked, found, strict=True))
-    return dict(answers["counts"]), parse_belongings(answers)
+    before = (dict(rest[0][0]), parse_owners(rest[0][1])) if rest else None
+    return dict(answers["counts"]), parse_belongings(answers), before
+
+
+def _before(major: int) -> tuple[str, str]:
+    return COUNTS, statements(major)["owners"]

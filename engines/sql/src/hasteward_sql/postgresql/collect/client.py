@@ -169,14 +169,29 @@ def query_all(
 
     One session, because most of the time of a short question is the way to the pod.
     """
-    script = "".join(f"{sql.strip()};\n" for sql in statements)
-    return _scripted(context, login, script, len(statements), database=database, seconds=seconds)
+    return query_across(context, login, [(database, statements)], seconds=seconds)[0]
+
+
+def query_across(
+    context: EngineContext, login: Login, asked: Sequence[tuple[str, Sequence[str]]], *, seconds: int = 0
+) -> list[list[Any]]:
+    """The same in several databases, one after the other; the documents of each. Told to ask for a password,
+    psql asks each time.
+    """
+    script = ""
+    for database, statements in asked:
+        if script:
+            script += f"{connect(database)}\n{login.feed}"
+        script += "".join(f"{sql.strip()};\n" for sql in statements)
+    total = sum(len(statements) for _, statements in asked)
+    found = iter(_scripted(context, login, script, total, database=asked[0][0], seconds=seconds))
+    return [[next(found) for _ in statements] for _, statements in asked]
 
 
 def query_each(context: EngineContext, login: Login, sql: str, databases: Sequence[str]) -> list[Any]:
-    """Run one such statement in every one of `databases`. Told to ask for a password, psql asks each time."""
-    script = "".join(f"{connect(name)}\n{login.feed}{sql.strip()};\n" for name in databases)
-    return _scripted(context, login, script, len(databases)) if databases else []
+    """Run one such statement in every one of `databases`."""
+    asked = [(name, (sql,)) for name in databases]
+    return [document for (document,) in query_across(context, login, asked)] if asked else []
 
 
 def _scripted(
@@ -185,8 +200,8 @@ def _scripted(
     script: str,
     count: int,
     *,
-    database: str = "postgres",
-    seconds: int = 0,
+    database: str,
+    seconds: int,
 ) -> list[Any]:
     argv = [*_reading(context, login, database, seconds), "-0"]
     answer = _answered(login, capture(context, login.place, argv, feed=login.feed + script))

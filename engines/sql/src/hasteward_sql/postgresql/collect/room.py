@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.reading import Known, Reading, Unread
-from hasteward.kit.streaming import capture
+from hasteward.kit.streaming import Captured, Question, capture, capture_each
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
 from hasteward_sql.postgresql.collect.client import one_line
@@ -32,7 +34,30 @@ def volumes(context: EngineContext, place: Place, directory: str) -> tuple[Volum
 
     `directory` is used where the environment does not say PGDATA.
     """
-    answer = capture(context, place, ["env", "LC_ALL=C", "sh", "-c", _DISK, "sh", directory])
+    (found,) = volumes_each(context, [place], directory)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def volumes_each(
+    context: EngineContext, places: Sequence[Place], directory: str
+) -> list[tuple[Volume, Volume] | HastewardError | ValueError]:
+    """The same of many places that look at the same time; an error stands where its answer would."""
+    argv = ["env", "LC_ALL=C", "sh", "-c", _DISK, "sh", directory]
+    answers = capture_each(context, [Question(place, argv) for place in places])
+    found: list[tuple[Volume, Volume] | HastewardError | ValueError] = []
+    for place, answer in zip(places, answers, strict=True):
+        try:
+            found.append(_volumes(place, answer))
+        except (HastewardError, ValueError) as error:
+            found.append(error)
+    return found
+
+
+def _volumes(place: Place, answer: Captured | HastewardError) -> tuple[Volume, Volume]:
+    if isinstance(answer, HastewardError):
+        raise answer
     if answer.exit_status != 0:
         raise RunFailed(f"df in {place} exited with {answer.exit_status}: {one_line(answer.stderr)}")
     found = parse_df(answer.stdout.decode("utf-8", "replace"))

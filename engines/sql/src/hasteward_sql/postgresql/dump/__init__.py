@@ -115,14 +115,17 @@ def write(
     _write_globals(context, writer, found)
     shared = _pg_dump_options(context, source.login)
     entries: dict[str, Any] = {}
-    for row in choice.databases:
+    asked = (context, source.login)
+    major = source.release.major
+    upcoming = read_before(*asked, choice.names[0], major) if choice.databases else None
+    for row, following in zip(choice.databases, [*choice.names[1:], ""], strict=True):
         name = str(row["datname"])
-        asked = (context, source.login, name, source.release.major)
-        before, owners = read_before(*asked)
+        assert upcoming is not None  # noqa: S101  there was a following one; for the type checker
+        before, owners = upcoming
         _write_database(context, writer, source, shared, name=name)
         if source.in_recovery:
             _write_sequences(context, writer, source.primary, name)
-        after, belongings = read_after(*asked)
+        after, belongings, upcoming = read_after(*asked, name, major, following=following)
         writer.text("rights", name, rights_sql(owners, belongings))
         if before != after:
             text = f"objects of database {name} came or went during its dump; their numbers are not recorded"

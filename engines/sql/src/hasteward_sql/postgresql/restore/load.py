@@ -13,7 +13,7 @@ from hasteward.streams.proof import Algorithm
 from hasteward_sql.postgresql.collect.catalog import read_counts
 from hasteward_sql.postgresql.collect.client import Login, feed_section, psql, run_script
 from hasteward_sql.postgresql.facts.grants import grant_sql, in_order
-from hasteward_sql.postgresql.facts.quoting import identifier
+from hasteward_sql.postgresql.facts.quoting import connect, identifier
 from hasteward_sql.postgresql.restore.replay import Replayed, replaying, restriction, restricts
 from hasteward_sql.postgresql.restore.role import LoadRole, drop_role
 from hasteward_sql.postgresql.restore.sql import create_database, drop_database, properties
@@ -104,20 +104,20 @@ class Loader:
         self._feed("postgres", section, stored, self._stage.login)
 
     def _enter(self) -> None:
-        """Grant what the roles need, then make the role to load as and see that it is let in."""
+        """Grant what the roles need."""
         rows = in_order(self._target.grants, self._target.scene.superuser)
         if rows:
             script = "\n".join(["BEGIN;", *(grant_sql(row) for row in rows), "COMMIT;", ""])
             self.script(script, "granting memberships")
-        if self._role is None:
-            return
-        self.script(self._role.create(self._context.run.id), f"creating role {self._role.name}")
+
+    def _log_in(self, role: LoadRole) -> None:
+        """See by which door the role that loads is let in."""
         words = self._stage.words
         problem = ""
         for door in self._stage.doors:
-            self._loading = self._role.login(self._stage.login, door)
+            self._loading = role.login(self._stage.login, door)
             try:
-                self._load_script(self._loading, "", f"the log-in of {self._role.name}", "postgres")
+                self._load_script(self._loading, "", f"the log-in of {role.name}", "postgres")
             except RunFailed as error:
                 problem = error.message
             else:
@@ -131,12 +131,19 @@ class Loader:
     def _content(self, item: Item, section: Section, stored: SectionBytes) -> None:
         role = self._role
         self._databases.append(item.new_name)
-        load_role = None if role is None else role.name
-        create = create_database(item, self._context.run.id, self._stage.server.major, load_role)
-        self.script(create, f"creating {item.new_name}")
-        if role is not None:
-            prepare = role.prepare(item, self._target.tablespaces)
-            self.script(prepare, f"the extensions of {item.name}", database=item.new_name)
+        run, major = self._context.run.id, self._stage.server.major
+        if role is None:
+            self.script(create_database(item, run, major), f"creating {item.new_name}")
+        else:
+            first = len(self._databases) == 1
+            script = role.create(run) if first else ""
+            script += create_database(item, run, major, role.name)
+            # told to ask for a password, psql asks for each connection
+            script += f"{connect(item.new_name)}\n{self._stage.login.feed}"
+            script += role.prepare(item, self._target.tablespaces)
+            self.script(script, f"making room for {item.name} and its extensions")
+            if first:
+                self._log_in(role)
         try:
             self._feed(item.new_name, section, stored, self._loading, "synchronous_commit=off")
         except RunFailed as error:
@@ -156,11 +163,12 @@ class Loader:
             # else the server does it within a minute; here it would write every page that it looks at again
             self._load_script(self._loading, "ANALYZE;\n", f"analysing {name}", name)
         self._feed(name, section, stored, self._stage.login)
-        if role is not None:
-            handed_over = role.hand_over(item, self._target.scene.superuser)
-            self.script(handed_over, f"giving {item.name} to its owner", database=name)
         self._count(item)
-        self.script(properties(item), f"the rights and settings of {item.name}")
+        if role is None:
+            self.script(properties(item), f"the rights and settings of {item.name}")
+        else:
+            script = role.hand_over(item, self._target.scene.superuser) + properties(item)
+            self.script(script, f"the owner, rights and settings of {item.name}", database=name)
         self._context.reporter.emit(StepDone("restore", f"database {item.name}: loaded, digest compared"))
 
     def _leave(self) -> None:

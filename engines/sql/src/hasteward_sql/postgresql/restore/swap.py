@@ -10,7 +10,14 @@ from hasteward.domain.events import StepDone, Warned
 from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext
 from hasteward.streams.proof import Algorithm
-from hasteward_sql.postgresql.collect.client import application_name, environment, feed, query, run_script
+from hasteward_sql.postgresql.collect.client import (
+    application_name,
+    environment,
+    feed,
+    query,
+    query_all,
+    run_script,
+)
 from hasteward_sql.postgresql.facts.marks import Swap
 from hasteward_sql.postgresql.facts.quoting import conninfo, literal
 from hasteward_sql.postgresql.restore.sql import drop_database, ender, swap
@@ -100,10 +107,11 @@ def swapped(context: EngineContext, scene: Scene, exchanges: Iterable[Exchange])
             context.clock.sleep(min(2.0**attempt / 8, 5.0))
         try:
             ended = f"SELECT to_json(count(pg_terminate_backend(pid))) {others}"
-            if query(short(context), login, ended) != 0:
-                continue
-            names = query(short(context), login, "SELECT json_agg(datname) FROM pg_database")
+            asked = (ended, "SELECT json_agg(datname) FROM pg_database")
+            still_there, names = query_all(short(context), login, asked, database="postgres")
         except HastewardError:
+            continue
+        if still_there:
             continue
         return all(_has_moved(one, names) for one in exchanges)
     moved = ", ".join(one.name for one in exchanges)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING
 from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.resources import JOBS, PODS, SECRETS, STATEFUL_SETS
 from hasteward_lab.mariadb.kinds import MARIADBS
+from hasteward_lab.mariadb.operator.declared import Declared
 from hasteward_lab.mariadb.operator.monitor import Monitor
+from hasteward_lab.waking import woken
 
 if TYPE_CHECKING:
     from hasteward_lab.api.store import Event
@@ -28,6 +29,7 @@ class Loop:
     def __init__(self, desk: Desk, one: Pass) -> None:
         self._desk = desk
         self._pass = one
+        self._declared = Declared(desk)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         desk.store.on_change(self._changed)
@@ -44,6 +46,7 @@ class Loop:
             self._tasks = [
                 loop.create_task(self._guarded(self._passes)),
                 loop.create_task(self._guarded(Monitor(self._desk).run)),
+                loop.create_task(self._guarded(self._declared.run)),
             ]
 
     async def down(self) -> None:
@@ -67,8 +70,7 @@ class Loop:
             self._wake.clear()
             due = await self._pass.run()
             wait = _RESYNC if due is None else max(due * self._desk.scale, _LEAST_WAIT)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+            await woken(self._wake, wait)
             # What happens together is looked at together.
             await asyncio.sleep(_LEAST_GAP)
 

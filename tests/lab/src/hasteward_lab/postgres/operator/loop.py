@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import traceback
 from typing import TYPE_CHECKING
 
 from hasteward_lab.api.errors import ApiError
 from hasteward_lab.api.resources import CLAIMS, CLUSTERS, JOBS, PODS, SECRETS
 from hasteward_lab.postgres.operator.desk import CONFLICT
+from hasteward_lab.waking import woken
 
 if TYPE_CHECKING:
     from hasteward_lab.api.store import Event, Store
@@ -58,8 +58,7 @@ class Loop:
             self._wake.clear()
             due = await self._once()
             wait = None if due is None else max(due * self._scale, _LEAST_WAIT if due else _LEAST_GAP)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+            await woken(self._wake, wait)
             # What happens together is looked at together.
             await asyncio.sleep(_LEAST_GAP)
 

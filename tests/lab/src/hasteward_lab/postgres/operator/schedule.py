@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hasteward_lab.api.resources import BACKUPS, SCHEDULED_BACKUPS
 from hasteward_lab.postgres.operator.cron import Schedule
 from hasteward_lab.postgres.operator.view import Object, name_of
+from hasteward_lab.waking import woken
 
 if TYPE_CHECKING:
     from hasteward_lab.api.store import Event
@@ -37,10 +38,7 @@ class Scheduler:
             self._wake.clear()
             waits = [self._look(item) for item in self._mine()] if self._loop.is_up else []
             due = min((wait for wait in waits if wait is not None), default=None)
-            try:
-                await asyncio.wait_for(self._wake.wait(), due)
-            except TimeoutError:
-                continue
+            await woken(self._wake, due)
 
     def _mine(self) -> list[Object]:
         rows = self._desk.store.listing(SCHEDULED_BACKUPS, self._desk.namespace)
