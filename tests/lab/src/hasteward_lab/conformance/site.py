@@ -32,8 +32,8 @@ class Site:
     part: ClassVar[tuple[str, ...]] = ()
     #: where in a pod a secret might be left
     searched: ClassVar[tuple[str, ...]] = ("/tmp", "/dev/shm", "/home", "/var/tmp")
-    #: False where a restore makes what `content` reads live in several acts, which the engine's page must
-    #: say: one that died between them is ended by the next
+    #: False where a restore makes live what `content` reads in several acts, as the engine's page must say:
+    #: one that died between them is ended by the next
     one_act: ClassVar[bool] = True
 
     def __init__(self, lab: Lab) -> None:
