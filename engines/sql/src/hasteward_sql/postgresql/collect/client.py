@@ -10,6 +10,7 @@ is none, as in every exec of ours, they read the first line of standard input.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -119,6 +120,14 @@ def unprompted(error: RunFailed) -> RunFailed:
     return type(error)(_PROMPT.sub("", error.message), hint=error.hint, code=error.code)
 
 
+@contextlib.contextmanager
+def _unprompting() -> Iterator[None]:
+    try:
+        yield
+    except RunFailed as error:
+        raise unprompted(error) from error
+
+
 def ask(
     context: EngineContext, login: Login, sql: str, *, database: str = "postgres", seconds: int = 0
 ) -> Captured:
@@ -211,23 +220,13 @@ def _scripted(
     return [_decode(document, login) for document in documents]
 
 
-def feed(
-    context: EngineContext,
-    login: Login,
-    argv: list[str],
-    chunks: Iterable[bytes | memoryview],
-    *,
-    what: str,
-    algorithm: Algorithm,
-    short: bool = False,
-) -> int:
-    """Give a program that logs in `chunks` to read (`short`: a script); how many bytes arrived, proven."""
-    given = login.before(chunks)
-    try:
-        sent = upload(context, login.place, argv, given, what=what, algorithm=algorithm, short=short)
-    except RunFailed as error:
-        raise unprompted(error) from error
-    return sent.length - len(login.feed.encode())
+def feed_script(
+    context: EngineContext, login: Login, argv: list[str], script: str, *, what: str, algorithm: Algorithm
+) -> None:
+    """Give a program that logs in a script to read."""
+    given = login.before([script.encode()])
+    with _unprompting():
+        upload(context, login.place, argv, given, what=what, algorithm=algorithm, short=True)
 
 
 def feed_section(
@@ -240,20 +239,12 @@ def feed_section(
     algorithm: Algorithm,
     digested: Callable[[], Digest],
 ) -> int:
-    """As `feed`, to a program that finds the password on the descriptor of what it is fed."""
-    try:
-        sent = upload(
-            context,
-            login.place,
-            argv,
-            chunks,
-            what=what,
-            algorithm=algorithm,
-            feed=login.feed,
-            digested=digested,
-        )
-    except RunFailed as error:
-        raise unprompted(error) from error
+    """Give a program `chunks` to read that finds the password on the descriptor of what it is fed; how many
+    bytes arrived, proven.
+    """
+    asked = (context, login.place, argv, chunks)
+    with _unprompting():
+        sent = upload(*asked, what=what, algorithm=algorithm, feed=login.feed, digested=digested)
     return sent.length
 
 
@@ -269,4 +260,4 @@ def run_script(
 ) -> None:
     """Run a script that changes something; RunFailed with the server's words when it failed."""
     argv = [*psql(context, login, database, *options), "-v", "VERBOSITY=verbose"]
-    feed(context, login, argv, [script.encode()], what=what, algorithm=algorithm, short=True)
+    feed_script(context, login, argv, script, what=what, algorithm=algorithm)

@@ -13,7 +13,7 @@ from hasteward.streams.proof import Algorithm
 from hasteward_sql.postgresql.collect.client import (
     application_name,
     environment,
-    feed,
+    feed_script,
     query,
     query_all,
     run_script,
@@ -155,8 +155,8 @@ def _try(context: EngineContext, scene: Scene, exchanges: Sequence[Exchange], wh
     name = application_name(context, _ROLE)
     argv = [*environment(context, "lock_timeout=30s", role=_ROLE), "sh", "-c", _SCRIPT, "swap"]
     argv += [conninfo(scene.stand), ender(name), application_name(context, "ender"), *login.words]
-    sql = swap(exchanges, scene.superuser, whole).encode()
-    feed(context, login, argv, [sql], what="the swap", algorithm=scene.algorithm, short=True)
+    sql = swap(exchanges, scene.superuser, whole)
+    feed_script(context, login, argv, sql, what="the swap", algorithm=scene.algorithm)
 
 
 def drop_kept(context: EngineContext, scene: Scene, names: Iterable[str]) -> list[str]:
