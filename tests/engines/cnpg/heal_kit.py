@@ -455,6 +455,13 @@ def _two(truth: Truth) -> None:
     truth.volumes["pg-2"]["pgdata"] = STUCK
 
 
+def _both_down(truth: Truth) -> None:
+    """Neither pod is made again before the other's."""
+    for name in ("pg-2", "pg-3"):
+        truth.volumes[name]["pgdata"] = BEHIND
+        truth.crashing.add(name)
+
+
 SICK: dict[str, Callable[[Truth], None]] = {
     "down": _crashes,
     "stuck": _set("pg-3", STUCK),
@@ -464,6 +471,7 @@ SICK: dict[str, Callable[[Truth], None]] = {
     "diverged": _set("pg-3", DIVERGED),
     "empty": lambda truth: truth.volumes["pg-3"].clear(),
     "two": _two,
+    "both down": _both_down,
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 from hasteward import hookimpl, testing
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError
+from hasteward.domain.events import Warned
 from hasteward.domain.repair import Record, RepairRequest
 from hasteward.kit.journal import unfinished
 from hasteward.kit.sections import SectionWriter
@@ -72,7 +73,7 @@ class TestTwoMembersAtLength(HealConformance):
     """The same with two treatments in one run: between them there are more places than in all the others."""
 
     engine = plugin
-    repairs = MappingProxyType({"two": UNSAVED})
+    repairs = MappingProxyType(dict.fromkeys(("two", "both down"), UNSAVED))
     world = TestCnpg.world
 
 
@@ -93,10 +94,10 @@ STRIDE = 9
 def test_two_members_in_one_run_are_ended_by_one_command_wherever_it_is_killed() -> None:
     """The operator makes no pod of the first until the second is treated: what waits is in the journal."""
     engine = TestCnpg().addressed()
-    before = heal_kit.make("two")[1].content()
+    before = heal_kit.make("both down")[1].content()
     points = waited = 0
     for nth in itertools.count(1, STRIDE):
-        world = heal_kit.make("two")[1]
+        world = heal_kit.make("both down")[1]
         world.on_call = fault = KillNth(nth)
         with contextlib.suppress(Killed):
             world.repair(engine, UNSAVED)
@@ -126,6 +127,23 @@ def test_two_members_in_one_run_are_not_changed_in_silence_wherever_a_call_fails
             break
         world.next_run()
         assert world.unfinished or world.triage(engine).healthy or _essence(world) == before, fault.struck
+
+
+def test_a_pod_that_is_not_made_again_after_all_was_taken_back_is_named_with_the_command() -> None:
+    """Only pg-2 was asked for, and the operator waits for pg-3."""
+    truth, world = heal_kit.make("two")
+    world.on_call = FailNth(2, match="create pods")
+
+    with pytest.raises(HastewardError):
+        world.repair(TestCnpg().addressed(), replace(UNSAVED, instance=2))
+
+    assert truth.serves(world.kubernetes, "pg-2") is False
+    (told,) = [one for one in world.reporter.events if getattr(one, "code", "") == "undo.pod_waits"]
+    assert isinstance(told, Warned)
+    assert told.text == (
+        "the operator makes no pod pg-2 while another member is down; it does once that runs:"
+        " hasteward repair -e cnpg -c pg -n db"
+    )
 
 
 def _essence(world: testing.World) -> testing.Picture:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from hasteward.domain.errors import HastewardError
 from hasteward.domain.events import Warned
 from hasteward.domain.repair import Act, Record
 from hasteward.kit.helperpod import end_helper, start_helper
@@ -15,9 +14,9 @@ from hasteward.ports.kubernetes import PODS, ApiNotFound
 from hasteward_cnpg.analyse import Standing, analyse
 from hasteward_cnpg.analyse.remedy import is_lost
 from hasteward_cnpg.collect import collect, read_cluster
-from hasteward_cnpg.facts.objects import mapping, name_of, parse_pod
+from hasteward_cnpg.facts.objects import mapping
 from hasteward_cnpg.heal.scene import LOOK_SECONDS, PATIENCE_SECONDS, Scene
-from hasteward_cnpg.resources import UNRECOVERABLE, flags, instance_selector
+from hasteward_cnpg.resources import UNRECOVERABLE, flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ class Rejoin:
             if not why:
                 return None
             waited = context.clock.monotonic() - begun
-            if waited > PATIENCE_SECONDS and self._blocked(context, act.member):
+            if waited > PATIENCE_SECONDS and self.scene.blocked(context, act.member):
                 return f"the operator makes no pod {act.member} while another member is down"
             if waited > context.tuning.heal_seconds:
                 text = (
@@ -162,17 +161,6 @@ class Rejoin:
                 context.reporter.emit(Warned("heal.not_streaming", text))
                 return None
             context.clock.sleep(LOOK_SECONDS)
-
-    def _blocked(self, context: EngineContext, member: str) -> bool:
-        """Whether the operator waits for another member before it makes this one's pod."""
-        try:
-            pods = context.kubernetes.list(
-                PODS, self.scene.cluster.namespace, labels=instance_selector(self.scene.cluster.name)
-            )
-        except HastewardError:
-            return False
-        names = [name_of(body) for body in pods]
-        return member not in names and not all(parse_pod(body).serving for body in pods)
 
     def _missing(self, context: EngineContext, act: Act) -> str:
         if "members" not in act.args:

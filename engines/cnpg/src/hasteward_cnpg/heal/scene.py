@@ -16,7 +16,7 @@ from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFou
 from hasteward_cnpg.collect import read_cluster
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import ClusterFacts, ServerFacts
-from hasteward_cnpg.facts.objects import mapping, name_of
+from hasteward_cnpg.facts.objects import mapping, name_of, parse_pod
 from hasteward_cnpg.facts.server import not_following
 from hasteward_cnpg.resources import (
     CA_MOUNT,
@@ -24,6 +24,7 @@ from hasteward_cnpg.resources import (
     REPLICATION_MOUNT,
     REPLICATION_USER,
     flags,
+    instance_selector,
     pod_of,
     volume_selector,
 )
@@ -195,3 +196,14 @@ class Scene:
         if not server.in_recovery:
             return f"{member} accepts writes itself"
         return not_following(server, primary)
+
+    def blocked(self, context: EngineContext, member: str) -> bool:
+        """Whether the operator waits for another member before it makes this one's pod."""
+        try:
+            pods = context.kubernetes.list(
+                PODS, self.cluster.namespace, labels=instance_selector(self.cluster.name)
+            )
+        except HastewardError:
+            return False
+        names = [name_of(body) for body in pods]
+        return member not in names and not all(parse_pod(body).serving for body in pods)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hasteward.domain.errors import HastewardError, RunFailed
+from hasteward.domain.events import Warned
 from hasteward.domain.repair import Act, ActState, Record
 from hasteward.kit.reading import short
 from hasteward.kit.steps import Memo
@@ -135,6 +136,15 @@ class Fence:
         _set(context, self.scene, FENCED_INSTANCES, removed)
         if record.preconditions["pod"]:
             self._await_return(context, act.member)
+            self._tell_of_absence(context, act.member)
+
+    def _tell_of_absence(self, context: EngineContext, member: str) -> None:
+        """All is taken back, and yet the member may not be as it was: that is not passed over in silence."""
+        if not self.scene.blocked(context, member):
+            return
+        text = f"the operator makes no pod {member} while another member is down; it does once that runs"
+        hint = f"hasteward repair {flags(self.scene.cluster)}"
+        context.reporter.emit(Warned("undo.pod_waits", f"{text}: {hint}"))
 
     def _await_return(self, context: EngineContext, member: str) -> None:
         """For a while: what keeps it away longer is not ours, and is seen by the next triage."""
