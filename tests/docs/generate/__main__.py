@@ -22,7 +22,9 @@ from hasteward.cli.render import schema, shapes
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
 #: one written by hand, whose list of scenarios is checked by the lab's own tests, and those by `make bench`
-OTHERS = {REFERENCE / name for name in ("lab.md", "performance.md", "performance-galera.md")}
+OTHERS = {
+    REFERENCE / name for name in ("lab.md", "performance.md", "performance-galera.md", "time-to-healthy.md")
+}
 MADE = "<!-- Made by tools/docs from the code; do not edit. -->\n"
 
 
