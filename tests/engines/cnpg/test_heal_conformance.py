@@ -127,6 +127,7 @@ def test_two_members_in_one_run_are_not_changed_in_silence_wherever_a_call_fails
             break
         world.next_run()
         assert world.unfinished or world.triage(engine).healthy or _essence(world) == before, fault.struck
+    assert nth > STRIDE  # calls were there to fail
 
 
 def test_a_pod_that_is_not_made_again_after_all_was_taken_back_is_named_with_the_command() -> None:
