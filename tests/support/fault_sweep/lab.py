@@ -305,6 +305,9 @@ class LabWorld:
         assert chosen, "no restic is at work"
         for pid in chosen:
             os.kill(pid, number)
+        if isinstance(self.gate, StoreGate):
+            # answered at once, it could be done before it has noticed its signal
+            wait_for(lambda: not chosen & set(self._restics()), "the end of a restic that got a signal")
 
     def _signal_helper(self, number: int) -> None:
         """The dump may wait for its lock before restic has come so far as to start its helper."""
