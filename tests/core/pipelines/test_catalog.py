@@ -101,7 +101,7 @@ def test_a_dump_of_another_format_is_refused(saved: Any, cluster: Any) -> None:
 def test_a_section_that_is_not_stored_cannot_be_asked_for(saved: Any) -> None:
     entry = newest(saved)
     manifest = manifest_of(saved.repository, entry)
-    source = StoredSections(saved.context(), saved.repository, entry.snapshot, manifest)
+    source = StoredSections(saved.context(), saved.repository, entry.snapshot, lambda: manifest)
 
     assert source.snapshot_id == entry.snapshot.id
     with pytest.raises(InvalidInput, match="body:other"):
@@ -110,9 +110,8 @@ def test_a_section_that_is_not_stored_cannot_be_asked_for(saved: Any) -> None:
 
 def test_a_section_must_be_read_to_its_end(saved: Any) -> None:
     entry = newest(saved)
-    source = StoredSections(
-        saved.context(), saved.repository, entry.snapshot, manifest_of(saved.repository, entry)
-    )
+    manifest = manifest_of(saved.repository, entry)
+    source = StoredSections(saved.context(), saved.repository, entry.snapshot, lambda: manifest)
 
     sections = source.read(["head", "body:box"])
     _, pieces = next(sections)

@@ -49,7 +49,7 @@ from hasteward.ports.kubernetes import (
     Resource,
     StreamStalled,
 )
-from hasteward.streams.proof import Algorithm, Digested, new_digest
+from hasteward.streams.proof import Algorithm, new_digest
 from hasteward.testing.reporter import Approval, RecordingReporter
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
@@ -439,6 +439,30 @@ class MemorySink:
         self.data += data
 
 
+class StoredBytes:
+    """A section of `home`, compared or as it is."""
+
+    def __init__(self, home: Stored, section: Section) -> None:
+        self._home = home
+        self._section = section
+
+    def _chunks(self, length: int) -> Iterator[memoryview]:
+        start, step = self._section.offset, self._home.chunk
+        for at in range(start, start + length, step):
+            yield memoryview(self._home.data)[at : min(start + length, at + step)]
+
+    def __iter__(self) -> Iterator[memoryview]:
+        digest = new_digest(Algorithm(self._section.algorithm))
+        for piece in self._chunks(self._section.length):
+            digest.update(piece)
+            yield piece
+        if digest.hexdigest() != self._section.digest:
+            raise Unproven(f"section {self._section.key} in the repository is not the one that was proven")
+
+    def fed(self) -> Iterator[memoryview]:
+        return self._chunks(self._section.length - self._section.closing)
+
+
 @dataclass
 class Stored:
     """A dump as the pipeline would store it; also the `RestoreSource` of it."""
@@ -447,22 +471,11 @@ class Stored:
     manifest: Manifest
     snapshot_id: str = "abcd1234"
     chunk: int = 16384
-    checks: bool = True
 
     def read(self, keys: Collection[str]) -> Iterator[tuple[Section, SectionBytes]]:
         for section in self.manifest.sections:
             if section.key in keys:
-                yield section, Digested(self._chunks(section), Algorithm(section.algorithm))
-
-    def _chunks(self, section: Section) -> Iterator[memoryview]:
-        end = section.offset + section.length
-        digest = new_digest(Algorithm(section.algorithm))
-        for start in range(section.offset, end, self.chunk):
-            piece = memoryview(self.data)[start : min(end, start + self.chunk)]
-            digest.update(piece)
-            yield piece
-        if self.checks and digest.hexdigest() != section.digest:
-            raise Unproven(f"section {section.key} in the repository is not the one that was proven")
+                yield section, StoredBytes(self, section)
 
     def section_text(self, key: str) -> str:
         section = self.manifest.section(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ import pytest
 
 from hasteward_lab.conformance import LabConformance, Repair, Site
 from hasteward_lab.lab import Lab
+from hasteward_lab.state import LabError
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200)]
 
@@ -70,6 +71,12 @@ class PostgresSite(Site):
         position = self.lab.psql(self.lab.primary, "SELECT pg_current_wal_lsn()")
         caught = f"SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= '{position}'"
         self.lab.wait(lambda: all(self.lab.psql(pod, caught) == "t" for pod in self.lab.pods), 120)
+
+    def rest(self) -> None:
+        # a checkpoint, and a replica's counterpart, is spread over minutes
+        for pod in self.lab.pods:
+            with suppress(LabError):
+                self.lab.psql(pod, "CHECKPOINT")
 
     def tidy(self) -> None:
         names = "SELECT datname FROM pg_database WHERE datname LIKE 'hasteward%'"

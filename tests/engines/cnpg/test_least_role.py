@@ -10,18 +10,19 @@ import hmac
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from cnpg_kit import CLUSTER, LocalKubernetes, Server, Stored, context_for, plan_of, restore
+from cnpg_kit import CLUSTER, LocalKubernetes, Server, Stored, StoredBytes, context_for, plan_of, restore
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hasteward.domain.errors import Refused, RunFailed, Unproven
+from hasteward.domain.manifest import Manifest, Section
 from hasteward.ports.context import RestoreOptions
-from hasteward.streams.proof import Algorithm, Digested
 from hasteward_cnpg.plugin import plugin
 from hasteward_sql.postgresql.collect.client import Login
+from hasteward_sql.postgresql.dump import _closing
 from hasteward_sql.postgresql.facts.belongings import Belongings, privileges_in_order, rights_sql
 from hasteward_sql.postgresql.restore.replay import Replayed, restriction, restricts
 from hasteward_sql.postgresql.restore.role import LoadRole, scram
@@ -36,9 +37,10 @@ OPEN, CLOSE = b"\\restrict abc\n", b"\\unrestrict abc\n"
 TAIL = b"--\n-- PostgreSQL database dump complete\n--\n\n"
 
 
-def replayed(whole: bytes, size: int) -> Replayed:
-    pieces = (memoryview(whole)[at : at + size] for at in range(0, len(whole), size))
-    return Replayed(Digested(pieces, Algorithm.SHA256), len(whole))
+def replayed(whole: bytes, size: int, closing: int) -> Replayed:
+    digests = sha256(whole).hexdigest(), sha256(whole[: len(whole) - closing]).hexdigest()
+    section = Section("database", "app", 0, len(whole), "sha256", digests[0], closing, digests[1])
+    return Replayed(StoredBytes(Stored(whole, cast("Manifest", None), chunk=size), section), section)
 
 
 @given(st.binary(max_size=3000), st.integers(1, 700), st.booleans())
@@ -46,35 +48,37 @@ def test_a_section_loses_its_two_lines_and_nothing_else(body: bytes, size: int, 
     plain = HEAD + b"SET x;\n" + body + b"\n" + TAIL
     whole = plain
     if restricted:
-        whole = plain.replace(HEAD, HEAD + OPEN, 1)[: -len(TAIL)] + TAIL + CLOSE + b"\n"
-        plain = plain.removeprefix(HEAD) + b"\n"
-    content = replayed(whole, size)
+        whole = plain.replace(HEAD, HEAD + OPEN, 1) + CLOSE + b"\n"
+        plain = plain.removeprefix(HEAD)
+    content = replayed(whole, size, _closing(whole[-512:]))
 
     sent = b"".join(bytes(piece) for piece in content)
     lines = sent.split(b"\n", content.opening)
 
     assert lines.pop() == plain
     assert lines == ([*HEAD.split(b"\n")[:-1], OPEN[:-1]] if restricted else [])
-    assert content.left_out == (len(CLOSE) if restricted else 0)
-    assert content.digest().hexdigest() == sha256(sent).hexdigest()
+    assert content.digest == sha256(sent).hexdigest()
 
 
 @given(st.integers(0, 1100), st.integers(1, 1100))
-def test_of_a_section_of_any_length_all_is_sent_and_digested(length: int, size: int) -> None:
+def test_of_a_section_of_any_length_all_is_sent(length: int, size: int) -> None:
     whole = bytes(range(251)) * 5
-    content = replayed(whole[:length], size)
+    content = replayed(whole[:length], size, 0)
 
     assert b"".join(bytes(piece) for piece in content) == whole[:length]
-    assert content.digest().hexdigest() == sha256(whole[:length]).hexdigest()
 
 
-@pytest.mark.parametrize("end", [b"", b"\\unrestrict xyz\n", b"\\unrestrict abc\nmore\n"])
+@pytest.mark.parametrize("end", [b"", b"\\unrestrict xyz\nmore\n", b"\\unrestrict\n", b"x\\unrestrict a\n"])
+def test_only_what_ends_a_dump_closes_it(end: bytes) -> None:
+    assert _closing(TAIL + end) == 0
+
+
 @pytest.mark.parametrize("size", [10, 5000])
-def test_a_section_that_is_not_closed_as_it_was_opened_is_refused(end: bytes, size: int) -> None:
-    whole = HEAD + OPEN + b"x" * size + b"\n" + end
+def test_a_section_that_begins_restricted_and_has_no_end_of_its_own_is_refused(size: int) -> None:
+    whole = HEAD + OPEN + b"x" * size + b"\n"
 
     with pytest.raises(Unproven, match="begins restricted and does not end so"):
-        list(replayed(whole, len(whole)))
+        replayed(whole, len(whole), 0)
 
 
 def test_the_key_is_new_for_every_stream() -> None:

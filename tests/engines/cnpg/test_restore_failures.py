@@ -13,7 +13,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from cnpg_kit import BIN, CLUSTER, LocalKubernetes, Server, Stored, context_for, reporter_of, restore
+from cnpg_kit import (
+    BIN,
+    CLUSTER,
+    LocalKubernetes,
+    Server,
+    Stored,
+    StoredBytes,
+    context_for,
+    reporter_of,
+    restore,
+)
 
 from hasteward.domain.errors import HastewardError, Refused, RunFailed, Unproven
 from hasteward.ports.context import RestoreOptions
@@ -52,7 +62,7 @@ def test_a_load_that_fails_leaves_everything_as_it_was(
     bad[position : position + 4] = b"OOPS"
 
     with pytest.raises(RunFailed, match=r"load of database app.*OOPS"):
-        restore(single, replace(source, data=bytes(bad), checks=False))
+        restore(single, replace(source, data=bytes(bad)))
 
     assert rows(small) == "2"
     assert not small.psql(OURS)
@@ -113,13 +123,13 @@ def test_numbers_that_were_not_recorded_are_not_compared(
 
 
 def test_ctrl_c_in_the_load_takes_the_new_database_away(
-    single: LocalKubernetes, small: Server, source: Stored
+    single: LocalKubernetes, small: Server, source: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def chunks(section: Any) -> Iterator[memoryview]:
+    def fed(section: Any) -> Iterator[memoryview]:
         yield memoryview(b"CREATE TABLE half (id int);\n")
         raise KeyboardInterrupt
 
-    source._chunks = chunks  # type: ignore[method-assign]
+    monkeypatch.setattr(StoredBytes, "fed", fed)
 
     with pytest.raises(KeyboardInterrupt):
         restore(single, source)

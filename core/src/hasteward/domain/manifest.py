@@ -16,6 +16,9 @@ class Section:
     `kind` and `name` are the engine's words (``database``, ``app``); `offset` and `length` are bytes;
     `digest` is hexadecimal, by `algorithm` (``blake2b-256`` or ``sha256``), computed where the bytes were
     made and again here. `estimate` of a size never appears in a manifest: these are facts.
+
+    The last `closing` bytes are for whoever reads the section as a file: a restore feeds the bytes before
+    them, whose digest is `body_digest`. With none of them it is empty, and `digest` is that of all.
     """
 
     kind: str
@@ -24,6 +27,13 @@ class Section:
     length: int
     algorithm: str
     digest: str
+    closing: int = 0
+    body_digest: str = ""
+
+    @property
+    def fed_digest(self) -> str:
+        """The digest of what a restore feeds."""
+        return self.body_digest if self.closing else self.digest
 
     @property
     def key(self) -> str:
@@ -66,7 +76,7 @@ def covers(sections: tuple[Section, ...], size: int) -> bool:
     """Whether the sections follow each other without gap or overlap from 0 to `size`."""
     position = 0
     for section in sections:
-        if section.offset != position or section.length < 0:
+        if section.offset != position or not 0 <= section.closing <= section.length:
             return False
         position += section.length
     return position == size

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hasteward.domain.errors import Unproven
 from hasteward.domain.events import StepDone
@@ -10,23 +11,7 @@ from hasteward.domain.manifest import Section
 from hasteward.kit.streaming import download
 from hasteward.ports.context import DumpSink, EngineContext
 from hasteward.ports.host import Place
-from hasteward.streams.proof import Algorithm, new_digest
-
-_TAIL = 512
-
-
-class _Tail:
-    """Passes bytes to the sink and remembers the last few."""
-
-    def __init__(self, sink: DumpSink) -> None:
-        self._sink = sink
-        self.last = b""
-
-    def write(self, data: bytes | memoryview) -> None:
-        self._sink.write(data)
-        size = len(data)
-        recent = bytes(data[max(0, size - _TAIL) :])
-        self.last = recent if size >= _TAIL else (self.last + recent)[-_TAIL:]
+from hasteward.streams.proof import Algorithm, TailDigest, new_digest
 
 
 class SectionWriter:
@@ -61,33 +46,38 @@ class SectionWriter:
         end_marker: bytes,
         memory_limit: int = 0,
         feed: str = "",
+        closing: Callable[[bytes], int] | None = None,
     ) -> None:
         """A section made by a producer in `pod`; its last bytes must hold the format's own `end_marker`.
 
-        `feed` is text for the producer's standard input, the way for a secret.
+        `feed` is text for the producer's standard input, the way for a secret. `closing` is given the last
+        512 bytes, and says how many of them a restore leaves out (`Section.closing`).
         """
         what = f"the dump of {kind} {name}".rstrip()
         offset = self._sink.position
-        tail = _Tail(self._sink)
+        digest = TailDigest(self._algorithm)
         proof = download(
             self._context,
             pod,
             argv,
-            tail.write,
+            self._sink.write,
             what=what,
             algorithm=self._algorithm,
             memory_limit=memory_limit,
             feed=feed,
+            digest=digest,
         )
         if proof.length == 0:
             raise Unproven(f"{what} from {pod} is empty", code="proof.empty")
-        if end_marker not in tail.last:
+        if end_marker not in digest.tail:
             raise Unproven(
                 f"{what} from {pod} does not end with {end_marker.decode('utf-8', 'replace')!r}",
                 code="proof.end_marker",
             )
-        self._add(kind, name, offset, proof.length, proof.digest)
+        left_out = closing(digest.tail) if closing else 0
+        body = digest.hexdigest(without=left_out) if left_out else ""
+        self._add(kind, name, offset, proof.length, proof.digest, closing=left_out, body_digest=body)
         self._context.reporter.emit(StepDone("dump", f"{kind} {name}: {proof.length} bytes, digest compared"))
 
-    def _add(self, kind: str, name: str, offset: int, length: int, digest: str) -> None:
-        self._sections.append(Section(kind, name, offset, length, self._algorithm, digest))
+    def _add(self, kind: str, name: str, offset: int, length: int, digest: str, **more: Any) -> None:
+        self._sections.append(Section(kind, name, offset, length, self._algorithm, digest, **more))

@@ -31,6 +31,7 @@ from hasteward.streams.proof import (
     Algorithm,
     Digest,
     StreamProof,
+    TailDigest,
     Trailer,
     TrailerHold,
     new_digest,
@@ -126,7 +127,9 @@ def _drain(stream: ExecStream, ending: _Ending, stdout: Callable[[memoryview], N
 class _Receiver:
     """Tells data from trailer and digests the data."""
 
-    def __init__(self, write: Callable[[bytes | memoryview], None], digest: Digest | None) -> None:
+    def __init__(
+        self, write: Callable[[bytes | memoryview], None], digest: Digest | TailDigest | None
+    ) -> None:
         self._hold = TrailerHold()
         self._write = write
         self._digest = digest
@@ -184,15 +187,17 @@ def download(
     algorithm: Algorithm,
     memory_limit: int = 0,
     feed: str = "",
+    digest: TailDigest | None = None,
 ) -> StreamProof:
     """Run a producer in `pod` and pass its output to `write`; return the proof.
 
     `what` names the stream in error messages. `feed` is text for the producer's standard input: the way for
-    a secret, which is then in no arguments, no environment and no file. Raises RunFailed when the producer
-    itself failed, Unproven when what arrived is not provably everything, and whatever `write` raises.
+    a secret, which is then in no arguments, no environment and no file. `digest` is the caller's own, new
+    and by `algorithm`, if he wants more of it. Raises RunFailed when the producer itself failed, Unproven
+    when what arrived is not provably everything, and whatever `write` raises.
     """
     nonce = secrets.token_hex(NONCE_BYTES)
-    digest = new_digest(algorithm)
+    digest = digest or TailDigest(algorithm)
     receiver = _Receiver(write, digest)
     ending = _Ending()
     wrapped = download_argv(
@@ -217,11 +222,12 @@ def download(
     return StreamProof(receiver.length, trailer.algorithm, trailer.digest)
 
 
-def _compare(what: str, pod: Place, trailer: Trailer, ours: str) -> None:
+def _compare(
+    what: str, pod: Place, trailer: Trailer, ours: str, whose: str = "that of the bytes here"
+) -> None:
     if trailer.digest != ours:
         raise Unproven(
-            f"{what}: the digest made in {pod} ({trailer.digest[:12]}) is not that of the bytes here"
-            f" ({ours[:12]})",
+            f"{what}: the digest made in {pod} ({trailer.digest[:12]}) is not {whose} ({ours[:12]})",
             hint="nothing was kept; run the same command again",
             code="proof.digest",
         )
@@ -349,7 +355,7 @@ def upload(
     algorithm: Algorithm,
     feed: str = "",
     short: bool = False,
-    digested: Callable[[], Digest] | None = None,
+    known: str = "",
 ) -> StreamProof:
     """Feed `chunks` to a consumer in `pod`; return the digest of what arrived there.
 
@@ -357,7 +363,8 @@ def upload(
     then commit by a separate act. Raises RunFailed when the consumer failed, Unproven when what arrived is
     not provably what was sent. `feed` is text that the consumer finds on `FED_DESCRIPTOR`, as in `download`.
     A `short` stream is a script and no file of data: it starts sooner, and leaves more room for arguments.
-    `digested` is the digest of all that `chunks` gave, where their maker keeps one.
+    `known` is the digest by `algorithm` that was proven of all that `chunks` will give: then they are not
+    digested again here, and what arrived is compared with that.
     """
     nonce = secrets.token_hex(NONCE_BYTES)
     digest = new_digest(algorithm)
@@ -377,7 +384,7 @@ def upload(
             if feed:
                 _feed(stream, feed)
             for chunk in chunks:
-                if digested is None:
+                if not known:
                     digest.update(chunk)
                 sent += len(chunk)
                 if not stream.send(chunk):
@@ -396,5 +403,8 @@ def upload(
     trailer = _conclude(what, pod, length=sent, tail=bytes(answer), nonce=nonce, ending=ending)
     if not whole:
         raise Unproven(f"{what} in {pod} ended before it was given everything", code="proof.digest")
-    _compare(what, pod, trailer, (digested() if digested else digest).hexdigest())
+    if known:
+        _compare(what, pod, trailer, known, "the one that was proven")
+    else:
+        _compare(what, pod, trailer, digest.hexdigest())
     return StreamProof(sent, trailer.algorithm, trailer.digest)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -101,6 +102,13 @@ def _manifests() -> TypeAdapter[Manifest]:
 
 def manifest_of(repository: Repository, entry: SnapshotEntry) -> Manifest:
     """The manifest of a proven snapshot, checked against the snapshot it vouches for."""
+    with manifest_begun(repository, entry) as manifest:
+        return manifest()
+
+
+@contextlib.contextmanager
+def manifest_begun(repository: Repository, entry: SnapshotEntry) -> Iterator[Callable[[], Manifest]]:
+    """The same, while other work goes on: call what is given to have it."""
     snapshot = entry.snapshot
     if not entry.proven:
         raise Refused(
@@ -108,7 +116,11 @@ def manifest_of(repository: Repository, entry: SnapshotEntry) -> Manifest:
             hint=f"look at it yourself: hasteward export --snapshot {snapshot.short_id} -o dump.sql.gz",
             code="snapshot.unproven",
         )
-    raw = repository.read_small(entry.manifest_id, manifest_path(snapshot.path))
+    with repository.reading_small(entry.manifest_id, manifest_path(snapshot.path)) as answer:
+        yield lambda: _vouching(snapshot, answer())
+
+
+def _vouching(snapshot: Snapshot, raw: bytes) -> Manifest:
     try:
         manifest = _manifests().validate_json(raw)
     except ValidationError as error:

@@ -55,7 +55,7 @@ def export(
     sections = 0
     if entry.proven:
         manifest: Manifest = manifest_of(repository, entry)
-        source = StoredSections(context, repository, snapshot, manifest)
+        source = StoredSections(context, repository, snapshot, lambda: manifest)
         for _, pieces in source.read([section.key for section in manifest.sections]):
             for piece in pieces:
                 meter.write(piece)

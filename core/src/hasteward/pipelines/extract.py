@@ -113,7 +113,8 @@ def extract(
         text = f"snapshot {found.snapshot.short_id} is the dump of capture {capture.short_id}"
         context.reporter.emit(StepDone("extract", text))
         return found
-    source = StoredSections(context, repository, capture, manifest_of(repository, entry))
+    manifest = manifest_of(repository, entry)
+    source = StoredSections(context, repository, capture, lambda: manifest)
     context.reporter.emit(
         PhaseStarted("extract", f"making a dump of the files in capture {capture.short_id}")
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator
+import functools
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import ExitStack
 
 from hasteward.domain.errors import InvalidInput, Unproven
@@ -10,7 +11,7 @@ from hasteward.domain.manifest import Manifest, Section
 from hasteward.domain.snapshot import Snapshot
 from hasteward.ports.context import EngineContext, SectionBytes
 from hasteward.ports.repository import Repository
-from hasteward.streams.proof import Algorithm, Digest, Digested
+from hasteward.streams.proof import Algorithm, new_digest
 
 
 class _Cursor:
@@ -44,14 +45,17 @@ class _Checked(Iterator[memoryview]):
     """A section's bytes; Unproven after the last one if they are not those that were proven."""
 
     def __init__(self, cursor: _Cursor, section: Section) -> None:
+        self._cursor = cursor
         self._section = section
-        self._pieces = Digested(cursor.take(section.length), Algorithm(section.algorithm))
+        self._pieces = cursor.take(section.length)
+        self._digest = new_digest(Algorithm(section.algorithm))
 
     def __next__(self) -> memoryview:
         piece = next(self._pieces, None)
         if piece is not None:
+            self._digest.update(piece)
             return piece
-        if self.digest().hexdigest() != self._section.digest:
+        if self._digest.hexdigest() != self._section.digest:
             raise Unproven(
                 f"section {self._section.key} in the repository is not the one that was proven",
                 hint="hasteward get backups   (take another snapshot)",
@@ -59,14 +63,16 @@ class _Checked(Iterator[memoryview]):
             )
         raise StopIteration
 
-    def digest(self) -> Digest:
-        """Of what was given before the piece in hand."""
-        return self._pieces.digest()
+    def fed(self) -> Iterator[memoryview]:
+        """What a restore feeds, compared with nothing."""
+        yield from self._cursor.take(self._section.length - self._section.closing)
+        for _ in self._cursor.take(self._section.closing):
+            pass
 
 
 class StoredSections:
-    """A proven snapshot as a `RestoreSource`. What is read first is taken from the bytes that have `begun` to
-    come, if there are some.
+    """A proven snapshot as a `RestoreSource`. The manifest is asked for when it is needed, and once. What is
+    read first is taken from the bytes that have `begun` to come, if there are some.
     """
 
     def __init__(
@@ -74,19 +80,24 @@ class StoredSections:
         context: EngineContext,
         repository: Repository,
         snapshot: Snapshot,
-        manifest: Manifest,
+        manifest: Callable[[], Manifest],
         begun: Iterator[memoryview] | None = None,
     ) -> None:
         self._context = context
         self._repository = repository
         self._snapshot = snapshot
         self._begun = begun
-        self.manifest = manifest
+        self._manifest = manifest
 
     @property
     def snapshot_id(self) -> str:
         """The full id."""
         return self._snapshot.id
+
+    @functools.cached_property
+    def manifest(self) -> Manifest:
+        """Its proof."""
+        return self._manifest()
 
     def read(self, keys: Collection[str]) -> Iterator[tuple[Section, SectionBytes]]:
         """The wanted sections in stored order. One process of the store serves them all."""

@@ -15,7 +15,6 @@ from hasteward.domain.plan import Plan
 from hasteward.domain.repair import Record
 from hasteward.ports.host import Host, HostRef, NoHost
 from hasteward.ports.kubernetes import Kubernetes
-from hasteward.streams.proof import Digest
 
 
 class Clock(Protocol):
@@ -147,11 +146,12 @@ class SectionBytes(Protocol):
     """The bytes of a stored section, in pieces. Each is valid until the next is asked for."""
 
     def __iter__(self) -> Iterator[memoryview]:
-        """In order, once."""
+        """All of them in order, once. Unproven after the last one if they are not those that were proven."""
 
-    def digest(self) -> Digest:
-        """The section's own kind of digest of what was given before the piece in hand, or of all of it when
-        there is none. It is a copy: whoever sends the bytes on need not digest them again.
+    def fed(self) -> Iterator[memoryview]:
+        """Instead of that: all but the section's `closing`, and compared with nothing. Whoever takes these
+        MUST have them digested where they arrive and compare that with `Section.fed_digest`: `upload` does,
+        if it is told the digest.
         """
 
 

@@ -80,3 +80,6 @@ class Repository(Protocol):
 
     def read_small(self, snapshot_id: str, path: str) -> bytes:
         """A stored file of at most a few MiB."""
+
+    def reading_small(self, snapshot_id: str, path: str) -> AbstractContextManager[Callable[[], bytes]]:
+        """`read_small` while other work goes on, as `opening` is for `open`."""

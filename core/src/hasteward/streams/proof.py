@@ -12,6 +12,7 @@ from typing import Protocol
 NONCE_BYTES = 16
 _TRAILER = re.compile(rb"([0-9a-f]{32}) ([a-z0-9-]{1,11}) *([0-9 ]{3}) +([0-9a-z]{1,64})\n")
 PIECE_BYTES = 256 * 1024
+TAIL_BYTES = 512
 TRAILER_LENGTH = NONCE_BYTES * 2 + 1 + 11 + 1 + 3 + 1 + 64 + 1
 
 
@@ -46,25 +47,30 @@ def new_digest(algorithm: Algorithm) -> Digest:
     return _NEW[algorithm]()
 
 
-class Digested(Iterator[memoryview]):
-    """Pieces, digested once as they pass, for everybody who has to compare them."""
+class TailDigest:
+    """A digest that can also be told for all but some of the last bytes, and has these at hand."""
 
-    def __init__(self, pieces: Iterator[memoryview], algorithm: Algorithm) -> None:
-        self._pieces = pieces
+    def __init__(self, algorithm: Algorithm) -> None:
         self._digest = new_digest(algorithm)
-        self._in_hand: memoryview | None = None
+        self.tail = b""
 
-    def __next__(self) -> memoryview:
-        if self._in_hand is not None:
-            # before the next is asked for: then this one is no longer valid
-            self._digest.update(self._in_hand)
-            self._in_hand = None
-        self._in_hand = next(self._pieces)
-        return self._in_hand
+    def update(self, data: bytes | memoryview) -> None:
+        """Take more bytes."""
+        size = len(data)
+        if size < TAIL_BYTES:
+            data = self.tail + bytes(data)
+            size = len(data)
+        else:
+            self._digest.update(self.tail)
+        cut = max(0, size - TAIL_BYTES)
+        self._digest.update(data[:cut])
+        self.tail = bytes(data[cut:])
 
-    def digest(self) -> Digest:
-        """Of all that was given before the piece in hand; of all of it, after the last. The caller's own."""
-        return self._digest.copy()
+    def hexdigest(self, *, without: int = 0) -> str:
+        """The digest of everything so far but the last `without` bytes, of which there are at most 512."""
+        digest = self._digest.copy()
+        digest.update(self.tail[: len(self.tail) - without])
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,11 @@ class FakeRepository:
         self.on_call("read_small")
         return self._file(snapshot_id, path)
 
+    @contextlib.contextmanager
+    def reading_small(self, snapshot_id: str, path: str) -> Iterator[Callable[[], bytes]]:
+        """Nothing happens before one asks."""
+        yield lambda: self.read_small(snapshot_id, path)
+
     def _file(self, snapshot_id: str, path: str) -> bytes:
         found = [s for s in self.listed if s.id == snapshot_id and s.path == path.lstrip("/")]
         if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shlex
@@ -23,7 +24,7 @@ from hasteward.kit.orphans import end_orphans
 from hasteward.kit.streaming import capture, download, stream_mark, upload
 from hasteward.ports.context import EngineContext, Run, Tuning
 from hasteward.ports.host import HostRef
-from hasteward.streams.proof import Algorithm, Digested
+from hasteward.streams.proof import Algorithm
 from hasteward.streams.wrapper import STREAM_MARK
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.reporter import RecordingReporter
@@ -68,6 +69,17 @@ def test_an_upload_of_many_megabytes_is_counted_where_it_arrived(context: Engine
     assert upload(context, HERE, argv, chunks, what="x", algorithm=SHA).length == 5_000_000
 
 
+def test_what_is_known_of_an_upload_is_compared_with_what_arrived(context: EngineContext) -> None:
+    known = hashlib.sha256(b"abc").hexdigest()
+    argv = ["sh", "-c", "cat >/dev/null"]
+
+    proof = upload(context, HERE, argv, [b"a", b"bc"], what="the load", algorithm=SHA, known=known)
+
+    assert (proof.length, proof.digest) == (3, known)
+    with pytest.raises(Unproven, match="is not the one that was proven"):
+        upload(context, HERE, argv, [b"a", b"bd"], what="the load", algorithm=SHA, known=known)
+
+
 def test_a_consumer_that_stops_reading_fails_with_its_own_words(context: EngineContext) -> None:
     argv = ["sh", "-c", "echo full >&2; exit 7"]
     with pytest.raises(RunFailed, match="the load in this host exited with 7: full"):
@@ -78,9 +90,9 @@ def test_a_consumer_that_ends_well_before_it_was_given_everything_proves_nothing
     context: EngineContext,
 ) -> None:
     argv = ["sh", "-c", "head -c 1000 >/dev/null; exit 0"]
-    given = Digested(itertools.repeat(memoryview(bytes(1000))), SHA)
+    given = itertools.repeat(bytes(1000))
     with pytest.raises(Unproven, match="the load in this host ended before it was given everything"):
-        upload(context, HERE, argv, given, what="the load", algorithm=SHA, digested=given.digest)
+        upload(context, HERE, argv, given, what="the load", algorithm=SHA)
 
 
 def test_a_producer_that_is_killed_gives_no_proof(context: EngineContext) -> None:

@@ -31,7 +31,6 @@ _STDOUT = 1
 _OUTPUT = {_STDOUT: Channel.STDOUT, 2: Channel.STDERR}
 _CLOSE_CHANNEL = 255
 _SEND_SIZE = 128 * 1024
-_FILL_SIZE = 192 * 1024
 _STATUS_LIMIT = 1024 * 1024
 _STDERR_KEPT = 256 * 1024
 _FAREWELL = b"\x03\xe8"  # 1000, normal closure
@@ -205,23 +204,19 @@ class PodExec:
         return status
 
     def _fill(self) -> bool:
-        """Read what is there, up to a good measure; False if nothing was. A loss is noted, not raised."""
+        """Read what is there, as far as there is room; False if nothing was. A loss is noted, not raised."""
         if self._lost is not None:
             return False
-        total = 0
-        while total < _FILL_SIZE:
-            space = self._decoder.space()
-            try:
-                count = self._wire.read_into(space)
-            except StreamBroken as error:
-                self._lost = error
-                # True even for no bytes: there is news, and waiting for more would be for ever.
-                return True
-            if count is None:
-                break
-            self._decoder.filled(count)
-            total += count
-        return total > 0
+        try:
+            count = self._wire.read_into(self._decoder.space())
+        except StreamBroken as error:
+            self._lost = error
+            # True even for no bytes: there is news, and waiting for more would be for ever.
+            return True
+        if count is None:
+            return False
+        self._decoder.filled(count)
+        return True
 
     # -- time ----------------------------------------------------------------------------------------------
 

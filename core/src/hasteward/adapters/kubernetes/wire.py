@@ -21,35 +21,44 @@ class Wire:
         # What a blocked read or write waits for; TLS may need the other direction than one would think.
         self._to_read = select.POLLIN
         self._to_write = select.POLLOUT
+        #: why nothing more can be read, while what came before it is taken
+        self._loss: StreamBroken | None = None
 
     def read_into(self, space: memoryview) -> int | None:
-        """Bytes read; None if there are none now. Raises StreamBroken at the end of the connection."""
+        """Bytes read, as many as there are; None if there are none now. Raises StreamBroken at the end of the
+        connection. TLS gives and takes 16 KiB at a time, so all that is done for each is done here.
+        """
+        if self._loss is not None:
+            raise self._loss
+        total, size, receive = 0, len(space), self._sock.recv_into
         try:
-            count = self._sock.recv_into(space)
+            while total < size and (count := receive(space[total:])):
+                total += count
         except (BlockingIOError, ssl.SSLWantReadError):
             self._to_read = select.POLLIN
-            return None
+            return total or None
         except ssl.SSLWantWriteError:
             self._to_read = select.POLLOUT
-            return None
+            return total or None
         except OSError as error:
-            raise _lost(error) from error
-        if not count:
-            raise StreamBroken("the connection ended without a close frame")
-        return count
+            self._loss = _lost(error)
+        if total:
+            return total
+        raise self._loss or StreamBroken("the connection ended without a close frame")
 
     def write(self, data: memoryview) -> int:
         """Bytes written, 0 if none go now. Raises StreamBroken."""
+        total, size, send = 0, len(data), self._sock.send
         try:
-            return self._sock.send(data)
+            while total < size:
+                total += send(data[total:])
         except (BlockingIOError, ssl.SSLWantWriteError):
             self._to_write = select.POLLOUT
-            return 0
         except ssl.SSLWantReadError:
             self._to_write = select.POLLIN
-            return 0
         except OSError as error:
             raise _lost(error) from error
+        return total
 
     def wait(self, seconds: float, *, to_write: bool) -> None:
         """Sleep until a read (or with `to_write` a write) may go on, or the time is over."""

@@ -137,10 +137,20 @@ class ResticRepository:
 
     def read_small(self, snapshot_id: str, path: str) -> bytes:
         """A stored file of at most 16 MiB."""
-        content = bytearray()
+        with self.reading_small(snapshot_id, path) as answer:
+            return answer()
+
+    @contextmanager
+    def reading_small(self, snapshot_id: str, path: str) -> Iterator[Callable[[], bytes]]:
+        """The same, while other work goes on."""
         with self.read(snapshot_id, path, stall_seconds=self._launcher.patience) as chunks:
-            for chunk in chunks:
-                content += chunk
-                if len(content) > _SMALL_LIMIT:
-                    raise RunFailed(f"{path} in snapshot {snapshot_id[:8]} is larger than 16 MiB")
-        return bytes(content)
+            yield lambda: _small(chunks, f"{path} in snapshot {snapshot_id[:8]}")
+
+
+def _small(chunks: Iterator[memoryview], what: str) -> bytes:
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > _SMALL_LIMIT:
+            raise RunFailed(f"{what} is larger than 16 MiB")
+    return bytes(content)

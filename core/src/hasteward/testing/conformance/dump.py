@@ -88,7 +88,7 @@ def _restores(engine: Engine, world: World, entry: SnapshotEntry) -> bool:
                 world.restore(engine)
             case Unsupported():
                 manifest = manifest_of(world.repository, entry)
-                source = StoredSections(world.context(), world.repository, entry.snapshot, manifest)
+                source = StoredSections(world.context(), world.repository, entry.snapshot, lambda: manifest)
                 for _, pieces in source.read([section.key for section in manifest.sections]):
                     collections.deque(pieces, maxlen=0)
     except HastewardError:

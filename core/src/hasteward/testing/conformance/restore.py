@@ -134,9 +134,8 @@ class RestoreConformance(Conformance):
         old = world.content()
         context = replace(world.context(), check_lease=_lost)
         entry = world.proven()[0]
-        source = StoredSections(
-            context, world.repository, entry.snapshot, manifest_of(world.repository, entry)
-        )
+        manifest = manifest_of(world.repository, entry)
+        source = StoredSections(context, world.repository, entry.snapshot, lambda: manifest)
 
         with pytest.raises(Refused, match="Lease"):
             engine.require(Capability.RESTORE).restore(

@@ -18,7 +18,6 @@ from hasteward_cnpg.restore.gates import check_cluster, check_space
 from hasteward_cnpg.restore.surroundings import check_surroundings
 from hasteward_sql.postgresql.facts.release import Release
 from hasteward_sql.postgresql.restore import carry_out, prepare, undo
-from hasteward_sql.postgresql.restore.gates import check_source
 from hasteward_sql.postgresql.restore.target import Stage, Still, Words
 
 #: the operator's default pg_hba lets everybody in there by password; the socket is the superuser's alone
@@ -29,16 +28,13 @@ def restore(
     context: EngineContext, cluster: ClusterRef, source: RestoreSource, options: RestoreOptions
 ) -> RestoreOutcome:
     """Check every gate, show the plan, load, compare, swap."""
-    wanted = check_source(source.manifest, options)
-    said = check_surroundings(context, cluster, wanted)
     stage, evidence, notes = _primary(context, cluster, force=options.force)
     target = prepare(
         context,
         stage,
         source,
         options,
-        wanted=wanted,
-        notes=[*notes, *said],
+        say=lambda names: [*notes, *check_surroundings(context, cluster, names)],
         room=lambda items, log_growth: check_space(context, cluster, evidence, items, log_growth),
     )
     if not context.approve(target.plan):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from hasteward.domain.errors import DependencyError, HastewardError, RunFailed
 from hasteward.kit.streaming import Captured, Question, capture, capture_each, upload
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
-from hasteward.streams.proof import Algorithm, Digest, StreamProof
+from hasteward.streams.proof import Algorithm, StreamProof
 from hasteward.streams.wrapper import FED_DESCRIPTOR
 from hasteward_sql.mysql.quoting import option_file
 
@@ -138,9 +138,9 @@ class Server:
         what: str,
         schema: str = "",
         short: bool = False,
-        digested: Callable[[], Digest] | None = None,
+        known: str = "",
     ) -> StreamProof:
-        """Feed SQL to the client, which stops at the first error; `short` and `digested` as in `upload`."""
+        """Feed SQL to the client, which stops at the first error; `short` and `known` as in `upload`."""
         options = ["--batch", "--binary-mode"]
         if schema:
             options.append(f"--database={schema}")
@@ -154,7 +154,7 @@ class Server:
             algorithm=self.algorithm,
             feed=self.feed,
             short=short,
-            digested=digested,
+            known=known,
         )
 
     def run(self, context: EngineContext, *statements: str, what: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.errors import HastewardError, InvalidInput, Refused, RunFailed, Unproven
+from hasteward.domain.errors import HastewardError, InvalidInput, Refused, RunFailed
 from hasteward.domain.events import PhaseStarted, StepDone, Warned
 from hasteward.domain.plan import Plan, Reversal, Step
 from hasteward.kit.orphans import end_orphans
@@ -111,10 +111,9 @@ def restore(
             argv = ["sh", "-c", 'mkdir -- "$1" && exec tar -C "$1" --numeric-owner -xpf -', "sh", new]
             what = f"the files of {section.name}"
             algorithm = capture(context, where, ["true"]).algorithm
-            kept = chunks.digest if algorithm == section.algorithm else None
-            proof = upload(context, where, argv, chunks, what=what, algorithm=algorithm, digested=kept)
-            if proof.algorithm == section.algorithm and proof.digest != section.digest:
-                raise Unproven(f"{what} did not arrive as they were proven", code="proof.section")
+            same = algorithm == section.algorithm
+            given, known = (chunks.fed(), section.fed_digest) if same else (chunks, "")
+            proof = upload(context, where, argv, given, what=what, algorithm=algorithm, known=known)
             checks.append(f"{section.name}: {proof.length} bytes, digest compared where they arrived")
     except BaseException:
         _discard(context, where, folders)

@@ -11,7 +11,7 @@ from hasteward.ports.kubernetes import PodRef
 from hasteward_sql.postgresql.collect.room import volumes
 from hasteward_sql.postgresql.collect.server import Server, connect
 from hasteward_sql.postgresql.restore import carry_out, prepare
-from hasteward_sql.postgresql.restore.gates import check_source, room_needed
+from hasteward_sql.postgresql.restore.gates import room_needed
 from hasteward_sql.postgresql.restore.target import Item, Stage, Still, Words
 from hasteward_sql.words import human
 
@@ -27,13 +27,12 @@ def restore(
     options: RestoreOptions,
 ) -> RestoreOutcome:
     """Check every gate, show the plan, load, compare, swap."""
-    wanted = check_source(source.manifest, options)
     stage = stage_of(cluster, server)
 
     def room(items: Sequence[Item], log_growth: int) -> list[str]:
         return _check_room(context, server, items, log_growth, force=options.force)
 
-    target = prepare(context, stage, source, options, wanted=wanted, notes=(), room=room)
+    target = prepare(context, stage, source, options, say=lambda _: [], room=room)
     if not context.approve(target.plan):
         return RestoreOutcome(planned_only=True)
     return carry_out(context, target, source)

@@ -64,6 +64,9 @@ class Site:
         """Wait until the cluster is well and every member has what any has; LabError if it never does."""
         self.lab.wait_ready()
 
+    def rest(self) -> None:
+        """Have the servers that answer write now what they would write in their own time, if they do that."""
+
     def tidy(self) -> None:
         """Take away what restores have kept beside the live data."""
 

@@ -71,6 +71,7 @@ class TriageConformance(Conformance):
 def _changes_nothing(site: Site, hasteward: Hasteward, *, status: int = 0) -> None:
     changed: list[str] = []
     for _ in range(_TRIES):
+        site.rest()
         site.lab.clear_audit()
         before = Picture.of(site.lab)
         hasteward.answer("triage", *site.where, status=status)

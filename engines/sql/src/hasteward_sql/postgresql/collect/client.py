@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from hasteward.domain.errors import RunFailed, Unproven
 from hasteward.kit.streaming import Captured, capture, upload
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
-from hasteward.streams.proof import Algorithm, Digest
+from hasteward.streams.proof import Algorithm
 from hasteward_sql.postgresql.facts.quoting import connect, conninfo
 
 _LOOPBACK = "127.0.0.1"
@@ -237,15 +237,14 @@ def feed_section(
     *,
     what: str,
     algorithm: Algorithm,
-    digested: Callable[[], Digest],
-) -> int:
-    """Give a program `chunks` to read that finds the password on the descriptor of what it is fed; how many
-    bytes arrived, proven.
+    known: str,
+) -> None:
+    """Give a program `chunks` to read that finds the password on the descriptor of what it is fed. `known` is
+    their digest.
     """
     asked = (context, login.place, argv, chunks)
     with _unprompting():
-        sent = upload(*asked, what=what, algorithm=algorithm, feed=login.feed, digested=digested)
-    return sent.length
+        upload(*asked, what=what, algorithm=algorithm, feed=login.feed, known=known)
 
 
 def run_script(

@@ -6,6 +6,7 @@ with plain psql.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ from hasteward_sql.postgresql.facts.release import Release
 from hasteward_sql.postgresql.names import EVERYWHERE, NEW_PREFIX, OLD_PREFIX
 
 _END_MARKER = b"-- PostgreSQL database dump complete"
+_UNRESTRICT = re.compile(rb"\n(\\unrestrict [A-Za-z0-9]+\n)\n*\Z")
 _INVALID = -2
 
 
@@ -207,7 +209,16 @@ def _stream(
         end_marker=_END_MARKER,
         memory_limit=source.memory_limit,
         feed=source.login.feed,
+        closing=_closing,
     )
+
+
+def _closing(tail: bytes) -> int:
+    r"""Newer versions of pg_dump end with an ``\unrestrict``, whose key stands at the begin of their output.
+    A restore has a key of its own, and for it the section ends before that line.
+    """
+    found = _UNRESTRICT.search(tail)
+    return len(tail) - found.start(1) if found else 0
 
 
 def _write_sequences(context: EngineContext, writer: SectionWriter, primary: Login | None, name: str) -> None:

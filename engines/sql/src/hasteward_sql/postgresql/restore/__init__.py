@@ -14,7 +14,12 @@ from hasteward.domain.events import PhaseStarted, StepDone, Warned
 from hasteward.domain.manifest import Manifest
 from hasteward.ports.context import EngineContext, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward_sql.postgresql.names import EVERYWHERE, NAME_BYTES, NEW_PREFIX, OLD_PREFIX
-from hasteward_sql.postgresql.restore.gates import check_live, check_needs, check_version
+from hasteward_sql.postgresql.restore.gates import (
+    check_live,
+    check_needs,
+    check_source,
+    check_version,
+)
 from hasteward_sql.postgresql.restore.load import Loader
 from hasteward_sql.postgresql.restore.plan import Live, Replacement, RestoreWords, restore_plan
 from hasteward_sql.postgresql.restore.sql import drop_database, whole_swap
@@ -47,17 +52,19 @@ def prepare(
     source: RestoreSource,
     options: RestoreOptions,
     *,
-    wanted: Sequence[str],
-    notes: Sequence[str],
+    say: Callable[[Sequence[str]], list[str]],
     room: Room,
 ) -> Target:
-    """The gates of the server itself, and the plan. Changes nothing.
+    """The gates of the snapshot and of the server itself, and the plan. Changes nothing.
 
-    `wanted` are the databases to restore, `notes` what the engine has to say about them.
+    `say` is what the engine has to say about the databases that will be restored. The server is asked first:
+    the manifest is still on its way.
     """
-    manifest = source.manifest
-    check_version(manifest, stage.server, stage.words.whole)
     found = survey(context, stage.login)
+    manifest = source.manifest
+    wanted = check_source(manifest, options)
+    check_version(manifest, stage.server, stage.words.whole)
+    notes = say(wanted)
     items = tuple(_item(context, manifest, found, number, name) for number, name in enumerate(wanted, 1))
     snapshot_roles = [str(role["name"]) for role in manifest.catalog.get("roles", [])]
     new_roles = tuple(name for name in snapshot_roles if name not in found.roles)

@@ -5,9 +5,9 @@ itself, which newer versions of pg_dump write around their output with a key tha
 key of our own, new for each stream, and leave those two lines out; whatever else begins with a backslash
 then stops the load.
 
-The section itself is sent as it is stored, so that one digest of it serves for the store and for the way to
-the database: the first of those lines is left out where psql runs, and only the few bytes with the second
-one are sent changed.
+The section itself is sent as it is stored, so that the digest in its manifest serves for the store and for
+the way to the database: the first of those lines is left out where psql runs, and with the second one begins
+what closes a section and is not fed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import secrets
 from collections.abc import Iterator
 
 from hasteward.domain.errors import Unproven
+from hasteward.domain.manifest import Section
 from hasteward.ports.context import SectionBytes
-from hasteward.streams.proof import Digest
 from hasteward.streams.wrapper import FED_DESCRIPTOR
 
 _EDGE = 512
 _OPEN = re.compile(rb"\A(?:--[^\n]*\n|\n)*\\restrict ([A-Za-z0-9]+)\n")
-_CLOSE = re.compile(rb"\n(\\unrestrict ([A-Za-z0-9]+)\n)\n*\Z")
 
 #: the first versions whose psql knows the command
 _RESTRICTED_FROM = {13: 130022, 14: 140019, 15: 150014, 16: 160010, 17: 170006}
@@ -56,65 +55,25 @@ def replaying(psql: list[str], *, left_out: int, fed: bool) -> list[str]:
 
 
 class Replayed:
-    r"""A section as it is sent: without its ``\unrestrict``.
+    r"""A section as it is fed, without what closes it; its `digest` is that of what is sent.
 
-    `opening` is how many lines at its begin are to be left out where it arrives, comments and its own
-    ``\restrict``. `left_out` counts the bytes that were not sent.
+    `opening` is how many lines at its begin are to be left out where it arrives: comments and its own
+    ``\\restrict``. Raises Unproven for a section that begins with one and has no end that is left out.
     """
 
-    def __init__(self, stored: SectionBytes, length: int) -> None:
-        self._stored = stored
-        self._pieces = iter(stored)
-        #: of what was sent, once the last bytes are in sight; they are digested by us
-        self._sent: Digest | None = None
-        self._last = max(0, length - _EDGE)
-        self._position = 0
-        self._tail = b""
+    def __init__(self, stored: SectionBytes, section: Section) -> None:
+        self._pieces = stored.fed()
         self._head = b""
-        self.left_out = 0
-        while self._position < min(_EDGE, length) and (piece := self._pull()) is not None:
+        while len(self._head) < _EDGE and (piece := next(self._pieces, None)) is not None:
             self._head += bytes(piece)
-        found = _OPEN.match((self._head + self._tail)[:_EDGE])
-        self._key = found[1] if found else None
+        found = _OPEN.match(self._head[:_EDGE])
+        if found and not section.closing:
+            raise Unproven("a section begins restricted and does not end so", code="restore.restrict")
         self.opening = found[0].count(b"\n") if found else 0
-
-    def _pull(self) -> memoryview | None:
-        """The next piece, but for what belongs to the end: that is kept."""
-        piece = next(self._pieces, None)
-        if piece is None:
-            return None
-        cut = max(0, self._last - self._position)
-        self._position += len(piece)
-        if self._position <= self._last:
-            return piece
-        if self._sent is None:
-            self._sent = self._stored.digest()
-            self._sent.update(piece[:cut])
-        self._tail += bytes(piece[cut:])
-        return piece[:cut]
+        self.digest = section.fed_digest
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        """In order. Only the edges are looked at: what lies between is passed on as it comes."""
+        """In order. Only the begin is looked at: what follows is passed on as it comes."""
         if self._head:
             yield self._head
-        while (piece := self._pull()) is not None:
-            if len(piece):
-                yield piece
-        closed = self._closed()
-        self.digest().update(closed)
-        yield closed
-
-    def digest(self) -> Digest:
-        """Of all that was sent."""
-        if self._sent is None:
-            self._sent = self._stored.digest()
-        return self._sent
-
-    def _closed(self) -> bytes:
-        if self._key is None:
-            return self._tail
-        found = _CLOSE.search(self._tail)
-        if found is None or found[2] != self._key:
-            raise Unproven("a section begins restricted and does not end so", code="restore.restrict")
-        self.left_out = len(found[1])
-        return self._tail[: found.start(1)] + self._tail[found.end(1) :]
+        yield from self._pieces
