@@ -39,6 +39,7 @@ from hasteward.streams.proof import (
 )
 from hasteward.streams.wrapper import READ_MARK, STREAM_MARK, download_argv, upload_argv
 
+_Write = Callable[[bytes | memoryview], None]
 _STDERR_KEPT = 4096
 _CAPTURE_LIMIT = 64 * 1024 * 1024
 
@@ -98,7 +99,9 @@ def _opened(context: EngineContext, pod: Place, wrapped: Sequence[str]) -> Itera
 
 
 def _feed(stream: ExecStream, feed: str) -> None:
-    """Send the text that comes before everything else: lines, then a single dot."""
+    """Send the text, if any, that comes before everything else: lines, then a single dot."""
+    if not feed:
+        return
     lines = feed.splitlines()
     if "." in lines:
         raise InvalidInput("text for a program cannot hold a line with a single dot", code="feed.dot")
@@ -127,9 +130,7 @@ def _drain(stream: ExecStream, ending: _Ending, stdout: Callable[[memoryview], N
 class _Receiver:
     """Tells data from trailer and digests the data."""
 
-    def __init__(
-        self, write: Callable[[bytes | memoryview], None], digest: Digest | TailDigest | None
-    ) -> None:
+    def __init__(self, write: _Write, digest: Digest | TailDigest | None) -> None:
         self._hold = TrailerHold()
         self._write = write
         self._digest = digest
@@ -181,7 +182,7 @@ def download(
     context: EngineContext,
     pod: Place,
     argv: Sequence[str],
-    write: Callable[[bytes | memoryview], None],
+    write: _Write,
     *,
     what: str,
     algorithm: Algorithm,
@@ -210,8 +211,7 @@ def download(
         fed=bool(feed),
     )
     with _opened(context, pod, wrapped) as stream:
-        if feed:
-            _feed(stream, feed)
+        _feed(stream, feed)
         _drain(stream, ending, receiver.take)
     tail = receiver.end()
     trailer = _conclude(what, pod, length=receiver.length, tail=tail, nonce=nonce, ending=ending)
@@ -222,12 +222,10 @@ def download(
     return StreamProof(receiver.length, trailer.algorithm, trailer.digest)
 
 
-def _compare(
-    what: str, pod: Place, trailer: Trailer, ours: str, whose: str = "that of the bytes here"
-) -> None:
+def _compare(what: str, pod: Place, trailer: Trailer, ours: str) -> None:
     if trailer.digest != ours:
         raise Unproven(
-            f"{what}: the digest made in {pod} ({trailer.digest[:12]}) is not {whose} ({ours[:12]})",
+            f"{what}: the digest made in {pod} ({trailer.digest[:12]}) is not the one here ({ours[:12]})",
             hint="nothing was kept; run the same command again",
             code="proof.digest",
         )
@@ -269,8 +267,7 @@ class _Answer:
 
     def begin(self, stream: ExecStream) -> None:
         """Give it what it is fed."""
-        if self._asked.feed:
-            _feed(stream, self._asked.feed)
+        _feed(stream, self._asked.feed)
 
     def take(self, stream: ExecStream) -> None:
         """Everything, to the end of the connection."""
@@ -363,13 +360,10 @@ def upload(
     then commit by a separate act. Raises RunFailed when the consumer failed, Unproven when what arrived is
     not provably what was sent. `feed` is text that the consumer finds on `FED_DESCRIPTOR`, as in `download`.
     A `short` stream is a script and no file of data: it starts sooner, and leaves more room for arguments.
-    `known` is the digest by `algorithm` that was proven of all that `chunks` will give: then they are not
-    digested again here, and what arrived is compared with that.
+    `known` is the proven digest of all that `chunks` will give: then they are not digested here as well.
     """
-    nonce = secrets.token_hex(NONCE_BYTES)
-    digest = new_digest(algorithm)
-    answer, ending = bytearray(), _Ending()
-    sent, whole = 0, False
+    nonce, digest = secrets.token_hex(NONCE_BYTES), new_digest(algorithm)
+    answer, ending, sent, whole = bytearray(), _Ending(), 0, False
     wrapped = upload_argv(
         argv,
         run=context.run.id,
@@ -381,8 +375,7 @@ def upload(
     )
     with _opened(context, pod, wrapped) as stream:
         try:
-            if feed:
-                _feed(stream, feed)
+            _feed(stream, feed)
             for chunk in chunks:
                 if not known:
                     digest.update(chunk)
@@ -403,8 +396,5 @@ def upload(
     trailer = _conclude(what, pod, length=sent, tail=bytes(answer), nonce=nonce, ending=ending)
     if not whole:
         raise Unproven(f"{what} in {pod} ended before it was given everything", code="proof.digest")
-    if known:
-        _compare(what, pod, trailer, known, "the one that was proven")
-    else:
-        _compare(what, pod, trailer, digest.hexdigest())
+    _compare(what, pod, trailer, known or digest.hexdigest())
     return StreamProof(sent, trailer.algorithm, trailer.digest)

@@ -76,7 +76,7 @@ def test_what_is_known_of_an_upload_is_compared_with_what_arrived(context: Engin
     proof = upload(context, HERE, argv, [b"a", b"bc"], what="the load", algorithm=SHA, known=known)
 
     assert (proof.length, proof.digest) == (3, known)
-    with pytest.raises(Unproven, match="is not the one that was proven"):
+    with pytest.raises(Unproven, match="is not the one here"):
         upload(context, HERE, argv, [b"a", b"bd"], what="the load", algorithm=SHA, known=known)
 
 
