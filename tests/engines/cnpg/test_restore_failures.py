@@ -94,7 +94,7 @@ def test_bytes_that_are_not_the_manifests_are_not_swapped_in(
 ) -> None:
     bad = source.data.replace(b"two", b"owt")
 
-    with pytest.raises(Unproven, match="the digest made in .* is not the one here"):
+    with pytest.raises(Unproven, match=r"the digest made in .* is not the one here"):
         restore(single, replace(source, data=bad))
 
     assert rows(small) == "2"
