@@ -101,7 +101,7 @@ def _source(
     """
     snapshot, chunks = entry.snapshot, None
     answer = stack.enter_context(manifest_begun(repository, entry))
-    if agreed and entry.proven:
+    if agreed:
         stall = context.tuning.stall_seconds
         chunks = stack.enter_context(repository.read(snapshot.id, snapshot.path, stall_seconds=stall))
 
