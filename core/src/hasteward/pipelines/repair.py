@@ -43,6 +43,10 @@ from hasteward.plugins import Engine
 from hasteward.ports.context import Depth, EngineContext
 from hasteward.ports.repository import Repository
 
+#: how long a server may take until it answers, once a dead run's acts on it were taken back
+_STARTING_SECONDS = 60.0
+_PAUSE_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class RepairResult:
@@ -95,7 +99,7 @@ def repair(
         # the member that was asked for has been treated just now; once more would be once too often
         after = _triage(job) if settled.journal is None else _finished(job, settled.journal)
         return RepairResult(None, after, treated=settled.treated, settled=left.run, dry_run=after is None)
-    return replace(_afresh(job, settled.journal), settled=left.run)
+    return replace(_afresh(job, settled.journal, settled=True), settled=left.run)
 
 
 def _triage(job: Job) -> TriageReport:
@@ -103,11 +107,26 @@ def _triage(job: Job) -> TriageReport:
     return job.engine.require(Capability.TRIAGE).triage(context=job.context, cluster=job.cluster)
 
 
-def _afresh(job: Job, carried: StoredJournal | None) -> RepairResult:
+def _triage_of_started(job: Job) -> TriageReport:
+    """The same where a dead run was `settled`: a server that was let go a moment ago may not answer yet, and
+    what cannot be told for that is looked at again.
+    """
+    clock = job.context.clock
+    deadline = clock.monotonic() + _STARTING_SECONDS
+    report = _triage(job)
+    while report.authority is Authority.UNDETERMINABLE and clock.monotonic() < deadline:
+        text = f"{report.authority_reason}; a server that was let go a moment ago may still be starting: looking again"
+        job.context.reporter.emit(StepDone("triage", text))
+        clock.sleep(_PAUSE_SECONDS)
+        report = _triage(job)
+    return report
+
+
+def _afresh(job: Job, carried: StoredJournal | None, *, settled: bool = False) -> RepairResult:
     """`carried` is the journal of an earlier run that has something left to be done at the end."""
     with contextlib.ExitStack() as stack:
         job.under(leased_on_approval(job.context, job.cluster, stack))
-        before = _triage(job)
+        before = _triage_of_started(job) if settled else _triage(job)
         decision = decide(before, job.request)
         if isinstance(decision, Refusal):
             raise refused(decision)
