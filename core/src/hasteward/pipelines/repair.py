@@ -115,8 +115,8 @@ def _triage_of_started(job: Job) -> TriageReport:
     deadline = clock.monotonic() + _STARTING_SECONDS
     report = _triage(job)
     while report.authority is Authority.UNDETERMINABLE and clock.monotonic() < deadline:
-        text = f"{report.authority_reason}; a server that was let go a moment ago may still be starting: looking again"
-        job.context.reporter.emit(StepDone("triage", text))
+        again = "a server that was let go a moment ago may still be starting: looking again"
+        job.context.reporter.emit(StepDone("triage", f"{report.authority_reason}; {again}"))
         clock.sleep(_PAUSE_SECONDS)
         report = _triage(job)
     return report
