@@ -158,7 +158,7 @@ def test_verbose_tells_every_call_that_goes_out(cli: Any, there: tuple[str, ...]
     for words in (
         "kubernetes create leases.coordination.k8s.io db: 0.000 s",
         "kubernetes may create pods db exec: 0.000 s",
-        "restic opening: 0.000 s",
+        "restic open: 0.000 s",
         "restic save db/box/toy.txt: 0.000 s",
     ):
         assert words in err

@@ -77,11 +77,11 @@ def _run(session: Session) -> Answer:
     from hasteward.domain.snapshot import SnapshotType
     from hasteward.pipelines.backup import BackupOptions, backup
 
+    preflight.require(session, engine.info, Capability.DUMP)
     instance = session.settings.integer("instance")
     kind = SnapshotType.BACKUP if instance is None else SnapshotType.DIVERGED
     options = BackupOptions(type=kind, instance=instance)
-    with preflight.opening(session, engine.info, Capability.DUMP) as opened:
-        result = backup(engine, session.wiring.context(), cluster, repository, options, opened=opened)
+    result = backup(engine, session.wiring.context(), cluster, repository, options)
     data = BackupData(
         cluster=session.cluster_data(),
         snapshot=result.snapshot,

@@ -6,8 +6,7 @@ that could not be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hasteward.domain.capability import Capability, Right
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from hasteward.cli.session import Session
     from hasteward.domain.capability import EngineInfo
     from hasteward.ports.kubernetes import Kubernetes
-    from hasteward.ports.repository import RepositoryInfo
 
 #: where the missing rights are written down
 GRANT = "grant them (see the Role in run-without-cluster-admin)"
@@ -98,17 +96,8 @@ def require(session: Session, info: EngineInfo, *capabilities: Capability, store
     if not store:
         _require_rights(session, info, *capabilities)
         return
-    with opening(session, info, *capabilities) as opened:
-        opened()
-
-
-@contextmanager
-def opening(
-    session: Session, info: EngineInfo, *capabilities: Capability
-) -> Iterator[Callable[[], RepositoryInfo]]:
-    """The same, and what is given waits for the repository. To open it takes the store a second, most of it
-    for the password; the API is asked meanwhile, what comes next is imported, and the cluster looked at.
-    """
+    # to open it takes the store a second, most of it for the password; the API is asked meanwhile, and what
+    # comes next is imported
     with session.wiring.repository.opening() as opened:
         try:
             _require_rights(session, info, *capabilities)
@@ -116,7 +105,7 @@ def opening(
             opened()  # its own failure would be the first to be told
             raise
         _load(session, info, *capabilities)
-        yield opened
+        opened()
 
 
 def _load(session: Session, info: EngineInfo, *capabilities: Capability) -> None:

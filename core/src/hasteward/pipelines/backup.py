@@ -18,7 +18,6 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, Unproven
 from hasteward.domain.events import PhaseStarted, Progress, StepDone, Warned
 from hasteward.domain.manifest import Manifest, covers
-from hasteward.domain.plan import Plan
 from hasteward.domain.shrink import has_shrunk, usual_size
 from hasteward.domain.snapshot import (
     PROOF,
@@ -34,7 +33,7 @@ from hasteward.pipelines.catalog import encode
 from hasteward.pipelines.leased import leased_on_approval
 from hasteward.plugins import Engine
 from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
-from hasteward.ports.repository import Repository, RepositoryInfo, Saved, SaveStream
+from hasteward.ports.repository import Repository, Saved, SaveStream
 
 _PROGRESS_SECONDS = 0.2
 
@@ -108,28 +107,14 @@ def backup(
     cluster: ClusterRef,
     repository: Repository,
     options: BackupOptions,
-    *,
-    opened: Callable[[], RepositoryInfo] | None = None,
 ) -> BackupResult:
-    """Back `cluster` up. Raises before anything is touched when the repository cannot be opened. `opened`
-    waits for it, if somebody has begun to open it.
-    """
+    """Back `cluster` up. Raises before anything is touched when the repository cannot be opened."""
     engine.require(Capability.DUMP)
+    info = repository.open()
+    context.reporter.emit(StepDone("repository", f"repository {info.id[:10]} at {info.location} is open"))
     with contextlib.ExitStack() as stack:
-        context = _opened_first(context, opened or repository.open)
         context = leased_on_approval(context, cluster, stack)
         return save_dump(engine, context, cluster, repository, options)
-
-
-def _opened_first(context: EngineContext, opened: Callable[[], RepositoryInfo]) -> EngineContext:
-    """`context` in which nobody agrees to a plan before the repository is open."""
-
-    def approve(plan: Plan) -> bool:
-        info = opened()
-        context.reporter.emit(StepDone("repository", f"repository {info.id[:10]} at {info.location} is open"))
-        return context.approve(plan)
-
-    return replace(context, approve=approve)
 
 
 def save_dump(
