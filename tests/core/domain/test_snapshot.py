@@ -176,6 +176,14 @@ def test_sections_that_overlap_or_run_backwards_cover_nothing() -> None:
     assert not covers(made((0, 6), (6, -1), (5, 5)), 10)
 
 
+def test_what_closes_a_section_lies_in_it() -> None:
+    def closed(closing: int) -> tuple[Section, ...]:
+        return (Section("k", "n", 0, 5, "sha256", "whole", closing, "body"),)
+
+    assert [covers(closed(closing), 5) for closing in (-1, 0, 3, 5, 6)] == [False, True, True, True, False]
+    assert [closed(closing)[0].fed_digest for closing in (0, 1)] == ["whole", "body"]
+
+
 @given(st.lists(st.integers(1, 1000), min_size=2, max_size=8), st.data())
 def test_a_missing_section_is_a_gap(lengths: list[int], data: st.DataObject) -> None:
     whole = sections(lengths)

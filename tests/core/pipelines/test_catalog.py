@@ -121,6 +121,22 @@ def test_a_section_must_be_read_to_its_end(saved: Any) -> None:
         next(sections)
 
 
+def test_what_is_fed_of_a_section_ends_before_its_closing_and_the_next_one_follows(saved: Any) -> None:
+    entry = newest(saved)
+    whole = manifest_of(saved.repository, entry)
+    first, *others = whole.sections
+    manifest = replace(whole, sections=(replace(first, closing=2, body_digest="x"), *others))
+    source = StoredSections(saved.context(), saved.repository, entry.snapshot, lambda: manifest)
+    stored = saved.repository.files[entry.snapshot.id]
+
+    sections = source.read([section.key for section in whole.sections])
+    read = {section.key: b"".join(bytes(piece) for piece in pieces.fed()) for section, pieces in sections}
+
+    assert read[first.key] == stored[: first.length - 2]
+    for section in others:
+        assert read[section.key] == stored[section.offset : section.offset + section.length]
+
+
 def test_a_stored_file_that_ends_too_soon_is_not_the_proven_one(saved: Any) -> None:
     data = newest(saved).snapshot
     saved.repository.files[data.id] = saved.repository.files[data.id][:-1]

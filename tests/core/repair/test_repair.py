@@ -50,6 +50,7 @@ def test_a_plan_of_nothing_does_nothing(world: Any, cluster: Any) -> None:
     result = run(world, cluster)
 
     assert result.treated == ()
+    assert result.well
     assert world.picture() == before
     assert world.approval.plans == []
     assert world.kubernetes.writes == []
