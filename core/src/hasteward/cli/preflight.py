@@ -111,6 +111,8 @@ def require(session: Session, info: EngineInfo, *capabilities: Capability, store
 def _load(session: Session, info: EngineInfo, *capabilities: Capability) -> None:
     for capability in capabilities:
         session.wiring.plugins.engine(info.name).load(capability)
+    import hasteward.cli.render.human
+    import hasteward.cli.render.shapes
     import hasteward.pipelines.restore  # noqa: F401  it imports the others
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from hasteward.domain.errors import Unproven
 from hasteward.domain.events import StepDone
@@ -11,7 +10,9 @@ from hasteward.domain.manifest import Section
 from hasteward.kit.streaming import download
 from hasteward.ports.context import DumpSink, EngineContext
 from hasteward.ports.host import Place
-from hasteward.streams.proof import Algorithm, TailDigest, new_digest
+from hasteward.streams.proof import Algorithm, TailDigest
+
+_Closing = Callable[[bytes], int]
 
 
 class SectionWriter:
@@ -28,13 +29,13 @@ class SectionWriter:
         """What has been written and proven so far, in order."""
         return tuple(self._sections)
 
-    def text(self, kind: str, name: str, data: bytes) -> None:
-        """A section made here, from facts that were captured with proof."""
-        digest = new_digest(self._algorithm)
+    def text(self, kind: str, name: str, data: bytes, *, closing: _Closing | None = None) -> None:
+        """A section made here from what was captured with proof; `closing` as in `stream`."""
+        digest = TailDigest(self._algorithm)
         digest.update(data)
         offset = self._sink.position
         self._sink.write(data)
-        self._add(kind, name, offset, len(data), digest.hexdigest())
+        self._add((kind, name, offset, len(data)), digest, closing)
 
     def stream(
         self,
@@ -46,7 +47,7 @@ class SectionWriter:
         end_marker: bytes,
         memory_limit: int = 0,
         feed: str = "",
-        closing: Callable[[bytes], int] | None = None,
+        closing: _Closing | None = None,
     ) -> None:
         """A section made by a producer in `pod`; its last bytes must hold the format's own `end_marker`.
 
@@ -67,17 +68,23 @@ class SectionWriter:
             feed=feed,
             digest=digest,
         )
-        if proof.length == 0:
-            raise Unproven(f"{what} from {pod} is empty", code="proof.empty")
-        if end_marker not in digest.tail:
-            raise Unproven(
-                f"{what} from {pod} does not end with {end_marker.decode('utf-8', 'replace')!r}",
-                code="proof.end_marker",
-            )
-        left_out = closing(digest.tail) if closing else 0
-        body = digest.hexdigest(without=left_out) if left_out else ""
-        self._add(kind, name, offset, proof.length, proof.digest, closing=left_out, body_digest=body)
+        require_end(what, pod, digest.tail, end_marker)
+        self._add((kind, name, offset, proof.length), digest, closing)
         self._context.reporter.emit(StepDone("dump", f"{kind} {name}: {proof.length} bytes, digest compared"))
 
-    def _add(self, kind: str, name: str, offset: int, length: int, digest: str, **more: Any) -> None:
-        self._sections.append(Section(kind, name, offset, length, self._algorithm, digest, **more))
+    def _add(self, section: tuple[str, str, int, int], digest: TailDigest, closing: _Closing | None) -> None:
+        left_out = closing(digest.tail) if closing else 0
+        body = digest.hexdigest(without=left_out) if left_out else ""
+        known = (*section, self._algorithm, digest.hexdigest())
+        self._sections.append(Section(*known, closing=left_out, body_digest=body))
+
+
+def require_end(what: str, place: Place, tail: bytes, marker: bytes) -> None:
+    """Unproven unless the last bytes of a dump hold what its format ends with."""
+    if not tail:
+        raise Unproven(f"{what} from {place} is empty", code="proof.empty")
+    if marker not in tail:
+        raise Unproven(
+            f"{what} from {place} does not end with {marker.decode('utf-8', 'replace')!r}",
+            code="proof.end_marker",
+        )

@@ -36,6 +36,8 @@ from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineCont
 from hasteward.ports.repository import Repository, Saved, SaveStream
 
 _PROGRESS_SECONDS = 0.2
+#: what the repository holds already, as `Repository.listing` tells it
+Earlier = Callable[[], list[Snapshot]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +109,19 @@ def backup(
     cluster: ClusterRef,
     repository: Repository,
     options: BackupOptions,
+    *,
+    earlier: Earlier | None = None,
 ) -> BackupResult:
-    """Back `cluster` up. Raises before anything is touched when the repository cannot be opened."""
+    """Back `cluster` up. Raises before anything is touched when the repository cannot be opened.
+
+    `earlier` is a listing that the caller has begun, because it takes the store half a second.
+    """
     engine.require(Capability.DUMP)
     info = repository.open()
     context.reporter.emit(StepDone("repository", f"repository {info.id[:10]} at {info.location} is open"))
     with contextlib.ExitStack() as stack:
         context = leased_on_approval(context, cluster, stack)
-        return save_dump(engine, context, cluster, repository, options)
+        return save_dump(engine, context, cluster, repository, options, earlier=earlier)
 
 
 def save_dump(
@@ -123,6 +130,8 @@ def save_dump(
     cluster: ClusterRef,
     repository: Repository,
     options: BackupOptions,
+    *,
+    earlier: Earlier | None = None,
 ) -> BackupResult:
     """The dump of `backup` by itself, for a run that holds the Lease and has its plan approved."""
     layout = engine.layout(context.options)
@@ -146,6 +155,7 @@ def save_dump(
         path,
         tags,
         lambda sink: spec.dump(context=context, cluster=cluster, sink=sink, options=DumpOptions(member)),
+        earlier=earlier,
     )
 
 
@@ -157,10 +167,11 @@ def save(
     produce: Callable[[DumpSink], DumpProof],
     *,
     time: datetime | None = None,
+    earlier: Earlier | None = None,
 ) -> BackupResult:
     """Run `produce` into a snapshot at `path`, which exists only if all of it was proven.
 
-    Its time is the run's, unless it holds the data of another `time`.
+    Its time is the run's, unless it holds the data of another `time`; `earlier` as in `backup`.
     """
     time = time or context.run.started
     begun = context.clock.monotonic()
@@ -173,8 +184,7 @@ def save(
             vouching = repository.save(manifest_path(path), other, time, stall_seconds=stall)
             return stack.enter_context(data), stack.enter_context(vouching)
 
-        # asked before there is much to do: to open the store takes it half a second
-        earlier = stack.enter_context(repository.listing())
+        earlier = earlier or stack.enter_context(repository.listing())
         sink = _Sink(context, begin)
         proof = produce(sink)
         if proof.planned_only:
@@ -206,7 +216,7 @@ def save(
 
 
 def _shrunk_from(
-    context: EngineContext, earlier: Callable[[], list[Snapshot]], tags: SnapshotTags, path: str, saved: Saved
+    context: EngineContext, earlier: Earlier, tags: SnapshotTags, path: str, saved: Saved
 ) -> int | None:
     """The usual size, if the new dump is far below it. The snapshot stays: it is proven, only suspicious."""
     wanted = SnapshotFilter(tags.engine, tags.namespace, tags.cluster, tags.type, path)

@@ -33,11 +33,11 @@ from hasteward.ports.context import Captures, DumpProof, DumpSink, EngineContext
 from hasteward.ports.kubernetes import PODS
 from hasteward.streams.proof import Algorithm
 from hasteward_cnpg.collect.files import Place, read_files
-from hasteward_cnpg.collect.psql import one_line
 from hasteward_cnpg.evidence import FileFacts
 from hasteward_cnpg.facts.capture import NOTE, State, parse_state
 from hasteward_cnpg.facts.objects import mapping
 from hasteward_cnpg.resources import CAPTURE_FILE, CAPTURE_FORMAT, CONTAINER
+from hasteward_sql.postgresql.collect.client import one_line
 
 #: a tar ends with blocks of zeroes
 _END_MARKER = bytes(tarfile.BLOCKSIZE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from hasteward.ports.kubernetes import PERSISTENT_VOLUME_CLAIMS, PODS, ApiNotFou
 from hasteward_cnpg.analyse.authority import reference_of
 from hasteward_cnpg.collect.deep import against, deepen, reading
 from hasteward_cnpg.collect.files import Place, read_files
-from hasteward_cnpg.collect.server import read_server
+from hasteward_cnpg.collect.server import asking_server, read_server
 from hasteward_cnpg.evidence import (
     ClaimState,
     ClusterFacts,
@@ -26,6 +27,7 @@ from hasteward_cnpg.evidence import (
 )
 from hasteward_cnpg.facts.objects import Volumes, name_of, parse_cluster, parse_pod, parse_volumes
 from hasteward_cnpg.resources import CLUSTERS, instance_selector, pod_of, volume_selector
+from hasteward_sql.postgresql.collect.client import ask_each
 
 
 def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
@@ -46,9 +48,13 @@ def collect(context: EngineContext, cluster: ClusterRef) -> Evidence:
         detached = volumes.value.detached
         found |= dict.fromkeys(sorted(volumes.value.owners))
     primary = facts.value.current_primary if isinstance(facts, Known) else ""
-    order = sorted(found, key=lambda name: name == primary)
-    members = {name: _member(context, cluster, name, pods, volumes, named=name in named) for name in order}
-    evidence = Evidence(facts, _inventory(pods, volumes), tuple(members[name] for name in found), detached)
+    seen = {name: _pod(name, pods, context.clock.now()) for name in found}
+    servers = _servers(context, cluster, seen, primary)
+    members = tuple(
+        MemberEvidence(name, name in named, seen[name], servers[name], _claim(name, volumes))
+        for name in found
+    )
+    evidence = Evidence(facts, _inventory(pods, volumes), members, detached)
     bodies = pods.value if isinstance(pods, Known) else {}
     with reading(short(context), cluster, body, bodies) as reader:
         return deepen(reader, evidence)
@@ -135,19 +141,6 @@ def _inventory(pods: Known[Any] | Unread, volumes: Known[Any] | Unread) -> Readi
     return Known(len(pods.value), pods.source)
 
 
-def _member(
-    context: EngineContext,
-    cluster: ClusterRef,
-    name: str,
-    pods: Known[dict[str, Json]] | Unread,
-    volumes: Known[Volumes] | Unread,
-    *,
-    named: bool,
-) -> MemberEvidence:
-    pod = _pod(name, pods, context.clock.now())
-    return MemberEvidence(name, named, pod, _server(context, cluster, name, pod), _claim(name, volumes))
-
-
 def _pod(name: str, pods: Known[dict[str, Json]] | Unread, now: datetime) -> Reading[PodFacts]:
     if isinstance(pods, Unread):
         return pods
@@ -166,17 +159,26 @@ def _claim(name: str, volumes: Known[Volumes] | Unread) -> Reading[ClaimState]:
     return Absent(f"{volumes.source} has no claim of {name}")
 
 
-def _server(
-    context: EngineContext, cluster: ClusterRef, name: str, pod: Reading[PodFacts]
-) -> Reading[ServerFacts]:
-    """Ask the server, unless the API proves that no process could answer."""
+def _servers(
+    context: EngineContext, cluster: ClusterRef, pods: Mapping[str, Reading[PodFacts]], primary: str
+) -> dict[str, Reading[ServerFacts]]:
+    """Ask every server, unless the API proves that no process could answer; all but the primary at once."""
+    reading = short(context)
+    silent = {name: why for name, pod in pods.items() if (why := _why_silent(name, pod))}
+    asked = {name: asking_server(reading, pod_of(cluster, name)) for name in pods if name not in silent}
+    ask_each(reading, *(one for name, one in asked.items() if name != primary))
+    ask_each(reading, asked.get(primary))
+    return {
+        name: Unread(silent[name]) if name in silent else attempt(f"psql on {name}", asked[name].result)
+        for name in pods
+    }
+
+
+def _why_silent(name: str, pod: Reading[PodFacts]) -> str:
     match pod:
         case Absent(proof):
-            return Unread(proof)
+            return proof
         case Known(facts) if facts.container is not ContainerState.RUNNING:
-            return Unread(
-                f"container postgres of {name} is {facts.container} ({facts.reason or facts.phase})"
-            )
+            return f"container postgres of {name} is {facts.container} ({facts.reason or facts.phase})"
         case Known() | Unread():
-            reading = short(context)
-            return attempt(f"psql on {name}", lambda: read_server(reading, pod_of(cluster, name)))
+            return ""

@@ -16,7 +16,6 @@ from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.kit.streaming import capture
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PodRef
-from hasteward_cnpg.collect.psql import one_line
 from hasteward_cnpg.evidence import FileFacts, Lsn, Position, Tally
 from hasteward_cnpg.facts.files import (
     Look,
@@ -30,6 +29,7 @@ from hasteward_cnpg.facts.files import (
     start_of,
 )
 from hasteward_cnpg.facts.lineage import Stretch, past
+from hasteward_sql.postgresql.collect.client import one_line
 
 #: a member's own container knows its directory; a helper is told
 _DIRECTORY = "d=${1:-${PGDATA:-/var/lib/postgresql/data/pgdata}}\n"

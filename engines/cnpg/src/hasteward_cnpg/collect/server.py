@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from hasteward.ports.context import EngineContext
 from hasteward.ports.kubernetes import PodRef
-from hasteward_cnpg.collect.psql import query
+from hasteward_cnpg.collect.login import login_of
 from hasteward_cnpg.evidence import ServerFacts
 from hasteward_cnpg.facts.server import parse_server
+from hasteward_sql.postgresql.collect.client import Asked, querying
 
 _SQL = r"""
 SELECT json_build_object(
@@ -51,6 +52,11 @@ SELECT json_build_object(
 """
 
 
+def asking_server(context: EngineContext, pod: PodRef) -> Asked[ServerFacts]:
+    """The question to one running member. A HastewardError or ValueError when the answer is no answer."""
+    return querying(context, login_of(pod), _SQL).then(parse_server)
+
+
 def read_server(context: EngineContext, pod: PodRef) -> ServerFacts:
-    """Ask one running member; raises a HastewardError or ValueError when the answer is no answer."""
-    return parse_server(query(context, pod, _SQL))
+    """Ask it now."""
+    return asking_server(context, pod).alone(context)

@@ -8,7 +8,7 @@ from hasteward.domain.cluster import ClusterRef
 from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineContext
 from hasteward_cnpg.analyse import analyse
 from hasteward_cnpg.collect import collect
-from hasteward_cnpg.collect.psql import login_of
+from hasteward_cnpg.collect.login import login_of
 from hasteward_cnpg.dump.choose import Choice, choose, primary_instead
 from hasteward_cnpg.evidence import Evidence
 from hasteward_cnpg.plan import dump_plan

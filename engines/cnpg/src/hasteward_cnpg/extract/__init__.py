@@ -22,7 +22,6 @@ from hasteward.ports.context import DumpProof, DumpSink, EngineContext, RestoreS
 from hasteward.ports.kubernetes import PODS, ApiNotFound, PodRef
 from hasteward.streams.proof import Algorithm
 from hasteward_cnpg.collect import cluster_body
-from hasteward_cnpg.collect.psql import one_line
 from hasteward_cnpg.facts.objects import HelperFacts, helper_facts, mapping, name_of
 from hasteward_cnpg.facts.scratch import (
     DATA,
@@ -39,7 +38,7 @@ from hasteward_cnpg.facts.scratch import (
 )
 from hasteward_cnpg.resources import CAPTURE_FILE, LABEL_SCRATCH, OURS, SUPERUSER, instance_selector
 from hasteward_sql.postgresql.collect.catalog import Globals, read_globals
-from hasteward_sql.postgresql.collect.client import Login, query
+from hasteward_sql.postgresql.collect.client import Login, one_line, query
 from hasteward_sql.postgresql.dump import Source, choose_databases, write
 from hasteward_sql.postgresql.facts.release import Release
 

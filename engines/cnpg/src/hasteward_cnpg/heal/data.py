@@ -21,11 +21,11 @@ from hasteward_cnpg.analyse.remedy import may_be_overwritten
 from hasteward_cnpg.capture import save_pgdata
 from hasteward_cnpg.collect import reread
 from hasteward_cnpg.collect.files import Place
-from hasteward_cnpg.collect.psql import one_line
 from hasteward_cnpg.facts import shell
 from hasteward_cnpg.heal.scene import LOOK_SECONDS, PATIENCE_SECONDS, Donor, Scene
 from hasteward_cnpg.plan.acts import Kind
 from hasteward_cnpg.resources import flags, pod_of
+from hasteward_sql.postgresql.collect.client import one_line
 
 _PROGRESS = re.compile(r"(\d+)/(\d+) kB")
 _EXIT = re.compile(r"@@exit (\d+)\s*$")

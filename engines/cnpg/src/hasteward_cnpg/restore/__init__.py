@@ -10,7 +10,7 @@ from hasteward.kit.reading import short
 from hasteward.ports.context import EngineContext, PutBack, RestoreOptions, RestoreOutcome, RestoreSource
 from hasteward_cnpg.analyse import analyse
 from hasteward_cnpg.collect import collect, read_cluster
-from hasteward_cnpg.collect.psql import login_of
+from hasteward_cnpg.collect.login import login_of
 from hasteward_cnpg.collect.server import read_server
 from hasteward_cnpg.evidence import Evidence, ServerFacts
 from hasteward_cnpg.resources import SUPERUSER, pod_of

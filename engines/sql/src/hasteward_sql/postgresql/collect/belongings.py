@@ -8,9 +8,11 @@ are facts of their own, so that the content can be loaded by a role that may do 
 
 from __future__ import annotations
 
+from typing import Any
+
 from hasteward.ports.context import EngineContext
 from hasteward_sql.postgresql.collect.catalog import COUNTS
-from hasteward_sql.postgresql.collect.client import Login, query_across
+from hasteward_sql.postgresql.collect.client import Asked, Login, querying_across
 from hasteward_sql.postgresql.facts.belongings import Belongings, Key, parse_belongings, parse_owners
 
 _SECONDS = 120
@@ -201,27 +203,38 @@ def statements(major: int) -> dict[str, str]:
 Before = tuple[dict[str, int], dict[Key, str]]
 
 
-def read_before(context: EngineContext, login: Login, database: str, major: int) -> Before:
+#: what is read again after it; and what is read before the content of the following database, if there is one
+After = tuple[dict[str, int], Belongings, Before | None]
+
+
+def asking_before(context: EngineContext, login: Login, database: str, major: int) -> Asked[Before]:
     """What is read before the content and again after it."""
-    ((counts, owners),) = query_across(context, login, [(database, _before(major))], seconds=_SECONDS)
-    return dict(counts), parse_owners(owners)
+    asked = querying_across(context, login, [(database, _before(major))], seconds=_SECONDS)
+    return asked.then(lambda found: _understood(found[0]))
 
 
-def read_after(
+def asking_after(
     context: EngineContext, login: Login, database: str, major: int, *, following: str
-) -> tuple[dict[str, int], Belongings, Before | None]:
+) -> Asked[After]:
     """The same again, with rights, extensions, and the names of what only a superuser can create; and what is
-    read before the content of the `following` database, if there is one: the way there takes longest.
+    read before the content of the `following` database: the way there takes longest.
     """
     asked = {"counts": COUNTS} | statements(major)
     of_next = [(following, _before(major))] if following else []
-    found, *rest = query_across(
-        context, login, [(database, list(asked.values())), *of_next], seconds=_SECONDS
-    )
-    answers = dict(zip(asked, found, strict=True))
-    before = (dict(rest[0][0]), parse_owners(rest[0][1])) if rest else None
-    return dict(answers["counts"]), parse_belongings(answers), before
+
+    def understood(found: list[list[Any]]) -> After:
+        answers = dict(zip(asked, found[0], strict=True))
+        before = _understood(found[1]) if following else None
+        return dict(answers["counts"]), parse_belongings(answers), before
+
+    wanted = [(database, list(asked.values())), *of_next]
+    return querying_across(context, login, wanted, seconds=_SECONDS).then(understood)
 
 
 def _before(major: int) -> tuple[str, str]:
     return COUNTS, statements(major)["owners"]
+
+
+def _understood(found: list[Any]) -> Before:
+    counts, owners = found
+    return dict(counts), parse_owners(owners)

@@ -13,17 +13,19 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from hasteward.domain.errors import RunFailed, Unproven
-from hasteward.kit.streaming import Captured, capture, upload
+from hasteward.domain.errors import HastewardError, RunFailed, Unproven
+from hasteward.kit.streaming import Captured, Question, capture, capture_each, upload
 from hasteward.ports.context import EngineContext
 from hasteward.ports.host import Place
 from hasteward.streams.proof import Algorithm
 from hasteward_sql.postgresql.facts.quoting import connect, conninfo
 
+T = TypeVar("T")
+U = TypeVar("U")
 _LOOPBACK = "127.0.0.1"
 _CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 20
@@ -128,12 +130,49 @@ def _unprompting() -> Iterator[None]:
         raise unprompted(error) from error
 
 
+class Asked(Generic[T]):
+    """A question to a server and how its answer is understood, so that it can be asked beside others."""
+
+    def __init__(self, question: Question, understood: Callable[[Captured], T]) -> None:
+        self.question = question
+        self._understood = understood
+        self.answer: Captured | HastewardError | None = None
+
+    def then(self, understood: Callable[[T], U]) -> Asked[U]:
+        """The same question, with more made of its answer."""
+        mine = self._understood
+        return Asked(self.question, lambda answer: understood(mine(answer)))
+
+    def alone(self, context: EngineContext) -> T:
+        """Ask it now, and what it tells. Raises RunFailed, Unproven."""
+        one = self.question
+        return self._understood(capture(context, one.place, one.argv, feed=one.feed))
+
+    def result(self) -> T:
+        """What it tells, after `ask_each`. Raises as `alone`."""
+        assert self.answer is not None, "it was not asked"  # noqa: S101  a mistake of ours
+        if isinstance(self.answer, HastewardError):
+            raise self.answer
+        return self._understood(self.answer)
+
+
+def ask_each(context: EngineContext, *asked: Asked[Any] | None) -> None:
+    """Ask all there are at the same time; each then has its `result`."""
+    there = [one for one in asked if one]
+    for one, answer in zip(there, capture_each(context, [one.question for one in there]), strict=True):
+        one.answer = answer
+
+
 def ask(
     context: EngineContext, login: Login, sql: str, *, database: str = "postgres", seconds: int = 0
 ) -> Captured:
     """Run one read-only statement; RunFailed when psql did not succeed."""
+    return _asking(context, login, sql, database, seconds).alone(context)
+
+
+def _asking(context: EngineContext, login: Login, sql: str, database: str, seconds: int) -> Asked[Captured]:
     argv = [*_reading(context, login, database, seconds), "-c", sql.strip()]
-    return _answered(login, capture(context, login.place, argv, feed=login.feed))
+    return Asked(Question(login.place, argv, login.feed), lambda answer: _answered(login, answer))
 
 
 def _reading(context: EngineContext, login: Login, database: str, seconds: int) -> list[str]:
@@ -168,7 +207,14 @@ def query(
     context: EngineContext, login: Login, sql: str, *, database: str = "postgres", seconds: int = 0
 ) -> Any:
     """Run one read-only statement that produces one JSON document."""
-    return decode(ask(context, login, sql, database=database, seconds=seconds), login)
+    return querying(context, login, sql, database=database, seconds=seconds).alone(context)
+
+
+def querying(
+    context: EngineContext, login: Login, sql: str, *, database: str = "postgres", seconds: int = 0
+) -> Asked[Any]:
+    """The same, to be asked beside others."""
+    return _asking(context, login, sql, database, seconds).then(lambda answer: decode(answer, login))
 
 
 def query_all(
@@ -178,14 +224,15 @@ def query_all(
 
     One session, because most of the time of a short question is the way to the pod.
     """
-    return query_across(context, login, [(database, statements)], seconds=seconds)[0]
+    return querying_across(context, login, [(database, statements)], seconds=seconds).alone(context)[0]
 
 
-def query_across(
+def querying_across(
     context: EngineContext, login: Login, asked: Sequence[tuple[str, Sequence[str]]], *, seconds: int = 0
-) -> list[list[Any]]:
-    """The same in several databases, one after the other; the documents of each. Told to ask for a password,
-    psql asks each time.
+) -> Asked[list[list[Any]]]:
+    """The same in several databases, one after the other, to be asked beside others; the documents of each.
+
+    Told to ask for a password, psql asks each time.
     """
     script = ""
     for database, statements in asked:
@@ -193,27 +240,24 @@ def query_across(
             script += f"{connect(database)}\n{login.feed}"
         script += "".join(f"{sql.strip()};\n" for sql in statements)
     total = sum(len(statements) for _, statements in asked)
-    found = iter(_scripted(context, login, script, total, database=asked[0][0], seconds=seconds))
-    return [[next(found) for _ in statements] for _, statements in asked]
+    argv = [*_reading(context, login, asked[0][0], seconds), "-0"]
+
+    def understood(answer: Captured) -> list[list[Any]]:
+        found = iter(_documents(login, _answered(login, answer), total))
+        return [[next(found) for _ in statements] for _, statements in asked]
+
+    return Asked(Question(login.place, argv, login.feed + script), understood)
 
 
 def query_each(context: EngineContext, login: Login, sql: str, databases: Sequence[str]) -> list[Any]:
     """Run one such statement in every one of `databases`."""
     asked = [(name, (sql,)) for name in databases]
-    return [document for (document,) in query_across(context, login, asked)] if asked else []
+    if not asked:
+        return []
+    return [document for (document,) in querying_across(context, login, asked).alone(context)]
 
 
-def _scripted(
-    context: EngineContext,
-    login: Login,
-    script: str,
-    count: int,
-    *,
-    database: str,
-    seconds: int,
-) -> list[Any]:
-    argv = [*_reading(context, login, database, seconds), "-0"]
-    answer = _answered(login, capture(context, login.place, argv, feed=login.feed + script))
+def _documents(login: Login, answer: Captured, count: int) -> list[Any]:
     documents = answer.stdout.rstrip(b"\0").split(b"\0")
     if len(documents) != count:
         raise Unproven(f"psql in {login} answered {len(documents)} of {count} questions")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hasteward.ports.context import EngineContext
-from hasteward_sql.postgresql.collect.client import Login, query, query_each
+from hasteward_sql.postgresql.collect.client import Asked, Login, query_each, querying
 
 _UNLOGGED = """
 SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]')
@@ -34,7 +34,7 @@ def unlogged_tables(context: EngineContext, login: Login, databases: Sequence[st
     return [f"{database}: {table}" for database, tables in found for table in tables]
 
 
-def sequence_positions(context: EngineContext, primary: Login, database: str) -> list[Position]:
+def asking_positions(context: EngineContext, primary: Login, database: str) -> Asked[list[Position]]:
     """Schema, name and last value of every used sequence, from the primary."""
-    rows = query(context, primary, _SEQUENCES, database=database)
-    return [(str(schema), str(name), int(value)) for schema, name, value in rows]
+    asked = querying(context, primary, _SEQUENCES, database=database)
+    return asked.then(lambda rows: [(str(schema), str(name), int(value)) for schema, name, value in rows])

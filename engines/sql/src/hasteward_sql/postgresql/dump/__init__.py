@@ -14,13 +14,21 @@ from typing import Any
 from hasteward.domain.errors import HastewardError, RunFailed
 from hasteward.domain.events import Progress, Warned
 from hasteward.kit.orphans import end_orphans
-from hasteward.kit.sections import SectionWriter
-from hasteward.kit.streaming import capture
+from hasteward.kit.sections import SectionWriter, require_end
+from hasteward.kit.streaming import Captured, Question
 from hasteward.ports.context import DumpSink, EngineContext
-from hasteward_sql.postgresql.collect.belongings import read_after, read_before
+from hasteward.streams.proof import TAIL_BYTES
+from hasteward_sql.postgresql.collect.belongings import Before, asking_after, asking_before
 from hasteward_sql.postgresql.collect.catalog import Globals
-from hasteward_sql.postgresql.collect.client import Login, environment, one_line, unprompted
-from hasteward_sql.postgresql.collect.replica import sequence_positions
+from hasteward_sql.postgresql.collect.client import (
+    Asked,
+    Login,
+    ask_each,
+    environment,
+    one_line,
+    unprompted,
+)
+from hasteward_sql.postgresql.collect.replica import Position, asking_positions
 from hasteward_sql.postgresql.dump.catalog import catalog_entry, database_entry
 from hasteward_sql.postgresql.dump.sql import (
     HEADER,
@@ -41,6 +49,7 @@ from hasteward_sql.postgresql.names import EVERYWHERE, NEW_PREFIX, OLD_PREFIX
 _END_MARKER = b"-- PostgreSQL database dump complete"
 _UNRESTRICT = re.compile(rb"\n(\\unrestrict [A-Za-z0-9]+\n)\n*\Z")
 _INVALID = -2
+_LIMITED = 'ulimit -v "$1" && shift && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,25 +124,41 @@ def write(
         reporter.emit(Warned("dump.unlogged", text))
     writer = SectionWriter(context, sink, found.algorithm)
     _write_globals(context, writer, found)
-    shared = _pg_dump_options(context, source.login)
-    entries: dict[str, Any] = {}
-    asked = (context, source.login)
+    entries = _write_databases(context, source, writer, choice) if choice.databases else {}
+    return writer, catalog_entry(found) | {"databases": entries, "excluded": list(choice.excluded)}
+
+
+def _write_databases(
+    context: EngineContext, source: Source, writer: SectionWriter, choice: Choice
+) -> dict[str, Any]:
+    """One after the other; between two, all that is to know of both is asked at the same time."""
     major = source.release.major
-    upcoming = read_before(*asked, choice.names[0], major) if choice.databases else None
+    offered = _asking_options(context, source.login)
+    upcoming = asking_before(context, source.login, choice.names[0], major)
+    ask_each(context, offered, upcoming)
+    options = offered.result()
+    ahead: Before | None = upcoming.result()
+    created = _asking_created(context, source, options, choice.names[0])
+    ask_each(context, created)
+    entries: dict[str, Any] = {}
     for row, following in zip(choice.databases, [*choice.names[1:], ""], strict=True):
         name = str(row["datname"])
-        assert upcoming is not None  # noqa: S101  there was a following one; for the type checker
-        before, owners = upcoming
-        _write_database(context, writer, source, shared, name=name)
+        assert ahead is not None  # noqa: S101  there was a following one; for the type checker
+        before, owners = ahead
+        _write_database(context, writer, source, options, name=name, created=created)
+        asked = asking_after(context, source.login, name, major, following=following)
+        positions = _asking_positions(context, source, name)
+        created = _asking_created(context, source, options, following)
+        ask_each(context, asked, positions, created)
         if source.in_recovery:
-            _write_sequences(context, writer, source.primary, name)
-        after, belongings, upcoming = read_after(*asked, name, major, following=following)
+            _write_sequences(context, writer, positions, name)
+        after, belongings, ahead = asked.result()
         writer.text("rights", name, rights_sql(owners, belongings))
         if before != after:
             text = f"objects of database {name} came or went during its dump; their numbers are not recorded"
-            reporter.emit(Warned("dump.counts", text))
+            context.reporter.emit(Warned("dump.counts", text))
         entries[name] = database_entry(row, after if before == after else None, belongings)
-    return writer, catalog_entry(found) | {"databases": entries, "excluded": list(choice.excluded)}
+    return entries
 
 
 def _write_globals(context: EngineContext, writer: SectionWriter, found: Globals) -> None:
@@ -152,36 +177,75 @@ def _write_globals(context: EngineContext, writer: SectionWriter, found: Globals
         context.reporter.emit(Warned("dump.tablespaces", text))
 
 
-def _pg_dump_options(context: EngineContext, login: Login) -> list[str]:
+def _asking_options(context: EngineContext, login: Login) -> Asked[list[str]]:
     """The options that all sections share, as far as the place's own pg_dump has them."""
-    answer = capture(context, login.place, [*environment(context), "pg_dump", "--help"])
-    if answer.exit_status != 0:
-        raise RunFailed(
-            f"pg_dump --help in {login} exited with {answer.exit_status}: {one_line(answer.stderr)}",
-            code="dump.no_pg_dump",
-        )
-    lock = f"--lock-wait-timeout={round(context.tuning.lock_seconds * 1000)}"
-    options = [*login.words, lock]
-    key = "".join(letter for letter in context.run.id if letter.isascii() and letter.isalnum())
-    if b"--restrict-key" in answer.stdout and key:
-        options.append(f"--restrict-key={key}")  # fixed, so that equal data makes equal digests
-    return options
+
+    def understood(answer: Captured) -> list[str]:
+        if answer.exit_status != 0:
+            raise RunFailed(
+                f"pg_dump --help in {login} exited with {answer.exit_status}: {one_line(answer.stderr)}",
+                code="dump.no_pg_dump",
+            )
+        lock = f"--lock-wait-timeout={round(context.tuning.lock_seconds * 1000)}"
+        options = [*login.words, lock]
+        key = "".join(letter for letter in context.run.id if letter.isascii() and letter.isalnum())
+        if b"--restrict-key" in answer.stdout and key:
+            options.append(f"--restrict-key={key}")  # fixed, so that equal data makes equal digests
+        return options
+
+    return Asked(Question(login.place, [*environment(context), "pg_dump", "--help"]), understood)
+
+
+def _asking_created(
+    context: EngineContext, source: Source, options: Iterable[str], name: str
+) -> Asked[bytes] | None:
+    """How the database is created and connected to; None for one that is there in every server."""
+    if not name or name in EVERYWHERE:
+        return None
+    what = f"the dump of create {name}"
+
+    def understood(answer: Captured) -> bytes:
+        if answer.exit_status != 0:
+            said = f"{what} in {source.login} exited with {answer.exit_status}: {one_line(answer.stderr)}"
+            raise RunFailed(said, code="dump.failed")
+        require_end(what, source.login.place, answer.stdout[-TAIL_BYTES:], _END_MARKER)
+        return answer.stdout
+
+    # no schema is left: what remains is CREATE DATABASE, owner, rights, comment, settings, \connect
+    only = ["--create", "--schema=pg_toast", "--exclude-schema=pg_toast"]
+    argv = [*environment(context), "pg_dump", *only, "-d", conninfo(name), *options]
+    if source.memory_limit:
+        argv = ["sh", "-c", _LIMITED, "sh", str(source.memory_limit // 1024), *argv]
+    return Asked(Question(source.login.place, argv, source.login.feed), understood)
 
 
 def _write_database(
-    context: EngineContext, writer: SectionWriter, source: Source, options: Iterable[str], *, name: str
+    context: EngineContext,
+    writer: SectionWriter,
+    source: Source,
+    options: Iterable[str],
+    *,
+    name: str,
+    created: Asked[bytes] | None,
 ) -> None:
     try:
-        if name in EVERYWHERE:
+        if created is None:
             writer.text("create", name, connect_sql(name))
         else:
-            # no schema is left: what remains is CREATE DATABASE, owner, rights, comment, settings, \connect
-            only = ["--create", "--schema=pg_toast", "--exclude-schema=pg_toast"]
-            _stream(context, writer, source, ("create", name), [*only, "-d", conninfo(name), *options])
+            writer.text("create", name, created.result(), closing=_closing)
             writer.text("session", name, SESSION)
         # owners and rights are a section of their own: the content is then nothing a superuser is needed for
         plain = ["--no-owner", "--no-privileges", "-d", conninfo(name), *options]
-        _stream(context, writer, source, ("database", name), plain)
+        writer.stream(
+            "database",
+            name,
+            source.login.place,
+            [*environment(context), "pg_dump", *plain],
+            end_marker=_END_MARKER,
+            memory_limit=source.memory_limit,
+            feed=source.login.feed,
+            closing=_closing,
+        )
     except RunFailed as error:
         if "conflict with recovery" not in error.message:
             raise unprompted(error) from error
@@ -193,26 +257,6 @@ def _write_database(
         ) from error
 
 
-def _stream(
-    context: EngineContext,
-    writer: SectionWriter,
-    source: Source,
-    section: tuple[str, str],
-    options: list[str],
-) -> None:
-    kind, name = section
-    writer.stream(
-        kind,
-        name,
-        source.login.place,
-        [*environment(context), "pg_dump", *options],
-        end_marker=_END_MARKER,
-        memory_limit=source.memory_limit,
-        feed=source.login.feed,
-        closing=_closing,
-    )
-
-
 def _closing(tail: bytes) -> int:
     r"""Newer versions of pg_dump end with an ``\unrestrict``, whose key stands at the begin of their output.
     A restore has a key of its own, and for it the section ends before that line.
@@ -221,12 +265,20 @@ def _closing(tail: bytes) -> int:
     return len(tail) - found.start(1) if found else 0
 
 
-def _write_sequences(context: EngineContext, writer: SectionWriter, primary: Login | None, name: str) -> None:
+def _asking_positions(context: EngineContext, source: Source, name: str) -> Asked[list[Position]] | None:
+    if not source.in_recovery or source.primary is None:
+        return None
+    return asking_positions(context, source.primary, name)
+
+
+def _write_sequences(
+    context: EngineContext, writer: SectionWriter, asked: Asked[list[Position]] | None, name: str
+) -> None:
     """Read after the content, so no position lies before a value that the content uses."""
     try:
-        if primary is None:
+        if asked is None:
             raise RunFailed("no server is proven to be the primary")
-        positions = sequence_positions(context, primary, name)
+        positions = asked.result()
     except HastewardError as error:
         text = f"sequences of database {name} are as the replica has them, up to 32 values ahead"
         context.reporter.emit(Warned("dump.sequences", f"{text} ({error.message})"))
