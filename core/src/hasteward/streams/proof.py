@@ -103,15 +103,22 @@ class TrailerHold:
     """Passes a stream on, always holding back as many of its last bytes as a trailer has.
 
     What it passes on is gathered into pieces that are worth a digest and a system call each: handing every
-    frame of 32 KiB from one to the next by itself costs as much as digesting it.
+    frame of 32 KiB from one to the next by itself costs as much as digesting it. A chunk that is worth it by
+    itself is passed on without being copied.
     """
 
     def __init__(self, piece: int = PIECE_BYTES) -> None:
         self._view = memoryview(bytearray(piece + TRAILER_LENGTH))
         self._size = 0
+        self._worth = piece // 4 + TRAILER_LENGTH
 
     def feed(self, chunk: memoryview) -> Iterator[memoryview]:
         """Take `chunk`; every piece that is now complete. A piece is valid until the next is asked for."""
+        if len(chunk) >= self._worth:
+            if self._size:
+                yield self._view[: self._size]
+            yield chunk[:-TRAILER_LENGTH]
+            chunk, self._size = chunk[-TRAILER_LENGTH:], 0
         while len(chunk):
             part = chunk[: len(self._view) - self._size]
             self._view[self._size : self._size + len(part)] = part

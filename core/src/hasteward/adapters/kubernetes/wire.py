@@ -32,7 +32,7 @@ class Wire:
             raise self._loss
         total, size, receive = 0, len(space), self._sock.recv_into
         try:
-            while total < size and (count := receive(space[total:])):
+            while total < size and (count := receive(space[total:], size - total)):
                 total += count
         except (BlockingIOError, ssl.SSLWantReadError):
             self._to_read = select.POLLIN
