@@ -69,25 +69,31 @@ def settled(lab: Lab) -> Lab:
 
 
 def backups(bench: Bench) -> Iterator[Row]:
-    """Into fresh repositories, in turn; then once more with nothing changed, and restic by itself."""
-    namespace, raw, alone = bench.lab.namespace, [], []
+    """Into fresh repositories, in turn, and first one way then the other: what comes first finds the servers
+    cold. Then once more with nothing changed, and restic by itself.
+    """
+    planned = hasteward("backup", *bench.where, "--dry-run", **bench.fresh("planned"))
+    dump = RAW_DUMP.format(namespace=bench.lab.namespace, member=planned.data["member"])
     save = "restic backup -q --stdin --stdin-filename raw.sql"
-    for turn in range(bench.rounds):
-        settled(bench.lab)
+    pipe(f"{dump} >{bench.folder}/raw.sql", **bench.environment)
+    raw, alone = [], []
+
+    def ours(turn: int) -> None:
         bench.ours.append(hasteward("backup", *bench.where, **bench.fresh(f"ours{turn}")))
-        dump = RAW_DUMP.format(namespace=namespace, member=bench.ours[0].data["member"])
+
+    def by_hand(turn: int) -> None:
         raw.append(pipe(f"{dump} | {save}", **bench.fresh(f"raw{turn}")))
-        if not turn:
-            pipe(f"{dump} >{bench.folder}/raw.sql", **bench.environment)
+
+    for turn in range(bench.rounds):
+        for way in (ours, by_hand) if turn % 2 else (by_hand, ours):
+            settled(bench.lab)
+            way(turn)
         alone.append(pipe(f"cat {bench.folder}/raw.sql | {save}", **bench.fresh(f"alone{turn}")))
-    ours = statistics.median(taken.wall for taken in bench.ours)
+    wall = statistics.median(taken.wall for taken in bench.ours)
     size = bench.ours[0].data["size"]
-    yield row(
-        f"backup of {size / 1e6:.0f} MB, raw: kubectl exec pg_dumpall \\| restic",
-        statistics.median(raw),
-        ours,
-    )
-    yield row("the same, raw: cat FILE \\| restic, no cluster at all", statistics.median(alone), ours)
+    what = f"backup of {size / 1e6:.0f} MB, raw: kubectl exec pg_dumpall \\| restic"
+    yield row(what, statistics.median(raw), wall)
+    yield row("the same, raw: cat FILE \\| restic, no cluster at all", statistics.median(alone), wall)
     again = [
         hasteward("backup", *bench.where, **store(bench, "ours0")).wall,
         pipe(f"{dump} | {save}", **store(bench, "raw0")),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from cnpg_kit import CLUSTER, LocalKubernetes, Server, context_for
+from cnpg_kit import CLUSTER, LocalKubernetes, Server, context_for, objects_for
 from evidence_kit import UP, cluster_of, primary_at
 
 from hasteward.domain.errors import InvalidInput
 from hasteward.domain.reading import Absent, Forbidden, Known, Reading, Unread
 from hasteward.domain.report import Authority, Health, TriageReport
-from hasteward.ports.kubernetes import ApiUnavailable, StreamStalled
+from hasteward.ports.kubernetes import ApiUnavailable, PodRef, StreamStalled
 from hasteward_cnpg.analyse import LAG_BYTES, analyse
 from hasteward_cnpg.diagnose import report
 from hasteward_cnpg.evidence import (
@@ -263,6 +264,29 @@ def test_a_healthy_pair(api: LocalKubernetes) -> None:
     assert answer.details["standbys"][0]["name"] == "pg-2"
     assert {"name", "bytes"} == set(answer.details["databases"][0])
     assert [member for member, _ in api.execs] == ["pg-2", "pg-1"], "the primary is asked last"
+
+
+@pytest.mark.servers
+def test_the_standbys_are_asked_at_once_and_the_primary_when_they_have_answered(
+    pair: dict[str, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = LocalKubernetes(pair | {"pg-3": pair["pg-2"]}, objects_for(["pg-1", "pg-2", "pg-3"], "pg-1"))
+    seen, plain = list[str](), api.exec
+
+    @contextmanager
+    def watched(pod: PodRef, argv: Sequence[str], **more: Any) -> Iterator[Any]:
+        seen.append(f"ask {pod.name}")
+        with plain(pod, argv, **more) as stream:
+            yield stream
+        seen.append(f"heard {pod.name}")
+
+    monkeypatch.setattr(api, "exec", watched)
+
+    triage(api)
+
+    assert seen[:2] == ["ask pg-2", "ask pg-3"]
+    assert set(seen[2:4]) == {"heard pg-2", "heard pg-3"}
+    assert seen[4:] == ["ask pg-1", "heard pg-1"]
 
 
 @pytest.mark.servers
