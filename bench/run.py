@@ -214,4 +214,4 @@ def measured(megabytes: int, rounds: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    page_of("hasteward against the raw tools", PAGE, measured, megabytes=2500, rounds=3)
+    page_of("hasteward against the raw tools", PAGE, measured, megabytes=2500, rounds=5)
