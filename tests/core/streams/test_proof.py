@@ -41,6 +41,15 @@ def test_any_fragmentation_releases_all_but_the_trailer(data: bytes, cuts: list[
     assert all(0 < len(part) <= max(longest, TRAILER_LENGTH) for part in released)
 
 
+@pytest.mark.parametrize(("more_than_a_trailer", "uncopied"), [(3, []), (4, [True])])
+def test_a_chunk_of_a_quarter_piece_and_a_trailer_is_passed_on_uncopied(
+    more_than_a_trailer: int, uncopied: list[bool]
+) -> None:
+    chunk = bytearray(more_than_a_trailer + TRAILER_LENGTH)
+
+    assert [part.obj is chunk for part in TrailerHold(19).feed(memoryview(chunk))] == uncopied
+
+
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_a_trailer_is_read_back(algorithm: Algorithm) -> None:
     found = parse_trailer(trailer(algorithm, 137), NONCE)
