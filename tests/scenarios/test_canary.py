@@ -108,7 +108,8 @@ def _work(world: World, where: tuple[str, ...]) -> str:
     folder, password = world.tool.folder, world.canaries["password"]
     by_env = {"RESTIC_PASSWORD": password}
     by_file = ("--restic-password-file", str(folder / "password"))
-    by_command = ("--restic-password-command", f"cat {folder}/password")
+    # long enough to be seen on a machine that has much else to do
+    by_command = ("--restic-password-command", f"sh -c 'cat {folder}/password; exec sleep 0.5'")
     by_secret = ("--restic-password-secret", "db/canary/password")
     forms = ("--output", "json", "--log-format", "json", "-v", "--report", str(folder / "report"))
     made = json.loads(world.run(0, "backup", *where, *forms, *by_secret).stdout)
@@ -178,13 +179,13 @@ def test_no_command_lets_a_secret_go_anywhere(
 ) -> None:
     folder = world.tool.folder
     # the store's credentials are for restic; a password command has the environment of whoever configured it
-    allowed = {(name, "cloud") for name in ("restic", "setpriv", "cat", "teller", "sh", "env")}
+    allowed = {(name, "cloud") for name in ("restic", "setpriv", "cat", "sleep", "teller", "sh", "env")}
 
     with canaries.Watch(world.canaries, allowed) as seen:
         snapshot = _work(world, where)
         _fail(world, where, snapshot)
 
-    assert {"restic", "pg_dump", "psql", "cat"} <= seen.programs, "it was not blind"
+    assert {"restic", "pg_dump", "psql", "sleep"} <= seen.programs, "it was not blind"
     assert seen.hits == set()
     assert [hit for text, said in world.printed for hit in canaries.in_text(world.canaries, said, text)] == []
     given = [folder / name for name in ("password", "old", "lost", "export.sql")]
