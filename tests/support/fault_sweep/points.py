@@ -1,8 +1,8 @@
 """Where a backup, a restore and an export can be struck: one table, which a driver for each world plays.
 
-`tests/core/pipelines/test_fault_sweep.py` plays all of it on fakes, `tests/scenarios/faults/test_fault_sweep.py` a
-sample (and `make test-long` all) on the lab. A point says what happens, and the exit statuses that are a true
-answer to it; what must hold beside them is the same for every point and is asserted by the drivers.
+`tests/core/pipelines/test_fault_sweep.py` plays all of it on fakes, `tests/scenarios/faults` a sample (and
+`make test-long` all) on the lab. A point says what happens, and the exit statuses that are a true answer to
+it; what must hold beside them is the same for every point and is asserted by the drivers.
 """
 
 from __future__ import annotations
