@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from hasteward.domain.capability import Capability
-from hasteward.domain.errors import DependencyError, HastewardError, InvalidInput, Unproven
-from hasteward.domain.snapshot import SnapshotFilter, SnapshotType
-from hasteward.pipelines.backup import BackupOptions, backup
+from hasteward.domain.errors import DependencyError, HastewardError, InvalidInput, RunFailed, Unproven
+from hasteward.domain.snapshot import SnapshotFilter, SnapshotTags, SnapshotType
+from hasteward.pipelines.backup import BackupOptions, backup, save
 from hasteward.pipelines.catalog import backups, find, manifest_of
 from hasteward.pipelines.export import export
+from hasteward.ports.context import DumpProof
 from hasteward.streams.proof import TRAILER_LENGTH
 from hasteward.testing.kubernetes import Loss, StreamFault
 
@@ -167,6 +170,40 @@ def test_a_manifest_without_its_data_is_not_a_backup(world: Any, cluster: Any) -
     assert backups(world.repository, ANY) == []
     with pytest.raises(InvalidInput):
         find(world.repository, "latest", ANY)
+
+
+def test_a_store_that_loses_the_manifest_in_mid_dump_ends_the_dump(
+    world: Any, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, produced = world.repository.save, 0
+
+    @contextlib.contextmanager
+    def mortal(path: str, *argv: Any, **options: Any) -> Iterator[Any]:
+        def write(data: bytes) -> None:
+            if produced >= 3:
+                raise RunFailed(f"restic was killed with {len(data)} bytes of it", code="restic.killed")
+
+        with begin(path, *argv, **options) as stream:
+            if path.endswith(".manifest.json"):
+                stream.write = write
+            yield stream
+
+    def produce(sink: Any) -> DumpProof:
+        nonlocal produced
+        for produced in range(1, 11):  # noqa: B007 - `mortal` looks at it
+            world.clock.sleep(1)
+            sink.write(b"a row\n")
+        pytest.fail("the dump was finished in vain")
+
+    monkeypatch.setattr(
+        type(world.repository), "save", lambda _self, *argv, **options: mortal(*argv, **options)
+    )
+    tags = SnapshotTags(engine="toy", cluster="box", namespace="db", type="backup")
+    with pytest.raises(RunFailed, match="killed with 0 bytes"):
+        save(world.context(), world.repository, "db/box/toy.txt", tags, produce)
+
+    assert produced == 3
+    assert world.repository.listed == []
 
 
 def test_sections_that_do_not_cover_the_file_are_not_a_backup(world: Any, cluster: Any) -> None:

@@ -77,7 +77,8 @@ class _Sink:
     """Counts, reports, and starts both snapshots with the first byte, so that a dry run starts none.
 
     The manifest's has nothing to do before the end; but the store takes half a second to open, and that time
-    is not lost while the dump begins. Neither comes to exist without its word.
+    is not lost while the dump begins. Should it die meanwhile, a dump of hours is not finished in vain.
+    Neither comes to exist without its word.
     """
 
     def __init__(self, context: EngineContext, begin: Callable[[], tuple[SaveStream, SaveStream]]) -> None:
@@ -100,6 +101,7 @@ class _Sink:
         now = self._context.clock.monotonic()
         if now - self._shown >= _PROGRESS_SECONDS:
             self._shown = now
+            self.streams[1].write(b"")
             self._context.reporter.emit(Progress("dump", self.position))
 
 

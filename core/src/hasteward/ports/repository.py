@@ -35,7 +35,10 @@ class SaveStream(Protocol):
     """
 
     def write(self, data: bytes | memoryview) -> None:
-        """Hand over bytes; raises the reason if the store has died or stalls."""
+        """Hand over bytes; raises the reason if the store has died or stalls.
+
+        Of no bytes only the question is left whether it has died; it waits for nothing.
+        """
 
     def end(self) -> None:
         """No more bytes follow. The word is still to be given."""

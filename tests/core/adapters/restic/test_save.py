@@ -32,11 +32,11 @@ PATH = "shop/pg/dump.sql"
 NOWHERE = "rest:http://somebody:hunter22@127.0.0.1:9/repository"
 
 
-def write_until_told(stream: Any) -> None:
+def write_until_told(stream: Any, data: bytes | None = None) -> None:
     """Write until the store says no; 20 s of that is a hang. Random, or restic would store it only once."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        stream.write(os.urandom(65536))
+        stream.write(os.urandom(65536) if data is None else data)
     pytest.fail("the writer was never told")
 
 
@@ -170,6 +170,18 @@ def test_w14_a_restic_killed_first_is_noticed_at_once_and_named(
     assert time.monotonic() - began < 5
     assert told.value.code == "restic.killed"
     assert processes.wait_until_gone(groups) == []
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_restic_that_has_nothing_to_do_yet_is_noticed_too_when_it_dies(
+    repository: ResticRepository, tags: SnapshotTags, early: bool
+) -> None:
+    with repository.save(PATH, tags, NOW, stall_seconds=60) as stream:
+        while not (early or stream._listening):  # type: ignore[attr-defined]
+            stream.write(b"")
+        os.kill(stream._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        with pytest.raises(RunFailed, match="killed by SIGKILL"):
+            write_until_told(stream, b"")
 
 
 def test_a_killed_helper_saves_nothing_and_is_an_error(
