@@ -151,6 +151,17 @@ class EngineSpec(PluginSpec):
         raise NotImplementedError
 
     @hookspec
+    def plan_stop(self, context: EngineContext, cluster: ClusterRef, report: TriageReport) -> RepairPlan:
+        """Say how those members are stopped whose data can be read only then (``--deep=stop``); `report` is
+        that of a deep triage.
+
+        MUST NOT change anything. Every act MUST be reversible: `heal` does them, triage reads the members,
+        `heal` takes them back. MUST leave the primary alone. No treatments where there is nobody to stop;
+        raises Refused when those that are there must not be.
+        """
+        raise NotImplementedError
+
+    @hookspec
     def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
         """Walk the acts of ``order.journal``, forward or back; `kit.steps` does it, given a table of acts.
 

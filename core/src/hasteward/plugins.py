@@ -94,6 +94,11 @@ class Engine:
         """The engine, typed, if it can take a restore back."""
         return self._plugin if "put_back" in self._implemented else None
 
+    @property
+    def stops(self) -> EngineSpec | None:
+        """The engine, typed, if it can stop a member to look at its data."""
+        return self._plugin if "plan_stop" in self._implemented else None
+
     def require(self, capability: Capability) -> EngineSpec:
         """The engine, typed, if it offers `capability`; InvalidInput with its own reason if not."""
         match self.info.capability(capability):
@@ -245,7 +250,7 @@ def _engine(entry: EntryPoint, plugin: PluginSpec, manager: pluggy.PluginManager
         raise InvalidInput(f"info() returned {type(info).__name__}, not EngineInfo")
     if info.name != entry.name:
         raise InvalidInput(f"the engine calls itself {info.name!r} but its entry point is {entry.name!r}")
-    hooks = (*(c.value for c in Capability), "layout", "put_back")
+    hooks = (*(c.value for c in Capability), "layout", "put_back", "plan_stop")
     implemented = frozenset(hook for hook in hooks if _implements(manager, hook))
     options = tuple(engine.options()) if _implements(manager, "options") else ()
     return Engine(info, engine, implemented, options)

@@ -290,7 +290,7 @@ class LocalKubernetes:
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Json:
         raise AssertionError("the engine patches nothing")
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+    def delete(self, resource: Resource, namespace: str, name: str, *, grace: int | None = None) -> None:
         raise AssertionError("the engine deletes nothing")
 
     def watch(

@@ -94,7 +94,7 @@ class Scratch(LocalKubernetes):
         self.servers[name] = SimpleNamespace(environment={"PATH": PATH, "HOME": "/nonexistent"})  # type: ignore[assignment]
         return made
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+    def delete(self, resource: Resource, namespace: str, name: str, *, grace: int | None = None) -> None:
         self._fault("delete", f"{resource.plural}/{name}")
         if name not in self.folders:
             raise ApiNotFound(f"{name} does not exist")

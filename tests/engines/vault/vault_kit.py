@@ -362,8 +362,8 @@ class _Cluster(FakeKubernetes):
 
     world: Any = None
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        FakeKubernetes.delete(self, resource, namespace, name)
+    def delete(self, resource: Resource, namespace: str, name: str, *, grace: int | None = None) -> None:
+        FakeKubernetes.delete(self, resource, namespace, name, grace=grace)
         self.world.deleted(self, resource.plural, name)
 
 

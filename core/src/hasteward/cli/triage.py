@@ -74,29 +74,39 @@ def _run(session: Session) -> Answer:
     from hasteward.cli import preflight
     from hasteward.cli.render import human
     from hasteward.pipelines.triage import triage
+    from hasteward.ports.context import Depth
 
-    preflight.warn(session, engine.info, Capability.TRIAGE)
-    context = replace(session.wiring.context(), depth=depth_of(session.settings))
+    depth = depth_of(session.settings)
+    if depth is Depth.STOP and engine.stops is not None:
+        preflight.require(session, engine.info, Capability.TRIAGE, Capability.HEAL, store=False)
+    else:
+        preflight.warn(session, engine.info, Capability.TRIAGE)
+    context = replace(session.wiring.context(), depth=depth)
     report = triage(engine, context, cluster)
     code = ExitCode.OK if report.healthy else ExitCode.UNHEALTHY
-    return Answer(data_of(report), human.triage, code)
+    data = replace(data_of(report), plan=session.journal.plan if session.dry_run else None)
+    return Answer(data, human.triage, code)
 
 
 VERB = Verb(
     _run,
     "Reads through the API and changes nothing, in a dry run and otherwise. What could not be read is said"
     " to be not known; it never counts against a member. Rights that are missing bring a warning. With --deep"
-    " it may create read-only helper pods on volumes that nobody uses.",
+    " it may create read-only helper pods on volumes that nobody uses. With --deep=stop it also stops a"
+    " server that runs and does not answer, never the primary, reads its files and lets it go again: it shows"
+    " the plan, takes the cluster's Lease and needs the rights of a repair. If it dies meanwhile, `hasteward"
+    " undo` lets the server go.",
     settings=(*CLUSTER, "deep"),
     exit_codes={
         ExitCode.INVALID: "a value is wrong or the cluster does not exist",
         ExitCode.DEPENDENCY: "the API cannot be reached or does not know you",
         ExitCode.UNHEALTHY: "not healthy, or not known to be",
+        ExitCode.REFUSED: "with --deep=stop: another run is at work, or the cluster changed meanwhile",
     },
     notes={
         "instance": "Accepted; triage always looks at every member.",
         "force": "Accepted; triage has nothing to override.",
-        "dry_run": "Accepted; triage changes nothing anyway.",
+        "dry_run": "With --deep=stop: show whom it would stop. Otherwise triage changes nothing anyway.",
     },
     observed=True,
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from hasteward.domain.capability import Capability
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, InvalidInput, Refused, RunFailed
-from hasteward.domain.events import PhaseStarted, StepDone, Warned
+from hasteward.domain.events import StepDone, Warned
 from hasteward.domain.plan import Plan, Reversal, Step
 from hasteward.domain.repair import (
     CAPTURE,
@@ -39,13 +39,10 @@ from hasteward.pipelines.treating import (
     take_back,
     treat,
 )
+from hasteward.pipelines.triage import look, look_at_started, stop_to_look
 from hasteward.plugins import Engine
 from hasteward.ports.context import Depth, EngineContext
 from hasteward.ports.repository import Repository
-
-#: how long a server may take until it answers, once a dead run's acts on it were taken back
-_STARTING_SECONDS = 60.0
-_PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def repair(
     job = Job(engine, context, cluster, repository, request)
     left = unfinished(context, cluster)
     if left is None:
-        return _afresh(job, None)
+        return _stopped_first(job) if context.depth is Depth.STOP else _afresh(job, None)
     settled = settle(job, left)
     if not settled.agreed:
         return RepairResult(None, None, dry_run=True)
@@ -103,30 +100,26 @@ def repair(
 
 
 def _triage(job: Job) -> TriageReport:
-    job.context.reporter.emit(PhaseStarted("triage", f"reading {job.cluster}"))
-    return job.engine.require(Capability.TRIAGE).triage(context=job.context, cluster=job.cluster)
+    return look(job.engine, job.context, job.cluster)
 
 
-def _triage_of_started(job: Job) -> TriageReport:
-    """The same where a dead run was `settled`: a server that was let go a moment ago may not answer yet, and
-    what cannot be told for that is looked at again.
+def _stopped_first(job: Job) -> RepairResult:
+    """What can be read only from a stopped server is read before anything is decided."""
+    looked = stop_to_look(job.engine, job.context, job.cluster, _triage(job))
+    if not looked.agreed:
+        return RepairResult(looked.report, None, dry_run=True)
+    return _afresh(job, None, seen=looked.report)
+
+
+def _afresh(
+    job: Job, carried: StoredJournal | None, *, settled: bool = False, seen: TriageReport | None = None
+) -> RepairResult:
+    """`carried` is the journal of an earlier run that has something left to be done at the end; `seen` is a
+    report that was made just now, else one is made here.
     """
-    clock = job.context.clock
-    deadline = clock.monotonic() + _STARTING_SECONDS
-    report = _triage(job)
-    while report.authority is Authority.UNDETERMINABLE and clock.monotonic() < deadline:
-        again = "a server that was let go a moment ago may still be starting: looking again"
-        job.context.reporter.emit(StepDone("triage", f"{report.authority_reason}; {again}"))
-        clock.sleep(_PAUSE_SECONDS)
-        report = _triage(job)
-    return report
-
-
-def _afresh(job: Job, carried: StoredJournal | None, *, settled: bool = False) -> RepairResult:
-    """`carried` is the journal of an earlier run that has something left to be done at the end."""
     with contextlib.ExitStack() as stack:
         job.under(leased_on_approval(job.context, job.cluster, stack))
-        before = _triage_of_started(job) if settled else _triage(job)
+        before = seen or (look_at_started(job.engine, job.context, job.cluster) if settled else _triage(job))
         decision = decide(before, job.request)
         if isinstance(decision, Refusal):
             raise refused(decision)

@@ -48,7 +48,7 @@ def treat(job: Job, plan: RepairPlan, carried: StoredJournal | None) -> StoredJo
 
     `carried` is the journal of an earlier run, of which only that is left which waited.
     """
-    new = tuple(_record(job, treatment) for treatment in plan.treatments)
+    new = tuple(record(job, treatment) for treatment in plan.treatments)
     late = () if carried is None else tuple(record for record in carried.records if record.postponed)
     if carried is None:
         journal = start(job.context, job.cluster, new)
@@ -67,7 +67,7 @@ def treat(job: Job, plan: RepairPlan, carried: StoredJournal | None) -> StoredJo
 def _finish(job: Job, treatment: StoredTreatment) -> None:
     """What was put off, now that everybody is treated."""
     try:
-        _heal(job, treatment, Direction.FORWARD)
+        heal(job, treatment, Direction.FORWARD)
     except (HastewardError, KeyboardInterrupt) as error:
         goes_on(job, f"the repair of {treatment.record.target.member} is not through", error)
         raise
@@ -92,13 +92,15 @@ def late_steps(journal: StoredJournal | None) -> tuple[Step, ...]:
     return tuple(Step(act.text, act.reversal) for act in acts)
 
 
-def _record(job: Job, treatment: Treatment) -> Record:
+def record(job: Job, treatment: Treatment) -> Record:
+    """As it stands in the journal before it begins."""
     entries = tuple(Entry(act) for act in treatment.acts)
     run = job.context.run
     return Record(run.id, run.job, treatment.target, treatment.preconditions, entries)
 
 
-def _heal(job: Job, treatment: StoredTreatment, direction: Direction) -> None:
+def heal(job: Job, treatment: StoredTreatment, direction: Direction) -> None:
+    """Have the engine walk the acts of a treatment; RunFailed if it stops short without an error."""
     job.engine.require(Capability.HEAL).heal(
         context=job.context,
         cluster=job.cluster,
@@ -117,7 +119,7 @@ def _treat(job: Job, journal: StoredJournal, place: int) -> None:
     treatment = journal.treatment(place)
     member = treatment.record.target.member
     try:
-        _heal(job, treatment, Direction.FORWARD)
+        heal(job, treatment, Direction.FORWARD)
     except (HastewardError, KeyboardInterrupt) as error:
         barrier = treatment.record.point_of_no_return
         if barrier is not None:
@@ -144,7 +146,7 @@ def goes_on(job: Job, text: str, error: BaseException) -> None:
 def _take_back(job: Job, treatment: StoredTreatment) -> None:
     """All of it, or the command that goes on with it."""
     try:
-        _heal(job, treatment, Direction.BACK)
+        heal(job, treatment, Direction.BACK)
     except (HastewardError, KeyboardInterrupt):
         text = f"what was done to {treatment.record.target.member} is not taken back yet"
         hint = f"hasteward {'undo' if treatment.stored.point_of_no_return is None else 'repair'}"
@@ -213,7 +215,7 @@ def settle(job: Job, journal: StoredJournal) -> Settled:
                 _take_back(job, journal.treatment(place))
         for place, record in enumerate(journal.records):
             if record.forward and not record.over:
-                _heal(job, journal.treatment(place), Direction.FORWARD)
+                heal(job, journal.treatment(place), Direction.FORWARD)
         if any(record.postponed for record in journal.records):
             return Settled(agreed=True, treated=treated, journal=journal)
         journal.remove()

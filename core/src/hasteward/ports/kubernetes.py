@@ -153,8 +153,10 @@ class Kubernetes(Protocol):
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Json:
         """Merge patch."""
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        """Delete; ApiNotFound if it is not there."""
+    def delete(self, resource: Resource, namespace: str, name: str, *, grace: int | None = None) -> None:
+        """Delete; ApiNotFound if it is not there. A pod's processes are killed after `grace` seconds (None:
+        as the pod says), and it is gone only when they are; with 0 nobody would wait for that.
+        """
 
     def watch(
         self, resource: Resource, namespace: str, *, since: str, seconds: int, labels: str = ""

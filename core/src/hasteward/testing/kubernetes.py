@@ -134,8 +134,9 @@ class FakeKubernetes:
             raise ApiConflict(f"{resource.plural} {name} was changed meanwhile")
         return self._write("patch", resource, (namespace, name), _merge(current, body))
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        """Remove."""
+    def delete(self, resource: Resource, namespace: str, name: str, *, grace: int | None = None) -> None:
+        """Remove; `grace` must be one that waits for the processes."""
+        assert grace != 0
         self._call("delete", resource)
         self._current(resource, namespace, name)
         self.writes.append(f"delete {resource.plural} {name}")

@@ -134,6 +134,16 @@ class CnpgEngine(EngineSpec):
         return repair_plan(cluster, evidence, read_grounds(context, cluster, evidence), targets)
 
     @hookimpl
+    def plan_stop(self, context: EngineContext, cluster: ClusterRef, report: TriageReport) -> RepairPlan:
+        """Say how servers that run and do not answer are stopped."""
+        from hasteward_cnpg.collect.grounds import read_grounds
+        from hasteward_cnpg.evidence import Evidence
+        from hasteward_cnpg.plan.repair import stop_plan
+
+        evidence = report.evidence_as(Evidence)
+        return stop_plan(cluster, evidence, read_grounds(context, cluster, evidence))
+
+    @hookimpl
     def heal(self, context: EngineContext, cluster: ClusterRef, order: Order) -> None:
         """Walk the acts of the journal."""
         from hasteward_cnpg.heal import heal

@@ -127,10 +127,11 @@ class KubernetesApi:
         path = path_of(resource, namespace, name)
         return self._send(request, "PATCH", path, body, content_type="application/merge-patch+json")
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        """Delete; ApiNotFound if it is not there."""
+    def delete(self, resource: Resource, namespace: str, name: str, *, grace: int | None = None) -> None:
+        """Delete; ApiNotFound if it is not there. `grace` as the port says."""
         request = Request(("delete",), resource, namespace, name)
-        self._send(request, "DELETE", path_of(resource, namespace, name), None)
+        query = "" if grace is None else f"?gracePeriodSeconds={grace}"
+        self._send(request, "DELETE", path_of(resource, namespace, name) + query, None)
 
     def watch(
         self, resource: Resource, namespace: str, *, since: str, seconds: int, labels: str = ""

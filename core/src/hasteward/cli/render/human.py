@@ -211,6 +211,9 @@ def triage(data: TriageData, paint: Paint) -> Lines:
     for found in data.diagnoses:
         yield ""
         yield from _diagnosis(found, paint, shown.get(found.member, ()))
+    if data.plan is not None:
+        yield ""
+        yield from dry_run(data.plan, paint)
 
 
 def repair(data: RepairData, paint: Paint) -> Lines:

@@ -237,7 +237,8 @@ class DiagnosisData(Shape):
 class TriageData(Shape):
     """The whole report. `authority`: provable, leader_not_primary, diverged, majority_lost or undeterminable.
 
-    `newest` are the members proven to hold the newest data, `donors` those another can be built from.
+    `newest` are the members proven to hold the newest data, `donors` those another can be built from. `plan`
+    is that of a dry run with ``--deep=stop``: whom it would stop; else null.
     """
 
     cluster: ClusterData
@@ -250,6 +251,7 @@ class TriageData(Shape):
     newest: tuple[str, ...]
     primaries: tuple[str, ...]
     donors: tuple[str, ...]
+    plan: PlanData | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,16 @@ from typing import Any
 from hasteward.domain.reading import Absent, Known, Reading, Unread
 from hasteward.domain.report import Assessment, Branch, Health
 from hasteward_cnpg.analyse.authority import Standing, Verdict, cluster_of
+from hasteward_cnpg.analyse.remedy import PATIENCE_SECONDS, settling
 from hasteward_cnpg.analyse.remedy import remediation as remedy
-from hasteward_cnpg.evidence import ContainerState, Evidence, MemberEvidence, PodFacts, ServerFacts
+from hasteward_cnpg.evidence import (
+    ClaimState,
+    ContainerState,
+    Evidence,
+    MemberEvidence,
+    PodFacts,
+    ServerFacts,
+)
 from hasteward_cnpg.facts.names import ordinal_of
 from hasteward_cnpg.facts.room import counted, human
 from hasteward_cnpg.facts.server import not_following
@@ -54,6 +62,38 @@ def assess(
 def server_of(member: MemberEvidence | None) -> ServerFacts | None:
     """What its running server said, None where none answered."""
     return member.server.value if member is not None and isinstance(member.server, Known) else None
+
+
+def only_stopped(evidence: Evidence, *, patience: float = PATIENCE_SECONDS) -> tuple[MemberEvidence, ...]:
+    """Those whose container runs while neither server nor files could be read: stopped, they can be.
+
+    Never who is the primary, or about to be. Whom somebody has fenced is stopped already, and a server may be
+    starting for `patience` seconds.
+    """
+    cluster = cluster_of(evidence)
+    if cluster is None:
+        return ()
+    reference = server_of(evidence.member(cluster.current_primary))
+    named = {cluster.current_primary, cluster.target_primary}
+    return tuple(
+        member
+        for member in evidence.members
+        if member.name not in named
+        and not cluster.is_fenced(member.name)
+        and _runs_unread(member, patience)
+        and not settling(member, cluster, reference)
+    )
+
+
+def _runs_unread(member: MemberEvidence, patience: float) -> bool:
+    """Its files are those of a server that runs, has had the time to start, and is not ready."""
+    if not isinstance(member.position, Unread) or not isinstance(member.pod, Known):
+        return False
+    pod = member.pod.value
+    starting = pod.fresh and (pod.unready is None or pod.unready <= patience)
+    bound = isinstance(member.claim, Known) and member.claim.value is ClaimState.BOUND
+    runs = pod.container is ContainerState.RUNNING and not pod.serving and not pod.terminating
+    return runs and not starting and bound
 
 
 def _standing_words(standing: Standing, branch: Branch | None) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ def _needed(
         return Remedy(Remediation.WAIT, in_the_way)
     if standing is Standing.NOTHING:
         return Remedy(Remediation.RESEED, "it holds no data")
-    on_its_way = _settling(member, cluster, primary) if standing is not Standing.DIVERGED else ""
+    on_its_way = settling(member, cluster, primary) if standing is not Standing.DIVERGED else ""
     if on_its_way:
         return Remedy(Remediation.WAIT, on_its_way)
     if standing in {Standing.STRAY, Standing.DIVERGED}:
@@ -179,7 +179,7 @@ def _goes_on(member: MemberEvidence, health: Health) -> Remedy:
     return Remedy(Remediation.RESTART, f"it {what}, and the log it lacks can still be had")
 
 
-def _settling(member: MemberEvidence, cluster: ClusterFacts | None, primary: ServerFacts | None) -> str:
+def settling(member: MemberEvidence, cluster: ClusterFacts | None, primary: ServerFacts | None) -> str:
     """Why it may be merely on its way, empty where it is not: what comes back by itself is not treated (W2).
 
     An old primary whose pod is made again is rewound by its own instance manager, and a replica looks for a

@@ -9,12 +9,13 @@ from hasteward.domain.reading import Forbidden, Known
 from hasteward.domain.report import Assessment, Diagnosis, Health, Severity, TriageReport
 from hasteward_cnpg.analyse import LAG_BYTES, Analysis, analyse
 from hasteward_cnpg.analyse.authority import accepting_writes
+from hasteward_cnpg.analyse.members import only_stopped
 from hasteward_cnpg.analyse.remedy import PATIENCE_SECONDS
 from hasteward_cnpg.diagnose.cluster import findings
 from hasteward_cnpg.diagnose.member import helpless, logged, paused, shadowed, slotted
-from hasteward_cnpg.evidence import Evidence
+from hasteward_cnpg.evidence import ClusterFacts, Evidence
 from hasteward_cnpg.facts.room import human
-from hasteward_cnpg.resources import CONTAINER, SUPERUSER
+from hasteward_cnpg.resources import CONTAINER, SUPERUSER, flags
 from hasteward_sql.postgresql.names import NEW_PREFIX, OLD_PREFIX
 
 
@@ -75,10 +76,11 @@ def diagnose(
             found += shadowed(cluster, member)
         if assessed is not None and assessed.health is Health.DOWN:
             found += helpless(cluster, member, assessed, patience)
+    silent = frozenset(member.name for member in only_stopped(evidence, patience=patience))
     found += [
         finding
         for assessment in analysis.assessments
-        if (finding := _member(cluster, evidence, assessment)) is not None
+        if (finding := _member(cluster, evidence, assessment, silent)) is not None
     ]
     return (*found, *_left_by_restores(cluster, evidence, analysis))
 
@@ -88,7 +90,6 @@ def _left_by_restores(cluster: ClusterRef, evidence: Evidence, analysis: Analysi
     member = evidence.member(analysis.primary)
     if member is None or not isinstance(member.server, Known):
         return ()
-    flags = f"-e {cluster.engine} -c {cluster.name} -n {cluster.namespace}"
     psql = f"kubectl exec -n {cluster.namespace} {member.name} -c {CONTAINER} -- psql -U {SUPERUSER}"
     found = []
     for database in member.server.value.databases:
@@ -100,7 +101,7 @@ def _left_by_restores(cluster: ClusterRef, evidence: Evidence, analysis: Analysi
                     Severity.WARNING,
                     "a restore is loading, or was killed before its swap; the live databases are untouched",
                     (f"database {database.name} ({size})",),
-                    f"hasteward restore {flags}   (removes it and starts afresh)",
+                    f"hasteward restore {flags(cluster)}   (removes it and starts afresh)",
                     member.name,
                 )
             )
@@ -111,7 +112,7 @@ def _left_by_restores(cluster: ClusterRef, evidence: Evidence, analysis: Analysi
                     Severity.INFO,
                     "a restore kept what it replaced; it takes space until you swap it back or drop it",
                     (f"database {database.name} ({size})",),
-                    f"hasteward undo {flags}   (swaps it back);"
+                    f"hasteward undo {flags(cluster)}   (swaps it back);"
                     f" or for good: {psql} -c 'DROP DATABASE \"{database.name}\"'",
                     member.name,
                 )
@@ -119,33 +120,17 @@ def _left_by_restores(cluster: ClusterRef, evidence: Evidence, analysis: Analysi
     return tuple(found)
 
 
-def _member(cluster: ClusterRef, evidence: Evidence, assessment: Assessment) -> Diagnosis | None:
+def _member(
+    cluster: ClusterRef, evidence: Evidence, assessment: Assessment, silent: frozenset[str]
+) -> Diagnosis | None:
     name = assessment.member
     facts = evidence.cluster.value if isinstance(evidence.cluster, Known) else None
-    primary = facts is not None and name == facts.current_primary
-    describe = f"kubectl describe pod {name} -n {cluster.namespace}"
     logs = f"kubectl logs {name} -n {cluster.namespace} -c {CONTAINER} --tail=200"
     match assessment.health:
         case Health.HEALTHY:
             return None
-        case Health.DOWN if facts is not None and facts.is_fenced(name):
-            return Diagnosis(
-                "cnpg-member-fenced",
-                Severity.CRITICAL if primary else Severity.WARNING,
-                f"{name} is fenced: its server was stopped on purpose",
-                assessment.evidence,
-                f"kubectl describe clusters.postgresql.cnpg.io {cluster.name} -n {cluster.namespace}",
-                name,
-            )
         case Health.DOWN:
-            return Diagnosis(
-                "cnpg-member-down",
-                Severity.CRITICAL,
-                f"{name} is down",
-                assessment.evidence,
-                describe,
-                name,
-            )
+            return _down(cluster, facts, assessment, silent)
         case Health.LAGGING:
             return Diagnosis(
                 "cnpg-replica-lagging",
@@ -173,6 +158,23 @@ def _member(cluster: ClusterRef, evidence: Evidence, assessment: Assessment) -> 
                 _allow(cluster) if _forbidden(evidence, name) else logs,
                 name,
             )
+
+
+def _down(
+    cluster: ClusterRef, facts: ClusterFacts | None, assessment: Assessment, silent: frozenset[str]
+) -> Diagnosis:
+    name = assessment.member
+    severity, remedy = Severity.CRITICAL, f"kubectl describe pod {name} -n {cluster.namespace}"
+    identifier, summary = "cnpg-member-down", f"{name} is down"
+    if facts is not None and facts.is_fenced(name):
+        identifier, summary = "cnpg-member-fenced", f"{name} is fenced: its server was stopped on purpose"
+        severity = Severity.CRITICAL if name == facts.current_primary else Severity.WARNING
+        remedy = f"kubectl describe clusters.postgresql.cnpg.io {cluster.name} -n {cluster.namespace}"
+    elif name in silent:
+        identifier = "cnpg-server-hangs"
+        summary = f"the server of {name} runs and does not answer, so what it holds is not known"
+        remedy = f"hasteward triage {flags(cluster)} --deep=stop   (stops it, reads its files, lets it go)"
+    return Diagnosis(identifier, severity, summary, assessment.evidence, remedy, name)
 
 
 def _forbidden(evidence: Evidence, name: str) -> bool:

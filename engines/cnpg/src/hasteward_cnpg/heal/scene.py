@@ -91,10 +91,10 @@ class Scene:
         found = [mapping(body.get("metadata")).get("uid") for body in claims if name_of(body) == name]
         return str(found[0] or "") if found else ""
 
-    def delete(self, context: EngineContext, name: str) -> None:
-        """Delete a pod; one that is gone is."""
+    def delete(self, context: EngineContext, name: str, *, grace: int | None = None) -> None:
+        """Delete a pod; one that is gone is. `grace` in seconds, None for the pod's own."""
         with contextlib.suppress(ApiNotFound):
-            context.kubernetes.delete(PODS, self.cluster.namespace, name)
+            context.kubernetes.delete(PODS, self.cluster.namespace, name, grace=grace)
 
     def ours_on(self, context: EngineContext, claims: Collection[str], helper: str) -> list[str]:
         """Helpers that dead runs left on the claims: the Lease is ours, so nobody of them works."""

@@ -35,6 +35,9 @@ _TRIES = 20
 _DISABLED = "disabled"
 #: a fence stops a server fast; one that does not stop is ended with its pod
 _STOP_SECONDS = 60.0
+#: what the fence has stopped needs no more time, and what it could not stop is killed, for a pod of this
+#: operator has half an hour for its own end: a standby loses nothing by that
+_GRACE_SECONDS = 30
 #: the operator makes a pod in seconds, unless something else keeps it
 _RETURN_SECONDS = 30.0
 
@@ -221,7 +224,7 @@ class Remove:
             if "deletionTimestamp" not in mapping(body.get("metadata")):
                 self.scene.named(context, act.member)
                 context.check_lease()
-                self.scene.delete(context, act.member)
+                self.scene.delete(context, act.member, grace=_GRACE_SECONDS)
             if context.clock.monotonic() > deadline:
                 raise RunFailed(
                     f"pod {act.member} does not go",

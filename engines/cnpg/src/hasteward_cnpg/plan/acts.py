@@ -71,20 +71,26 @@ class Place:
     def _act(self, kind: Kind, text: str, reversal: Reversal, args: Mapping[str, str]) -> Act:
         return Act(kind.value, kind, self.member, text, reversal, args)
 
-    def quiesce(self, *, empty: bool) -> list[Act]:
-        """Nobody but us on the volumes, and what the member holds read again."""
-        name = self.member
-        pod = json.dumps(manifest(self.cluster.namespace, self._helper(), self.grounds.run))
-        fence = f"fence {name} (its own entry in {FENCED_INSTANCES}): its server stops"
+    def stop(self) -> list[Act]:
+        """Its server is gone, and nothing starts it."""
+        fence = f"fence {self.member} (its own entry in {FENCED_INSTANCES}): its server stops"
         pause = f"tell the operator to look away ({RECONCILIATION}: disabled)"
-        remove = f"delete pod {name}; nothing makes it again until the operator works"
-        helper = f"start a helper pod on the volumes of {name}, when no other pod uses them"
-        verify = f"read the position of {name} again, and hold it against {self.primary}"
-        told = {"data": DATA_DIRECTORY, "empty": "yes" if empty else "no"}
+        remove = f"delete pod {self.member}; nothing makes it again until the operator works"
         return [
             self._act(Kind.FENCE, fence, Reversal.REVERSIBLE, {}),
             self._act(Kind.PAUSE, pause, Reversal.REVERSIBLE, {}),
             self._act(Kind.REMOVE, remove, Reversal.REVERSIBLE, {}),
+        ]
+
+    def quiesce(self, *, empty: bool) -> list[Act]:
+        """Nobody but us on the volumes, and what the member holds read again."""
+        name = self.member
+        pod = json.dumps(manifest(self.cluster.namespace, self._helper(), self.grounds.run))
+        helper = f"start a helper pod on the volumes of {name}, when no other pod uses them"
+        verify = f"read the position of {name} again, and hold it against {self.primary}"
+        told = {"data": DATA_DIRECTORY, "empty": "yes" if empty else "no"}
+        return [
+            *self.stop(),
             self._act(Kind.HELPER, helper, Reversal.REVERSIBLE, {"manifest": pod}),
             self._act(Kind.VERIFY, verify, Reversal.READ_ONLY, told),
         ]

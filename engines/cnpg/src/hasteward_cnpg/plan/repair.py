@@ -20,9 +20,12 @@ from hasteward.domain.reading import Known
 from hasteward.domain.repair import Act, RepairPlan, Target, Treatment
 from hasteward.domain.report import Remediation
 from hasteward_cnpg.analyse import Analysis, Standing, analyse
+from hasteward_cnpg.analyse.members import only_stopped
 from hasteward_cnpg.analyse.remedy import is_lost
 from hasteward_cnpg.evidence import ClusterFacts, Evidence, MemberEvidence, ServerFacts
 from hasteward_cnpg.facts.grounds import Grounds, MemberGrounds
+from hasteward_cnpg.facts.names import ordinal_of
+from hasteward_cnpg.facts.objects import HelperFacts
 from hasteward_cnpg.facts.room import human
 from hasteward_cnpg.facts.server import not_following
 from hasteward_cnpg.plan.acts import Kind, Place
@@ -47,6 +50,16 @@ def repair_plan(
     """How each target is treated; Refused when it cannot be, with what is in the way."""
     planner = _Planner(cluster, evidence, grounds, analyse(evidence))
     treatments = tuple(planner.treat(target) for target in targets)
+    return RepairPlan(treatments, notes=_notes(treatments))
+
+
+def stop_plan(cluster: ClusterRef, evidence: Evidence, grounds: Grounds) -> RepairPlan:
+    """How those are stopped that can be read only then, by acts that can be taken back; Refused as above."""
+    silent = only_stopped(evidence)
+    if not silent:
+        return RepairPlan(())
+    planner = _Planner(cluster, evidence, grounds, analyse(evidence))
+    treatments = tuple(planner.stop(member) for member in silent)
     return RepairPlan(treatments, notes=_notes(treatments))
 
 
@@ -140,6 +153,23 @@ class _Planner:
             return Treatment(target, self._give_up(target, why), known)
         return Treatment(target, self._in_place(target, grounds), known)
 
+    def stop(self, member: MemberEvidence) -> Treatment:
+        """The acts that stop one member, and do no more."""
+        grounds = self._grounds.members.get(member.name)
+        ordinal = ordinal_of(member.name)
+        if grounds is None or ordinal is None:
+            raise self._refuse("unknown_member", f"{member.name} is no member any more: it was not read")
+        place = Place(
+            self._cluster,
+            self._grounds,
+            member.name,
+            self._analysis.primary,
+            self._helper(member.name, grounds),
+        )
+        reason = "its server runs and does not answer, so its data can be read only while it is stopped"
+        target = Target(member.name, ordinal, Remediation.NONE, reason)
+        return Treatment(target, tuple(place.stop()), self._preconditions(member, grounds))
+
     def _preconditions(self, member: MemberEvidence, grounds: MemberGrounds) -> Mapping[str, str]:
         """What is read again before anything is destroyed; see `heal`."""
         position = member.position.value.end if isinstance(member.position, Known) else None
@@ -216,16 +246,20 @@ class _Planner:
 
     # -- in place ----------------------------------------------------------------------------------------
 
-    def _in_place(self, target: Target, grounds: MemberGrounds) -> tuple[Act, ...]:
+    def _helper(self, name: str, grounds: MemberGrounds) -> HelperFacts:
         if grounds.helper is None:
             raise self._refuse(
                 "no_image",
-                f"no image is known that a helper pod for {target.member} could run: no member has a pod",
+                f"no image is known that a helper pod for {name} could run: no member has a pod",
                 f"kubectl get clusters.postgresql.cnpg.io {self._cluster.name} -n {self._cluster.namespace}"
                 " -o jsonpath='{.status.image}'",
             )
+        return grounds.helper
+
+    def _in_place(self, target: Target, grounds: MemberGrounds) -> tuple[Act, ...]:
         empty = self._analysis.standing.get(target.member) is Standing.NOTHING
-        place = Place(self._cluster, self._grounds, target.member, self._analysis.primary, grounds.helper)
+        helper = self._helper(target.member, grounds)
+        place = Place(self._cluster, self._grounds, target.member, self._analysis.primary, helper)
         acts = place.quiesce(empty=empty)
         if target.capture:
             acts.append(place.capture())
