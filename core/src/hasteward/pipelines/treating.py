@@ -48,7 +48,7 @@ def treat(job: Job, plan: RepairPlan, carried: StoredJournal | None) -> StoredJo
 
     `carried` is the journal of an earlier run, of which only that is left which waited.
     """
-    new = tuple(record(job, treatment) for treatment in plan.treatments)
+    new = tuple(recorded(job, treatment) for treatment in plan.treatments)
     late = () if carried is None else tuple(record for record in carried.records if record.postponed)
     if carried is None:
         journal = start(job.context, job.cluster, new)
@@ -92,7 +92,7 @@ def late_steps(journal: StoredJournal | None) -> tuple[Step, ...]:
     return tuple(Step(act.text, act.reversal) for act in acts)
 
 
-def record(job: Job, treatment: Treatment) -> Record:
+def recorded(job: Job, treatment: Treatment) -> Record:
     """As it stands in the journal before it begins."""
     entries = tuple(Entry(act) for act in treatment.acts)
     run = job.context.run

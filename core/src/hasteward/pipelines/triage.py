@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from hasteward.domain.capability import Capability
 from hasteward.domain.cluster import ClusterRef
-from hasteward.domain.errors import Refused, RunFailed
+from hasteward.domain.errors import HastewardError, Refused, RunFailed
 from hasteward.domain.events import PhaseStarted, StepDone, Warned
 from hasteward.domain.plan import Plan, Reversal, Step
 from hasteward.domain.repair import RepairPlan, RepairRequest
 from hasteward.domain.report import Authority, TriageReport
-from hasteward.kit.journal import start
+from hasteward.kit.journal import StoredJournal, start
+from hasteward.pipelines.gates import flags
 from hasteward.pipelines.leased import leased_on_approval
-from hasteward.pipelines.treating import Job, heal, record, take_back
+from hasteward.pipelines.treating import Job, heal, recorded, take_back
 from hasteward.plugins import Engine
 from hasteward.ports.context import Depth, Direction, EngineContext
 
@@ -115,7 +116,9 @@ def _words(cluster: ClusterRef, plan: RepairPlan) -> Plan:
 
 def _stopped(job: Job, plan: RepairPlan) -> TriageReport:
     """The report while they are stopped. Whatever happens, they are let go, or the command is named."""
-    journal = start(job.context, job.cluster, tuple(record(job, treatment) for treatment in plan.treatments))
+    journal = start(
+        job.context, job.cluster, tuple(recorded(job, treatment) for treatment in plan.treatments)
+    )
     try:
         for place in range(len(journal.records)):
             heal(job, journal.treatment(place), Direction.FORWARD)
@@ -123,8 +126,18 @@ def _stopped(job: Job, plan: RepairPlan) -> TriageReport:
         _tell(job, seen, plan)
     finally:
         take_back(job, journal)
-        journal.remove()
+        _close(job, journal)
     return seen
+
+
+def _close(job: Job, journal: StoredJournal) -> None:
+    """All is taken back; a journal that stays all the same is in the way of every repair."""
+    try:
+        journal.remove()
+    except (HastewardError, KeyboardInterrupt):
+        text = f"the journal is still there; go on with: hasteward undo {flags(job.cluster)}"
+        job.context.reporter.emit(Warned("undo.unfinished", text))
+        raise
 
 
 def _tell(job: Job, seen: TriageReport, plan: RepairPlan) -> None:
