@@ -7,7 +7,7 @@ import inspect
 from hasteward import hookspecs
 from hasteward.domain.capability import Capability
 
-BESIDE_CAPABILITIES = {"info", "commands", "options", "layout", "put_back"}
+BESIDE_CAPABILITIES = {"info", "commands", "options", "layout", "put_back", "plan_stop"}
 OBSERVERS = {"before_run", "run_started", "phase", "run_finished"}
 
 

@@ -105,7 +105,7 @@ def test_observers_are_told_of_the_verbs_that_can_be_chosen_for_hooks() -> None:
 @pytest.mark.parametrize(
     ("command", "statuses"),
     [
-        ("triage", [0, 1, 2, 3, 4, 20, 130]),
+        ("triage", [0, 1, 2, 3, 4, 20, 21, 130]),
         ("backup", [0, 1, 2, 3, 4, 5, 10, 11, 12, 21, 22, 130]),
         ("restore", [0, 1, 2, 3, 4, 10, 12, 21, 22, 130]),
         ("repair", [0, 1, 2, 3, 4, 10, 11, 12, 20, 21, 22, 130]),

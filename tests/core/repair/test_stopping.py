@@ -33,6 +33,8 @@ def stopping(kind: type, world: Any) -> Any:
         refuses = False
         #: whether it answers once it was stopped
         wakes = True
+        #: what is known of it then, if it does not
+        authority_then = Authority.UNDETERMINABLE
         seen: tuple[str, ...] = ()
 
         @hookimpl
@@ -45,7 +47,7 @@ def stopping(kind: type, world: Any) -> Any:
             if self.wakes and "box-3" in "".join(self.seen):
                 self.servers.broken.discard("box-3")
                 return super().triage(context, cluster)
-            return report
+            return replace(report, authority=self.authority_then) if len(self.seen) > 1 else report
 
         @hookimpl
         def plan_stop(self, context: Any, cluster: Any, report: Any) -> RepairPlan:
@@ -93,16 +95,25 @@ def test_it_is_stopped_read_and_let_go_again(hanging: Any, cluster: Any) -> None
     assert [step.text for step in plan.steps] == ["fence box-3", "read box-3", "take all that back"]
     assert plan.notes == ("box-3: it does not answer", "it may take a minute")
     said = [event.text for event in told(hanging, StepDone)]
-    assert "while box-3 was stopped: its files are there; box-3: it is broken" in said
+    assert "while box-3 was stopped: its files are there" in said
 
 
-def test_one_that_hangs_again_is_told_as_it_was_read(hanging: Any, cluster: Any) -> None:
+def test_of_one_that_hangs_again_is_told_what_was_read(hanging: Any, cluster: Any) -> None:
     hanging.spec.wakes = False
 
     report = look(hanging, cluster)
 
-    assert report.authority_reason == "its files are there"
+    assert report.authority is Authority.UNDETERMINABLE
+    assert "while box-3 was stopped: its files are there" in hanging.reporter.steps()
     assert (hanging.fences, hanging.journal) == ("box-9", None)
+
+
+def test_nor_is_it_treated(hanging: Any, cluster: Any) -> None:
+    hanging.spec.wakes = False
+
+    with pytest.raises(Refused, match="cannot be determined"):
+        mend(hanging, cluster)
+    assert (hanging.fences, hanging.journal, hanging.servers.broken) == ("box-9", None, {"box-3"})
 
 
 @pytest.mark.parametrize("depth", [Depth.PLAIN, Depth.DEEP])
@@ -168,12 +179,12 @@ def test_a_dead_runs_journal_is_not_written_over(hanging: Any, cluster: Any, kil
 
 
 def test_a_repair_reads_first_and_then_treats(hanging: Any, cluster: Any) -> None:
+    hanging.spec.authority_then = Authority.PROVABLE
     hanging.spec.wakes = False
 
     result = mend(hanging, cluster)
 
     assert [(one.member, one.remediation) for one in result.treated] == [("box-3", Remediation.RESTART)]
-    assert result.before.authority_reason == "its files are there"
     assert (hanging.fences, hanging.journal, hanging.servers.broken) == ("box-9", None, set())
 
 

@@ -22,7 +22,7 @@ from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineCont
 from hasteward.ports.kubernetes import CONFIG_MAPS, PodRef
 from hasteward.streams.proof import Algorithm
 from hasteward.testing import HEALTHY, FakeKubernetes, Result, World
-from hasteward.testing.conformance import HealConformance
+from hasteward.testing.conformance import HealConformance, StopConformance
 
 GOOD = b"row\n# end\n"
 NAMES = ("box-0", "box-1")
@@ -252,5 +252,95 @@ def test_each_sin_of_a_repair_is_found(
 
     with pytest.raises((AssertionError, HastewardError)) as caught:
         getattr(OfBoxes(), test)()
+
+    assert said in str(caught.value)
+
+
+# --- a box that can be read only while it is stopped ------------------------------------------------------
+
+
+class Hanging(Boxes):
+    """box-1 answers nothing until it was fenced once; its files can be read meanwhile."""
+
+    @hookimpl
+    def plan_stop(self, context: EngineContext, cluster: ClusterRef, report: TriageReport) -> RepairPlan:
+        if report.authority is not Authority.UNDETERMINABLE:
+            return RepairPlan(())
+        target = Target("box-1", 1, Remediation.NONE, "it hangs")
+        return RepairPlan((Treatment(target, self.acts("box-1")[:1]),))
+
+
+class OfHanging(OfBoxes, StopConformance):
+    engine = Hanging()
+    hangs = ("hanging",)
+
+    def world(self, state: str = HEALTHY) -> World:
+        world = super().world(HEALTHY if state == "hanging" else state)
+        kubernetes, hung = world.kubernetes, {"box-1"} if state == "hanging" else set()
+        honest = kubernetes.program
+
+        def program(where: PodRef, argv: Sequence[str], stdin: bytes) -> Result:
+            if where.name in world.residue().split():
+                hung.discard(where.name)
+            if where.name in hung:
+                return Result(stderr=b"no answer", exit_status=1)
+            return honest(where, argv, stdin)
+
+        kubernetes.program = program
+        return world
+
+
+class TestHanging(OfHanging):
+    """Without sin."""
+
+
+def it_is_fenced_while_planning_the_stop(patch: pytest.MonkeyPatch) -> None:
+    honest = Hanging.plan_stop
+
+    def plan_stop(self: Any, context: EngineContext, cluster: Any, report: Any) -> RepairPlan:
+        body, names = fences(context)
+        set_fences(context, body, names | {"box-1"})
+        return honest(self, context, cluster, report)
+
+    patch.setattr(Hanging, "plan_stop", hookimpl(plan_stop))
+
+
+def a_healthy_box_is_stopped_too(patch: pytest.MonkeyPatch) -> None:
+    def plan_stop(self: Any, context: EngineContext, cluster: Any, report: Any) -> RepairPlan:
+        target = Target("box-1", 1, Remediation.NONE, "it may hang")
+        return RepairPlan((Treatment(target, self.acts("box-1")[:1]),))
+
+    patch.setattr(Hanging, "plan_stop", hookimpl(plan_stop))
+
+
+def it_is_not_stopped_at_all(patch: pytest.MonkeyPatch) -> None:
+    def plan_stop(self: Any, context: EngineContext, cluster: Any, report: Any) -> RepairPlan:
+        return RepairPlan(())
+
+    patch.setattr(Hanging, "plan_stop", hookimpl(plan_stop))
+
+
+LET_GO = "test_who_was_stopped_is_let_go_or_one_command_lets_it_go"
+STOP_DRY = "test_a_dry_run_of_a_stop_touches_nothing_and_shows_the_plan"
+STOP_SINS: list[tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = [
+    (it_is_not_stopped_at_all, "test_what_could_not_be_told_is_told_once_it_was_stopped", "undeterminable"),
+    (the_fence_is_forgotten, "test_what_could_not_be_told_is_told_once_it_was_stopped", "box-1 box-9"),
+    (the_fence_is_forgotten, LET_GO, "undo left something behind"),
+    (the_journal_is_not_kept, LET_GO, "undo left something behind"),
+    (it_is_fenced_while_planning_the_stop, STOP_DRY, "box-1 box-9"),
+    (a_healthy_box_is_stopped_too, "test_nobody_is_stopped_who_can_be_read", "=="),
+]
+
+
+@pytest.mark.parametrize(
+    ("sin", "test", "said"), STOP_SINS, ids=[f"{s.__name__}-{t[5:25]}" for s, t, _ in STOP_SINS]
+)
+def test_each_sin_of_a_stop_is_found(
+    sin: Callable[[pytest.MonkeyPatch], None], test: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sin(monkeypatch)
+
+    with pytest.raises((AssertionError, HastewardError)) as caught:
+        getattr(OfHanging(), test)()
 
     assert said in str(caught.value)

@@ -17,6 +17,7 @@ TIERS = {
         fakes.DumpConformance,
         fakes.RestoreConformance,
         fakes.HealConformance,
+        fakes.StopConformance,
         fakes.NativeConformance,
         fakes.ExtractConformance,
     ),

@@ -86,6 +86,8 @@ class Truth:
         }
     )
     crashing: set[str] = field(default_factory=set)
+    #: servers that run and answer nobody: no fence stops them, a new pod does
+    hanging: set[str] = field(default_factory=set)
     free: int = 4 * 1024 * 1024
     rewinds: bool = True
     operator: bool = True
@@ -164,6 +166,7 @@ class Truth:
             for name in self.volumes:
                 if (PODS.title, "db", name) not in api.objects:
                     self.crashing.discard(name)
+                    self.hanging.discard(name)
                     self._pod(api, name)
 
     def _status(self, api: FakeKubernetes, name: str) -> Json:
@@ -179,7 +182,11 @@ class Truth:
         """Whether its server runs."""
         fenced, _ = parse_fences(self.annotations(api).get(FENCED_INSTANCES, ""))
         there = (PODS.title, "db", name) in api.objects and "pgdata" in self.volumes[name]
-        return there and name not in self.crashing and name not in fenced
+        return there and name not in self.crashing | self.hanging and name not in fenced
+
+    def _runs(self, api: FakeKubernetes, name: str) -> bool:
+        """Whether a server uses the files, be it that it answers or not."""
+        return self.serves(api, name) or (name in self.hanging and (PODS.title, "db", name) in api.objects)
 
     def streams(self, api: FakeKubernetes, name: str) -> bool:
         """Whether it follows the primary."""
@@ -298,7 +305,7 @@ class Truth:
 
     def _look(self, api: FakeKubernetes, pod: PodRef, words: list[str]) -> Result:
         data = self._data(api, pod, words[0] if words else "")
-        running = not pod.name.startswith("hasteward-") and self.serves(api, pod.name)
+        running = not pod.name.startswith("hasteward-") and self._runs(api, pod.name)
         text = f"@@presence\n{'empty' if data is None else 'there'}\n"
         text += f"@@server\n{'running' if running else 'gone'}\n"
         if data is not None:
@@ -341,7 +348,7 @@ class Truth:
 
     def _serves(self, api: FakeKubernetes, pod: PodRef, _words: list[str]) -> Result:
         self.on_stop(self)
-        return Result(b"running\n" if self.serves(api, pod.name) else b"gone\n")
+        return Result(b"running\n" if self._runs(api, pod.name) else b"gone\n")
 
     def _identify(self, api: FakeKubernetes, _pod: PodRef, words: list[str]) -> Result:
         if "host=10.0.0.1 " not in words[0] or not self.serves(api, "pg-1"):
@@ -440,6 +447,11 @@ def _crashes(truth: Truth) -> None:
     truth.crashing.add("pg-3")
 
 
+def _hangs(truth: Truth) -> None:
+    truth.volumes["pg-3"]["pgdata"] = BEHIND
+    truth.hanging.add("pg-3")
+
+
 def _no_room(truth: Truth) -> None:
     truth.volumes["pg-3"]["pgdata"] = STUCK
     truth.free = 1000
@@ -464,6 +476,7 @@ def _both_down(truth: Truth) -> None:
 
 SICK: dict[str, Callable[[Truth], None]] = {
     "down": _crashes,
+    "hanging": _hangs,
     "stuck": _set("pg-3", STUCK),
     "stuck, no room": _no_room,
     "stray": _set("pg-3", STRAY),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +72,34 @@ def tool(lab: Lab, folder: Path) -> Tool:
     made = Tool(Hasteward.on(lab, folder))
     assert made("init")[0] == 0
     return made
+
+
+def kill_at(
+    hasteward: Tool, argv: tuple[str, ...], strikes: Callable[[str], bool], delay: float = 0.0
+) -> tuple[int, list[str]]:
+    """SIGKILL, so long after a line that `strikes`; how it ended, and what it had said by then."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hasteward.cli.main", *argv],
+        env=hasteward.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if strikes(line):
+            time.sleep(delay)
+            process.kill()
+            break
+    process.stderr.close()
+    return process.wait(), said
+
+
+def of(act: str) -> Callable[[str], bool]:
+    """The line by which an act begins."""
+    return lambda line: line.startswith(f"heal: {act}")
 
 
 def picture(lab: Lab) -> dict[str, Any]:

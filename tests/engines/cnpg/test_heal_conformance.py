@@ -21,6 +21,7 @@ from hasteward.ports.context import DumpOptions, DumpProof, DumpSink, EngineCont
 from hasteward.streams.proof import Algorithm
 from hasteward.testing import HEALTHY
 from hasteward.testing.conformance.heal import HealConformance
+from hasteward.testing.conformance.stop import StopConformance
 from hasteward.testing.conformance.triage import TriageConformance
 from hasteward.testing.faults import FailNth, Killed, KillNth
 from hasteward.testing.streams import Loss, StreamFault
@@ -64,6 +65,16 @@ class TestRepairsAtLength(HealConformance):
     repairs = MappingProxyType(
         dict.fromkeys(("stuck", "stuck, no room", "stray", "stray that cannot be rewound", "empty"), UNSAVED)
     )
+    world = TestCnpg.world
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+class TestStopsAtLength(StopConformance):
+    """A server that hangs keeps the fence waiting for a minute, so there are many calls."""
+
+    engine = plugin
+    hangs = ("hanging",)
     world = TestCnpg.world
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from real_kit import CLUSTER, Tool, Writer, everything_is_well, picture, returning, tool
+from real_kit import CLUSTER, Tool, Writer, everything_is_well, kill_at, of, picture, returning, tool
 
 from hasteward_lab.lab import Lab
 from hasteward_lab.scenarios import load, run
@@ -51,34 +49,6 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def hasteward(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Tool:
     return tool(lab, tmp_path_factory.mktemp("tool"))
-
-
-def kill_at(
-    hasteward: Tool, argv: tuple[str, ...], strikes: Callable[[str], bool], delay: float = 0.0
-) -> tuple[int, list[str]]:
-    """SIGKILL, so long after a line that `strikes`; how it ended, and what it had said by then."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hasteward.cli.main", *argv],
-        env=hasteward.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if strikes(line):
-            time.sleep(delay)
-            process.kill()
-            break
-    process.stderr.close()
-    return process.wait(), said
-
-
-def of(act: str) -> Callable[[str], bool]:
-    """The line by which an act begins."""
-    return lambda line: line.startswith(f"heal: {act}")
 
 
 @dataclass

@@ -55,6 +55,7 @@ def data_of(report: TriageReport) -> TriageData:
         newest=report.newest,
         primaries=report.primaries,
         donors=report.donors,
+        plan=None,
     )
 
 

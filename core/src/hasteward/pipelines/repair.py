@@ -175,13 +175,17 @@ def _swept(context: EngineContext, cluster: ClusterRef, left: list[str]) -> bool
     """Take away the helper pods that dead runs left, if that is agreed to; True when none is left."""
     if not left:
         return True
-    steps = tuple(
-        Step(f"delete helper pod {name}, which another run left", Reversal.READ_ONLY) for name in left
-    )
-    if not context.approve(Plan(f"tidy up after dead runs on {cluster.namespace}/{cluster.name}", steps)):
+    title = f"tidy up after dead runs on {cluster.namespace}/{cluster.name}"
+    if not context.approve(Plan(title, _removals(left))):
         return False
     _sweep(context, cluster, left)
     return True
+
+
+def _removals(left: list[str]) -> tuple[Step, ...]:
+    return tuple(
+        Step(f"delete helper pod {name}, which another run left", Reversal.READ_ONLY) for name in left
+    )
 
 
 def _sweep(context: EngineContext, cluster: ClusterRef, left: list[str]) -> None:
@@ -275,12 +279,15 @@ def undo(engine: Engine, context: EngineContext, cluster: ClusterRef, run: str =
             code="undo.forward_only",
         )
     plan = leftover_plan(cluster, journal, only_back=True)
+    left = left_helpers(context, cluster)
+    plan = replace(plan, steps=(*_removals(left), *plan.steps))
     job = Job(engine, context, cluster, None, RepairRequest(escrow=False))
     with contextlib.ExitStack() as stack:
         job.under(leased_on_approval(context, cluster, stack))
         if not job.context.approve(plan):
             return UndoResult(journal.run, (), dry_run=True)
         journal = same(job, journal)
+        _sweep(job.context, cluster, left)
         take_back(job, journal)
         journal.remove()
     return UndoResult(journal.run, tuple(step.text for step in plan.steps))

@@ -64,8 +64,8 @@ def look_at_started(engine: Engine, context: EngineContext, cluster: ClusterRef)
 def stop_to_look(engine: Engine, context: EngineContext, cluster: ClusterRef, before: TriageReport) -> Looked:
     """Stop the members whose data can be read only then, read them, and let them go again.
 
-    The report is the one made afterwards; where that still cannot tell who holds the newest data, the one
-    made while they were stopped. Killed meanwhile, it leaves a journal: `hasteward undo` lets them go.
+    The report is the one made afterwards; what was read meanwhile is told. Killed on the way, it leaves a
+    journal: `hasteward undo` lets them go.
     """
     plan = _plan(engine, context, cluster, before)
     if not plan.treatments:
@@ -75,9 +75,8 @@ def stop_to_look(engine: Engine, context: EngineContext, cluster: ClusterRef, be
         job.under(leased_on_approval(context, cluster, stack))
         if not job.context.approve(_words(cluster, plan)):
             return Looked(before, agreed=False)
-        seen = _stopped(job, plan)
-    after = look_at_started(engine, context, cluster)
-    return Looked(seen if after.authority is Authority.UNDETERMINABLE else after)
+        _read_stopped(job, plan)
+    return Looked(look_at_started(engine, context, cluster))
 
 
 def _plan(engine: Engine, context: EngineContext, cluster: ClusterRef, before: TriageReport) -> RepairPlan:
@@ -102,11 +101,15 @@ def _plan(engine: Engine, context: EngineContext, cluster: ClusterRef, before: T
     return plan
 
 
+def _members(plan: RepairPlan) -> str:
+    return ", ".join(treatment.target.member for treatment in plan.treatments)
+
+
 def _words(cluster: ClusterRef, plan: RepairPlan) -> Plan:
     """All that is done; none of it stays."""
     acts = [act for treatment in plan.treatments for act in treatment.acts]
     steps = [Step(act.text, act.reversal) for act in acts]
-    members = ", ".join(treatment.target.member for treatment in plan.treatments)
+    members = _members(plan)
     return Plan(
         f"stop {members} of {cluster.namespace}/{cluster.name} to look",
         (*steps, Step(f"read {members}"), Step("take all that back")),
@@ -114,20 +117,19 @@ def _words(cluster: ClusterRef, plan: RepairPlan) -> Plan:
     )
 
 
-def _stopped(job: Job, plan: RepairPlan) -> TriageReport:
-    """The report while they are stopped. Whatever happens, they are let go, or the command is named."""
-    journal = start(
-        job.context, job.cluster, tuple(recorded(job, treatment) for treatment in plan.treatments)
-    )
+def _read_stopped(job: Job, plan: RepairPlan) -> None:
+    """Tell what is read while they are stopped; whatever happens, they are let go or the command is named."""
+    records = tuple(recorded(job, treatment) for treatment in plan.treatments)
+    journal = start(job.context, job.cluster, records)
     try:
         for place in range(len(journal.records)):
             heal(job, journal.treatment(place), Direction.FORWARD)
-        seen = look(job.engine, job.context, job.cluster)
-        _tell(job, seen, plan)
+        # it tells of a fence too, which is ours: what counts is who holds what
+        seen = look(job.engine, job.context, job.cluster).authority_reason
+        job.context.reporter.emit(StepDone("triage", f"while {_members(plan)} was stopped: {seen}"))
     finally:
         take_back(job, journal)
         _close(job, journal)
-    return seen
 
 
 def _close(job: Job, journal: StoredJournal) -> None:
@@ -138,11 +140,3 @@ def _close(job: Job, journal: StoredJournal) -> None:
         text = f"the journal is still there; go on with: hasteward undo {flags(job.cluster)}"
         job.context.reporter.emit(Warned("undo.unfinished", text))
         raise
-
-
-def _tell(job: Job, seen: TriageReport, plan: RepairPlan) -> None:
-    """What was read, for the report afterwards is made of servers that run."""
-    stopped = {treatment.target.member for treatment in plan.treatments}
-    said = [f"{one.member}: {one.reason}" for one in seen.assessments if one.member in stopped and one.reason]
-    text = "; ".join((seen.authority_reason, *said))
-    job.context.reporter.emit(StepDone("triage", f"while {', '.join(sorted(stopped))} was stopped: {text}"))

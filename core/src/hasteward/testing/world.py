@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hasteward.domain.cluster import ClusterRef
@@ -22,7 +22,7 @@ from hasteward.pipelines.restore import RestoreRequest, RestoreResult, restore
 from hasteward.pipelines.triage import triage
 from hasteward.pipelines.undo import undo
 from hasteward.plugins import Engine
-from hasteward.ports.context import EngineContext, Run
+from hasteward.ports.context import Depth, EngineContext, Run
 from hasteward.ports.kubernetes import CONFIG_MAPS, LEASES, PODS, Json
 from hasteward.testing.clock import VirtualClock
 from hasteward.testing.kubernetes import FakeKubernetes
@@ -104,9 +104,9 @@ class World:
         self.clock.die()
         self.clock.sleep(600)
 
-    def triage(self, engine: Engine) -> TriageReport:
-        """As `hasteward triage` does it."""
-        return triage(engine, self.context(), self.cluster)
+    def triage(self, engine: Engine, depth: Depth = Depth.PLAIN) -> TriageReport:
+        """As `hasteward triage` does it, with ``--deep`` and ``--deep=stop`` as `depth` says."""
+        return triage(engine, replace(self.context(), depth=depth), self.cluster)
 
     def backup(self, engine: Engine) -> BackupResult:
         """As `hasteward backup` does it."""

@@ -251,7 +251,7 @@ class TriageData(Shape):
     newest: tuple[str, ...]
     primaries: tuple[str, ...]
     donors: tuple[str, ...]
-    plan: PlanData | None = None
+    plan: PlanData | None
 
 
 @dataclass(frozen=True, slots=True)

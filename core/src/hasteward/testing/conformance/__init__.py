@@ -21,6 +21,7 @@ from hasteward.testing.conformance.heal import HealConformance
 from hasteward.testing.conformance.info import InfoConformance
 from hasteward.testing.conformance.native import NativeConformance
 from hasteward.testing.conformance.restore import RestoreConformance
+from hasteward.testing.conformance.stop import StopConformance
 from hasteward.testing.conformance.triage import TriageConformance
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "InfoConformance",
     "NativeConformance",
     "RestoreConformance",
+    "StopConformance",
     "TriageConformance",
 ]
 
@@ -46,4 +48,4 @@ class EngineConformance(
     NativeConformance,
     ExtractConformance,
 ):
-    """All of it. One hook's part alone is a class of its own."""
+    """All that is asked of every engine. One hook's part alone is a class of its own."""
