@@ -136,6 +136,16 @@ def test_every_verb_is_sent_with_its_method_body_and_token(server: Api, client: 
     assert {headers["authorization"] for _, _, headers, _ in server.requests} == {"Bearer tok"}
 
 
+def test_how_long_a_pod_may_take_to_end_is_said_only_where_it_is_wished(
+    server: Api, client: KubernetesApi
+) -> None:
+    server.answers = [ok({})]
+    client.delete(PODS, "db", "x")
+    client.delete(PODS, "db", "x", grace=30)
+    path = path_of(PODS, "db", "x")
+    assert [sent for _, sent, _, _ in server.requests] == [path, f"{path}?gracePeriodSeconds=30"]
+
+
 def test_a_list_follows_its_pages_and_selects_by_label(server: Api, client: KubernetesApi) -> None:
     server.answers = [ok({"items": [{"n": 1}], "metadata": {"continue": "a/b="}}), ok({"items": [{"n": 2}]})]
     assert client.list(PODS, "db", labels="app=pg,role!=x") == [{"n": 1}, {"n": 2}]
