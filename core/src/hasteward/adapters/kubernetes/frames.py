@@ -39,7 +39,7 @@ _apply_mask = _fastest_mask()
 
 #: servers refuse more than 32 MiB; one that sends more is not speaking this protocol
 FRAME_LIMIT = 33 * 1024 * 1024
-_BUFFER = 256 * 1024
+_BUFFER = 512 * 1024
 _CONTROL_LIMIT = 125
 _SHORT = 126
 _LONG = 127

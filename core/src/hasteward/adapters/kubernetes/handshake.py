@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from hasteward.adapters.kubernetes.answers import Request, refusal, status_of, unreachable
+from hasteward.adapters.kubernetes.tls import TlsContext, TlsSocket
+from hasteward.adapters.kubernetes.wire import Socket
 from hasteward.domain.errors import DependencyError, HastewardError, InvalidInput
 from hasteward.ports.kubernetes import ApiNotFound, ApiUnavailable, PodRef, Resource
 
@@ -39,7 +41,7 @@ def connect(
     authorization: str,
     stdin: bool,
     timeout: float,
-) -> socket.socket:
+) -> Socket:
     """The connected socket right after the handshake. Raises the Api* errors and DependencyError."""
     # A WebSocket exec takes both verbs: get for the upgrade, create since Kubernetes 1.35.
     request = Request(("get", "create"), _EXEC, pod.namespace, pod.name, act="use")
@@ -71,7 +73,7 @@ def _in_words(error: HastewardError, pod: PodRef) -> HastewardError:
 
 def _handshake(
     configuration: Any, request: Request, host: str, path: str, *, authorization: str, timeout: float
-) -> socket.socket:
+) -> Socket:
     import websocket
 
     url = f"ws{host.removeprefix('http')}{path}"
@@ -79,7 +81,7 @@ def _handshake(
     headers += [f"Authorization: {authorization}"] if authorization else []
     # The protocol goes in by hand: given to the library, it would turn an older answer into "invalid header".
     options: dict[str, Any] = {"header": headers, "suppress_origin": True, "redirect_limit": 0}
-    raw: socket.socket | None = None
+    raw: Socket | None = None
     try:
         if proxy := _proxy(configuration, host):
             tls = _tls(configuration, host)
@@ -94,7 +96,7 @@ def _handshake(
             raw.close()
         raise unreachable(request, host, error) from error
     agreed = (connection.handshake_response.headers or {}).get("sec-websocket-protocol")
-    sock: socket.socket = connection.sock
+    sock: Socket = connection.sock
     if agreed != PROTOCOL:
         sock.close()
         raise _too_old(f"it answered {agreed or 'with no protocol at all'}")
@@ -127,7 +129,7 @@ def _tls(configuration: Any, host: str) -> dict[str, Any]:
     """What websocket-client calls sslopt."""
     context = _context(configuration)
     name = configuration.tls_server_name or urlsplit(host).hostname
-    return {"context": context, "server_hostname": name}
+    return {"context": TlsContext(context), "server_hostname": name}
 
 
 def _context(configuration: Any) -> ssl.SSLContext:
@@ -141,7 +143,7 @@ def _context(configuration: Any) -> ssl.SSLContext:
     return context
 
 
-def _direct(configuration: Any, host: str, timeout: float) -> socket.socket:
+def _direct(configuration: Any, host: str, timeout: float) -> Socket:
     """A connection without a proxy. Our own, because the library would look for one in the environment."""
     parts = urlsplit(host)
     secure = parts.scheme == "https"
@@ -153,7 +155,7 @@ def _direct(configuration: Any, host: str, timeout: float) -> socket.socket:
         if not secure:
             return raw
         name = configuration.tls_server_name or parts.hostname
-        return _context(configuration).wrap_socket(raw, server_hostname=name)
+        return TlsSocket(raw, _context(configuration), name)
     except BaseException:
         raw.close()
         raise

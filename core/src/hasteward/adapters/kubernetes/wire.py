@@ -1,32 +1,31 @@
-"""A socket that never blocks, plain or TLS. One thread only: an SSL object must not be used from two."""
+"""A socket that never blocks, plain or TLS. One thread only: a TLS connection must not be used from two."""
 
 from __future__ import annotations
 
 import math
 import select
 import socket
-import ssl
 
+from hasteward.adapters.kubernetes.tls import TlsSocket
 from hasteward.ports.kubernetes import StreamBroken
+
+Socket = socket.socket | TlsSocket
 
 
 class Wire:
     """Reads and writes what goes at once, and waits for more to go."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Socket) -> None:
         sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._sock = sock
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
-        # What a blocked read or write waits for; TLS may need the other direction than one would think.
-        self._to_read = select.POLLIN
-        self._to_write = select.POLLOUT
         #: why nothing more can be read, while what came before it is taken
         self._loss: StreamBroken | None = None
 
     def read_into(self, space: memoryview) -> int | None:
         """Bytes read, as many as there are; None if there are none now. Raises StreamBroken at the end of the
-        connection. TLS gives and takes 16 KiB at a time, so all that is done for each is done here.
+        connection. TLS gives 16 KiB at a time, so all that is done for each is done here.
         """
         if self._loss is not None:
             raise self._loss
@@ -34,11 +33,7 @@ class Wire:
         try:
             while total < size and (count := receive(space[total:], size - total)):
                 total += count
-        except (BlockingIOError, ssl.SSLWantReadError):
-            self._to_read = select.POLLIN
-            return total or None
-        except ssl.SSLWantWriteError:
-            self._to_read = select.POLLOUT
+        except BlockingIOError:
             return total or None
         except OSError as error:
             self._loss = _lost(error)
@@ -52,17 +47,16 @@ class Wire:
         try:
             while total < size:
                 total += send(data[total:])
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            self._to_write = select.POLLOUT
-        except ssl.SSLWantReadError:
-            self._to_write = select.POLLIN
+        except BlockingIOError:
+            pass
         except OSError as error:
             raise _lost(error) from error
         return total
 
     def wait(self, seconds: float, *, to_write: bool) -> None:
         """Sleep until a read (or with `to_write` a write) may go on, or the time is over."""
-        self._poll.modify(self._sock, self._to_read | (self._to_write if to_write else 0))
+        to_write |= isinstance(self._sock, TlsSocket) and self._sock.unsent
+        self._poll.modify(self._sock, select.POLLIN | (select.POLLOUT if to_write else 0))
         self._poll.poll(max(0, math.ceil(seconds * 1000)))
 
     def close(self, farewell: bytes = b"") -> None:
