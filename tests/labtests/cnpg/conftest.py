@@ -51,11 +51,19 @@ class Site:
         self.until(lambda: int(self.lab.psql(self.lab.primary, streams)) >= members - 1, timeout)
 
     def until(self, check: Callable[[], bool], timeout: float = 30.0) -> None:
-        """Wait till a check holds; what is told when it never does is the whole status."""
+        """Wait till a check holds; if it never does, the status is told, and what the unready ones say."""
         deadline = time.monotonic() + timeout
         while not check():
-            assert time.monotonic() < deadline, json.dumps(self.status, indent=1)
+            assert time.monotonic() < deadline, self.account()
             time.sleep(0.05)
+
+    def account(self) -> str:
+        """The status, and the last words of every member that is not ready."""
+        ready = self.status["instancesStatus"].get("healthy", [])
+        rows = [json.dumps(self.status, indent=1)]
+        for pod in sorted(set(self.lab.pods) - set(ready)):
+            rows += [f"{pod}:", *(json.dumps(line) for line in self.logs(pod, "tailLines=40"))]
+        return "\n".join(rows)
 
     def stays(self, check: Callable[[], bool], seconds: float) -> None:
         """Make sure a check holds all the time."""
@@ -154,8 +162,13 @@ def shared() -> Iterator[Site]:
 
 @pytest.fixture
 def site(shared: Site) -> Site:
-    """The file's cluster, healthy before each test."""
+    """The file's cluster, healthy before each test.
+
+    It keeps no WAL and has no archive, and a killed primary forgets what is older than its own recovery. The
+    last checkpoint that all have in common, which pg_rewind goes back to, must not be older than that.
+    """
     shared.healthy()
+    shared.lab.psql(shared.lab.primary, "CHECKPOINT")
     return shared
 
 
