@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -59,10 +60,13 @@ class Site:
 
     def account(self) -> str:
         """The status, and the last words of every member that is not ready."""
-        ready = self.status["instancesStatus"].get("healthy", [])
-        rows = [json.dumps(self.status, indent=1)]
+        status = self.status
+        ready = status.get("instancesStatus", {}).get("healthy", [])
+        rows = [json.dumps(status, indent=1)]
         for pod in sorted(set(self.lab.pods) - set(ready)):
-            rows += [f"{pod}:", *(json.dumps(line) for line in self.logs(pod, "tailLines=40"))]
+            # One whose container has not started has no log to ask for.
+            with contextlib.suppress(OSError):
+                rows += [f"{pod}:", *(json.dumps(line) for line in self.logs(pod, "tailLines=40"))]
         return "\n".join(rows)
 
     def stays(self, check: Callable[[], bool], seconds: float) -> None:
