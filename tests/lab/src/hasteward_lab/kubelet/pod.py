@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hasteward_lab.api import events
 from hasteward_lab.api.resources import PODS
 from hasteward_lab.kubelet import contents, images
 from hasteward_lab.kubelet.container import RunningContainer
@@ -264,7 +265,10 @@ class PodWorker:
             self._state.ready = value
             self._publish()
 
-        prober = Prober(self._spec["containers"][0], running, Network.path(self.name), self._scale)
+        def tell(kind: str, reason: str, message: str) -> None:
+            events.record(self._store, self._pod, kind, reason, message, component="kubelet")
+
+        prober = Prober(self._spec["containers"][0], running, Network.path(self.name), self._scale, tell)
         await prober.follow(ready)
         running.signal(signal.SIGTERM)
         grace = float(self._spec.get("terminationGracePeriodSeconds", 30))

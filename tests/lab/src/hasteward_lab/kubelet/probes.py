@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hasteward_lab.kubelet.container import RunningContainer
 
 Object = dict[str, Any]
+# An event: Normal or Warning, reason, message.
+Tell = Callable[[str, str, str], None]
 
 # Coming up is noticed at once, whatever the period: a lab is to be up in seconds. Going down takes its time.
 _STARTING, _LEAST, _LEAST_TIMEOUT = 0.1, 0.5, 2.0
@@ -29,16 +31,20 @@ WANDERERS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
 class Prober:
     """Probes one run of one container."""
 
-    def __init__(self, spec: Object, running: RunningContainer, namespace: str, scale: float) -> None:
+    def __init__(
+        self, spec: Object, running: RunningContainer, namespace: str, scale: float, tell: Tell
+    ) -> None:
         self._spec = spec
         self._running = running
         self._namespace = namespace
         self._scale = scale
+        self._tell = tell
 
-    async def follow(self, ready: Callable[[bool], None]) -> str:
-        """Tell each change of readiness; returns why the container has to be killed."""
+    async def follow(self, ready: Callable[[bool], None]) -> None:
+        """Tell each change of readiness; returns when the container has to be killed."""
         if not await self._started():
-            return "failed startup probe"
+            self._restarts("startup")
+            return
         watching = [asyncio.create_task(self._readiness(ready)), asyncio.create_task(self._liveness())]
         try:
             done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
@@ -46,10 +52,17 @@ class Prober:
                 task.result()
             # Its polite end may take half an hour; nobody is to be sent there meanwhile.
             ready(False)  # noqa: FBT003 - it takes nothing else
-            return "failed liveness probe"
+            self._restarts("liveness")
         finally:
             for task in watching:
                 task.cancel()
+
+    def _restarts(self, kind: str) -> None:
+        text = f"Container {self._spec['name']} failed {kind} probe, will be restarted"
+        self._tell("Normal", "Killing", text)
+
+    def _failed(self, kind: str, why: str) -> None:
+        self._tell("Warning", "Unhealthy", f"{kind} probe failed: {why}")
 
     async def _started(self) -> bool:
         probe = self._spec.get("startupProbe")
@@ -57,8 +70,10 @@ class Prober:
             return True
         budget = self._period(probe) * int(probe.get("failureThreshold", 3))
         deadline = time.monotonic() + budget
-        while not await self._passes(probe):
+        # Asked ten times as often as by a kubelet, so that only the last failure is an event.
+        while why := await self._failure(probe):
             if time.monotonic() > deadline:
+                self._failed("Startup", why)
                 return False
             await asyncio.sleep(_STARTING)
         return True
@@ -71,14 +86,16 @@ class Prober:
             await asyncio.Event().wait()
             return
         while True:
-            passed = await self._passes(probe)
-            failures = 0 if passed else failures + 1
-            if passed and not now_ready:
+            why = await self._failure(probe)
+            failures = failures + 1 if why else 0
+            if not why and not now_ready:
                 now_ready = begun = True
                 ready(now_ready)
-            elif now_ready and failures >= int(probe.get("failureThreshold", 3)):
-                now_ready = False
-                ready(now_ready)
+            elif why and now_ready:
+                self._failed("Readiness", why)
+                now_ready = failures < int(probe.get("failureThreshold", 3))
+                if not now_ready:
+                    ready(now_ready)
             period = self._period(probe)
             await asyncio.sleep(period if now_ready else min(period, _RETURNING if begun else _STARTING))
 
@@ -90,24 +107,30 @@ class Prober:
         failures = 0
         while failures < int(probe.get("failureThreshold", 3)):
             await asyncio.sleep(self._period(probe))
-            failures = 0 if await self._passes(probe) else failures + 1
+            why = await self._failure(probe)
+            failures = failures + 1 if why else 0
+            if why:
+                self._failed("Liveness", why)
 
     def _period(self, probe: Object) -> float:
         return max(float(probe.get("periodSeconds", 10)) * self._scale, _LEAST)
 
-    async def _passes(self, probe: Object) -> bool:
+    async def _failure(self, probe: Object) -> str:
+        """Why a probe does not pass now; empty when it does."""
         timeout = max(float(probe.get("timeoutSeconds", 1)) * self._scale, _LEAST_TIMEOUT)
         if "exec" not in probe:
             # The socket's own clock decides. One of this loop would also count what the lab itself was late
             # by on a busy machine, and end a server that had answered.
             return await asyncio.get_running_loop().run_in_executor(WANDERERS, self._asks, probe, timeout)
+        command = probe["exec"]["command"]
         try:
             async with asyncio.timeout(timeout + 1.0):
-                return (await self._running.run(probe["exec"]["command"])).returncode == 0
+                done = await self._running.run(command)
         except TimeoutError:
-            return False
+            return f"command timed out: {command!r} timed out after {timeout:g}s"
+        return (done.stdout + done.stderr).decode(errors="replace") or "no output" if done.returncode else ""
 
-    def _asks(self, probe: Object, timeout: float) -> bool:
+    def _asks(self, probe: Object, timeout: float) -> str:
         """From the pod's own network, for a kubelet is on the pod's node: no partition is between them."""
         enter(self._namespace)
         what = probe.get("httpGet") or probe.get("tcpSocket") or {}
@@ -116,12 +139,12 @@ class Prober:
             port = next(row["containerPort"] for row in self._spec["ports"] if row["name"] == port)
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
-                return "tcpSocket" in probe or _gets(connection, what)
-        except OSError:
-            return False
+                return "" if "tcpSocket" in probe else _got(connection, what)
+        except OSError as error:
+            return f"{what.get('path', '')}:{port}: {error}"
 
 
-def _gets(connection: socket.socket, what: Object) -> bool:
+def _got(connection: socket.socket, what: Object) -> str:
     stream = connection
     if what.get("scheme", "HTTP").upper() == "HTTPS":
         stream = _tls().wrap_socket(connection)
@@ -132,7 +155,8 @@ def _gets(connection: socket.socket, what: Object) -> bool:
         with contextlib.suppress(OSError):
             while stream.recv(4096):
                 pass
-    return len(words) > 1 and words[1].isdigit() and 200 <= int(words[1]) < 400
+    code = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+    return "" if 200 <= code < 400 else f"HTTP probe failed with statuscode: {code}"
 
 
 @functools.cache
