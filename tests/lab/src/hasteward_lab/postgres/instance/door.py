@@ -47,9 +47,9 @@ class Door:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def cluster(self, since: str = "", wait: float = 0.0) -> Object | None:
+    def cluster(self, since: str = "", wait: float = 0.0, patience: float = 5.0) -> Object | None:
         """The Cluster and the lab's settings; with `since`, only once there is a newer version."""
-        code, payload = self._call("GET", f"/v1/cluster?since={since}&wait={wait}", timeout=wait + 5.0)
+        code, payload = self._call("GET", f"/v1/cluster?since={since}&wait={wait}", timeout=wait + patience)
         if code == 204:
             return None
         found: Object = json.loads(payload)

@@ -67,10 +67,10 @@ class Manager:
         """The factor on every wait."""
         return float(self.told["scale"])
 
-    def api_answers(self) -> bool:
-        """Ask the API, now."""
+    def api_answers(self, patience: float) -> bool:
+        """Ask the API, now, and wait so many seconds for an answer."""
         try:
-            self._door.cluster()
+            self._door.cluster(patience=patience)
         except DoorError:
             return False
         return True
