@@ -267,11 +267,11 @@ def test_a_slow_process_holds_the_client_back(lab: Lab) -> None:
 
 def test_a_frame_of_32_mib_is_the_largest(lab: Lab) -> None:
     largest = b"x" * ((32 << 20) - 1)
-    out, _, status, _ = run(lab, ["wc", "-c"], stdin=largest)
+    out, _, status, _ = run(lab, ["wc", "-c"], stdin=largest, limit=60)
     assert (out.strip(), status["status"]) == (b"33554431", "Success")
-    _, _, status, code = run(lab, ["wc", "-c"], stdin=largest + b"x", close=False)
+    _, _, status, code = run(lab, ["wc", "-c"], stdin=largest + b"x", close=False, limit=60)
     assert (status, code) == (None, 1000)
-    _, _, status, code = run(lab, ["wc", "-c"], stdin=largest + b"x", close=False, protocols=V4)
+    _, _, status, code = run(lab, ["wc", "-c"], stdin=largest + b"x", close=False, protocols=V4, limit=60)
     assert (status, code) == (None, 1006)
 
 
