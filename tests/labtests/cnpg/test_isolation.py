@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -69,3 +70,23 @@ def test_an_api_that_answered_just_now_is_not_asked_again(tmp_path: Path, silent
     manager = primary(tmp_path, silent, GONE)
     manager.api_seen = time.monotonic()
     assert Probes(manager).answer("/healthz", certified=False)[0] == 200
+
+
+@pytest.mark.servers
+@pytest.mark.long
+def test_a_primary_that_is_cut_off_ends_itself_and_the_kubelet_tells(site: Any) -> None:
+    lab = site.lab
+    cut_off = lab.primary
+    lab.chaos.isolate(cut_off)
+    try:
+        site.until(lambda: lab.primary != cut_off, 60)
+    finally:
+        lab.chaos.heal()
+    site.healthy()
+    told = {
+        (row["reason"], row["message"])
+        for row in lab.get("events")
+        if row["involvedObject"]["name"] == cut_off
+    }
+    assert ("Killing", "Container postgres failed liveness probe, will be restarted") in told
+    assert any(why == "Unhealthy" and said.startswith("Liveness probe failed: ") for why, said in told)
