@@ -43,6 +43,8 @@ class Site(conformance.Site):
     engine = "galera"
     where = ("-e", "galera", "-c", "db", "-n", "db")
     part = ("--database", "shop", "--database", "other")
+    # one RENAME per schema
+    one_act = False
 
     def __init__(self, lab: Lab, folder: Path | None = None, patience: float = 200) -> None:
         super().__init__(lab)

@@ -7,6 +7,8 @@ from galera_kit import CLUSTER, World, gvwstate, node
 from galera_sql import Database, tables_alone
 
 from hasteward import testing
+from hasteward.domain.errors import Refused
+from hasteward.plugins import Engine
 from hasteward.testing import HEALTHY
 from hasteward.testing.conformance import (
     DumpConformance,
@@ -162,6 +164,16 @@ def deaths(tests: RestoreConformance, step: int, *, of_many_acts: bool) -> set[s
         for schema, (tables, *_) in live[0].items():
             assert tables in (old[0][schema][0], new[0][schema][0]), counting.calls[nth - 1]
         here.next_run()
+        if live not in (old, new):
+            refuses_a_backup(here, engine, counting.calls[nth - 1])
         here.restore(engine)
         assert (here.content(), here.residue()) == (new, []), counting.calls[nth - 1]
     return ends
+
+
+def refuses_a_backup(here: testing.World, engine: Engine, call: str) -> None:
+    """What is live is neither what was there nor what was restored: no snapshot is to say it ever was."""
+    with pytest.raises(Refused) as caught:
+        here.backup(engine)
+    assert caught.value.code == "dump.half_restored", call
+    here.next_run()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from death_kit import GOOD, LAST_CALLS, die_everywhere
+import standalone_kit
+from death_kit import GOOD, LAST_CALLS, SPOILT, die_everywhere
 
 from hasteward.domain.errors import Refused
 from hasteward_sql.mysql.catalog import MARK, SWAPPED, WAITING, Schema
@@ -45,6 +46,43 @@ def test_no_dump_is_taken_of_a_schema_whose_programs_a_dead_restore_has_set_asid
     )
     with pytest.raises(Refused, match="schema hasteward_old_x holds what it had set aside"):
         steward.backup()
+
+
+@pytest.mark.servers
+def test_no_dump_is_taken_between_the_swaps_of_two_schemas(tiny: Any, steward: Any) -> None:
+    """One of them restored and the other not is what never was, also where nothing is to be kept."""
+
+    def live() -> tuple[Any, Any]:
+        return tiny.content("tiny"), tiny.content("twin")
+
+    def both(script: str) -> str:
+        return script + script.replace("tiny", "twin")
+
+    tiny.sql(both(GOOD).replace("CREATE DATABASE tiny;", "DROP DATABASE tiny; CREATE DATABASE tiny;", 1))
+    steward.backup()
+    good, alive = live(), steward.host
+    steward.host = counted = standalone_kit.DyingHost(alive, 0, done=False)
+    steward.restore("tiny", "twin", keep_old=False)
+    between = 0
+    for at in range(counted.calls - 2 * LAST_CALLS, counted.calls):
+        steward.host = alive
+        tiny.sql("".join(f"DROP DATABASE `{name}`;" for name in tiny.schemas()) + both(SPOILT))
+        spoilt = live()
+        steward.host = standalone_kit.DyingHost(alive, at, done=True)
+        with pytest.raises(standalone_kit.Death):
+            steward.restore("tiny", "twin", keep_old=False)
+        steward.host = alive
+        if live() in (good, spoilt):
+            continue
+        between += live() == (good[0], spoilt[1])
+        with pytest.raises(Refused, match="interrupted between two acts") as caught:
+            steward.backup()
+        assert caught.value.code == "dump.half_restored"
+        steward.undo()
+        assert live() == spoilt, at
+        steward.backup()
+        steward.repository.listed.pop()
+    assert between
 
 
 def schema(*tables: str) -> Schema:

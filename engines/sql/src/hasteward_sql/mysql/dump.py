@@ -19,7 +19,6 @@ from hasteward.kit.sections import SectionWriter
 from hasteward.kit.streaming import download
 from hasteward.ports.context import DumpProof, DumpSink, EngineContext
 from hasteward_sql.mysql.catalog import (
-    OLD_PREFIX,
     Account,
     Crossing,
     Schema,
@@ -31,7 +30,7 @@ from hasteward_sql.mysql.catalog import (
 )
 from hasteward_sql.mysql.client import Server
 from hasteward_sql.mysql.quoting import identifier
-from hasteward_sql.mysql.state import unfinished
+from hasteward_sql.mysql.state import died_at, whose
 from hasteward_sql.words import counted, human
 
 #: the name of what `dump` writes
@@ -86,14 +85,22 @@ def dump(context: EngineContext, cluster: ClusterRef, server: Server, sink: Dump
 
 
 def _refuse_half_swapped(context: EngineContext, server: Server, found: Mapping[str, Schema]) -> None:
-    for name in found:
-        if name.startswith(OLD_PREFIX) and unfinished(read_marks(context, server, name)):
-            raise Refused(
-                f"a restore was interrupted between two acts: schema {name} holds what it had set aside,"
-                " and the live schema may be without its triggers",
-                hint="run that hasteward restore again: it puts this in order first",
-                code="dump.half_restored",
-            )
+    """A backup of half a restore would be of something that never was."""
+    marks = {name: read_marks(context, server, name) for name in found if is_ours(name)}
+    kept, loading = whose(marks)
+    run, half = died_at(kept, loading), next((one.name for one in kept if one.half), "")
+    if not run and not half:
+        return
+    about = (
+        f"schema {half} holds what it had set aside, and the live schema may be without its triggers"
+        if half
+        else f"some schemas are what run {run} restored, and others what was there before it"
+    )
+    raise Refused(
+        f"a restore was interrupted between two acts: {about}",
+        hint=f"run that hasteward restore again: it puts this in order first; or hasteward undo {run}",
+        code="dump.half_restored",
+    )
 
 
 def _plan(cluster: ClusterRef, server: Server, schemas: Iterable[Schema], excluded: list[str]) -> Plan:

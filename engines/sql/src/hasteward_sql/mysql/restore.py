@@ -260,24 +260,26 @@ def _swap_all(
     checks: list[str],
 ) -> RestoreOutcome:
     live: list[str] = []
-    kept: list[str] = []
     for item in target.items:
-        names = item.names
         try:
             _swap_one(context, server, item)
         except HastewardError as error:
             _discard_waiting(context, server, target, live)
             rest = [one.names.live for one in target.items if one.names.live not in live]
-            done = f"restored and live: {', '.join(live)}; " if live else ""
+            back = f" (hasteward undo {context.run.id} takes that back)"
+            done = f"restored and live: {', '.join(live)}{back}; " if live else ""
             raise RunFailed(
                 f"{error.message}; {done}not restored: {', '.join(rest)}",
                 hint="run it again with " + " ".join(f"--database {name}" for name in rest),
                 code="restore.partly" if live else "restore.failed",
             ) from error
-        live.append(names.live)
-        wanted = item.live is not None and keep_old
-        if wanted or not _drop_old(context, server, names.old):
-            kept.append(names.old)
+        live.append(item.names.live)
+    # Only now: till all are live, what is set aside is what tells that a restore is under way.
+    kept = [
+        item.names.old
+        for item in target.items
+        if (item.live is not None and keep_old) or not _drop_old(context, server, item.names.old)
+    ]
     keys = [f"grants:{name}" for name in target.accounts]
     for section, chunks in source.read(keys) if keys else ():
         server.load(context, chunks, what=f"grants of {section.name}")

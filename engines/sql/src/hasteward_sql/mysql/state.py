@@ -11,10 +11,11 @@ renamed by the very act that swaps them, so it tells even where there was no tab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from hasteward_sql.mysql.catalog import MARK, SWAPPED, WAITING, Schema
+from hasteward_sql.mysql.catalog import MARK, NEW_PREFIX, OLD_PREFIX, SWAPPED, WAITING, Schema
 from hasteward_sql.mysql.quoting import literal, qualified
 
 
@@ -51,6 +52,58 @@ def remedy(marks: Mapping[str, bytes], old: Schema) -> Remedy:
     if not unfinished(marks):
         return Remedy.NOTHING
     return Remedy.FORWARD if SWAPPED in old.tables or old.content else Remedy.BACK
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A schema that holds what a run replaced; `half` when that run died in the middle of it.
+
+    `of` is the run that it took back by that; "" for a restore.
+    """
+
+    name: str
+    live: str
+    run: str
+    job: str
+    undo: bool
+    half: bool
+    of: str = ""
+
+
+def whose(marks: Mapping[str, Mapping[str, bytes]]) -> tuple[list[Kept], dict[str, str]]:
+    """By the marks of all schemas of ours: what is kept, and the run of each that waits to be swapped in."""
+    kept = [_kept(name, rows) for name, rows in marks.items() if name.startswith(OLD_PREFIX) and begun(rows)]
+    return kept, {name: _text(rows, "run") for name, rows in marks.items() if name.startswith(NEW_PREFIX)}
+
+
+def _kept(name: str, rows: Mapping[str, bytes]) -> Kept:
+    return Kept(
+        name=name,
+        live=_text(rows, "live"),
+        run=_text(rows, "run"),
+        job=_text(rows, "job"),
+        undo=_text(rows, "undo") == "1",
+        half=unfinished(rows),
+        of=_text(rows, "of"),
+    )
+
+
+def _text(rows: Mapping[str, bytes], part: str) -> str:
+    return rows.get(part, b"").decode()
+
+
+def died_at(kept: Sequence[Kept], loading: Mapping[str, str]) -> str:
+    """Whose restore is to be taken back because a run died in a swap, or between two of several; else "".
+
+    Between two, some schemas of that restore are live and others wait; or, when it was being taken back, some
+    are set aside and others still live.
+    """
+    for one in kept:
+        if one.half:
+            return one.of or one.run
+    runs = {one.run for one in kept}
+    between = [one.of for one in kept] + list(loading.values())
+    return next((run for run in between if run in runs), "")
 
 
 def mark_table(schema: str) -> str:

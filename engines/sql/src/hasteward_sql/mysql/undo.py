@@ -7,7 +7,7 @@ between two, it is run again with the same run and does the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hasteward.domain.cluster import ClusterRef
 from hasteward.domain.errors import HastewardError, Refused, RunFailed
@@ -15,36 +15,13 @@ from hasteward.domain.events import PhaseStarted, StepDone
 from hasteward.domain.plan import Plan, Reversal, Step
 from hasteward.kit.orphans import end_orphans
 from hasteward.ports.context import EngineContext, PutBack
-from hasteward_sql.mysql.catalog import (
-    NEW_PREFIX,
-    OLD_PREFIX,
-    Schema,
-    read_crossings,
-    read_marks,
-    read_schemas,
-)
+from hasteward_sql.mysql.catalog import Schema, is_ours, read_crossings, read_marks, read_schemas
 from hasteward_sql.mysql.client import Server
 from hasteward_sql.mysql.gates import check_role, live_words, refuse_crossings, sessions
 from hasteward_sql.mysql.quoting import identifier
 from hasteward_sql.mysql.restore import kept_name
-from hasteward_sql.mysql.state import begun, unfinished
+from hasteward_sql.mysql.state import Kept, died_at, whose
 from hasteward_sql.mysql.swap import Names, put_in_order, swap
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A schema that holds what a run replaced; `half` when that run died in the middle of it.
-
-    `of` is the run that it took back by that; "" for a restore.
-    """
-
-    name: str
-    live: str
-    run: str
-    job: str
-    undo: bool
-    half: bool
-    of: str = ""
 
 
 def put_back(
@@ -57,12 +34,9 @@ def put_back(
     `grouped` is as in `restore`: somebody looks after the other members.
     """
     found = read_schemas(context, server)
-    marks = {
-        name: read_marks(context, server, name) for name in found if name.startswith((OLD_PREFIX, NEW_PREFIX))
-    }
-    kept = [_kept(name, rows) for name, rows in marks.items() if name.startswith(OLD_PREFIX) and begun(rows)]
-    loading = {name: _text(rows, "run") for name, rows in marks.items() if name.startswith(NEW_PREFIX)}
-    died = _died_at(kept, loading)
+    marks = {name: read_marks(context, server, name) for name in found if is_ours(name)}
+    kept, loading = whose(marks)
+    died = died_at(kept, loading)
     if loading and not died and (not run or run in loading.values()):
         return _remove(context, cluster, server, loading)
     wanted = run or died or _last(kept)
@@ -91,32 +65,6 @@ def put_back(
     said = put_in_order(context, server)
     context.reporter.emit(PhaseStarted("undo", plan.title))
     return _swap_all(context, server, wanted, chosen, said=said)
-
-
-def _text(rows: Mapping[str, bytes], part: str) -> str:
-    return rows.get(part, b"").decode()
-
-
-def _kept(name: str, rows: Mapping[str, bytes]) -> Kept:
-    return Kept(
-        name=name,
-        live=_text(rows, "live"),
-        run=_text(rows, "run"),
-        job=_text(rows, "job"),
-        undo=_text(rows, "undo") == "1",
-        half=unfinished(rows),
-        of=_text(rows, "of"),
-    )
-
-
-def _died_at(kept: Sequence[Kept], loading: Mapping[str, str]) -> str:
-    """Whose restore is to be taken back because a run died in a swap, or between two of several."""
-    for one in kept:
-        if one.half:
-            return one.of or one.run
-    runs = {one.run for one in kept}
-    between = [one.of for one in kept] + list(loading.values())
-    return next((run for run in between if run in runs), "")
 
 
 def _last(kept: Sequence[Kept]) -> str:
