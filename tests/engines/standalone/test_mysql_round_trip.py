@@ -170,6 +170,27 @@ def test_a_new_session_keeps_the_swap_waiting_and_everything_is_as_it_was(shop: 
     assert (shop.content("shop"), shop.schemas()) == (before, list(BOTH))
 
 
+def test_of_two_schemas_one_that_is_live_is_taken_back_when_the_other_cannot_be(
+    shop: Any, steward: Any
+) -> None:
+    """Nothing is dropped before all are live, so `--no-keep-old` takes no way back."""
+    steward.backup()
+    shop.sql("DELETE FROM customer", "shop")
+    before = shop.content(*BOTH)
+    holder = shop.session("BEGIN; SELECT * FROM t; SELECT SLEEP(100)", BOTH[1])
+    try:
+        told = r"ERROR 1205.*live: shop \(hasteward undo 0{15}2 takes that back\); not restored: we-ird `x"
+        with pytest.raises(RunFailed, match=told) as caught:
+            steward.restore(keep_old=False)
+    finally:
+        holder.kill()
+        holder.wait()
+    shop.settle()
+    assert (caught.value.code, shop.content(*BOTH) == before) == ("restore.partly", False)
+    assert steward.undo("0000000000000002").undone == ("schema shop is what it was before",)
+    assert shop.content(*BOTH) == before
+
+
 @pytest.mark.parametrize(
     ("prepare", "error", "message"),
     [
