@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from hasteward.domain.errors import (
     DependencyError,
     InvalidInput,
     RepositoryMissing,
+    RunFailed,
     WrongPassword,
 )
 from hasteward.domain.snapshot import SnapshotTags
@@ -43,6 +45,39 @@ def test_only_init_creates_and_it_never_does_so_twice(
 def test_a_wrong_password_does_not_open(open_at: Callable[..., ResticRepository], location: Path) -> None:
     with pytest.raises(WrongPassword):
         open_at(location, password="not the one").open()
+
+
+def test_a_cache_that_another_restic_is_just_making_is_read_again(
+    open_at: Callable[..., ResticRepository], location: Path, environment: dict[str, str]
+) -> None:
+    """A backup lists and opens at once; the first ever could fail with `strconv.ParseUint: parsing ""`."""
+    repository = open_at(location)
+    known = repository.open()
+    version = Path(environment["XDG_CACHE_HOME"], "restic", known.id, "version")
+    written = version.read_bytes()
+    version.unlink()
+    os.mkfifo(version)
+    with repository.opening() as answer:
+        with version.open("wb"):
+            # restic has it open now, and finds nothing in it
+            version.with_suffix(".new").write_bytes(written)
+            version.with_suffix(".new").replace(version)
+        assert answer() == known
+
+
+def test_a_cache_that_a_dead_restic_left_unmade_is_named(
+    open_at: Callable[..., ResticRepository], location: Path, environment: dict[str, str]
+) -> None:
+    repository = open_at(location)
+    version = Path(environment["XDG_CACHE_HOME"], "restic", repository.open().id, "version")
+    written = version.read_bytes()
+    version.write_bytes(b"")
+    try:
+        with pytest.raises(RunFailed, match="restic cannot read its cache: strconv") as told:
+            repository.snapshots()
+    finally:
+        version.write_bytes(written)
+    assert (told.value.code, "~/.cache/restic" in told.value.hint) == ("restic.cache", True)
 
 
 def test_an_empty_password_is_refused_before_anything_is_started(

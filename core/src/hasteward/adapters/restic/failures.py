@@ -26,6 +26,7 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _RETRYING = re.compile(r"^.* returned error, retrying after [^:]*: (.*)$", re.MULTILINE)
+_CACHE = "unable to open cache"
 _HELD_BY = re.compile(r"already locked (?:exclusively )?by (.*)")
 
 
@@ -55,6 +56,11 @@ class Outcome:
             earlier = find_messages(ErrorMessage, self.stderr)
             return _first_line(earlier[0].error.message) if earlier else reason
         return reason
+
+    @property
+    def cache_unread(self) -> bool:
+        """Whether it ended because of its cache, before it did anything."""
+        return self.status != 0 and _CACHE in self.stderr
 
     @property
     def last_retry(self) -> str:
@@ -114,6 +120,13 @@ def failure(outcome: Outcome, *, doing: str, location: str, redact: Redactor) ->
                 hint="the kernel's log tells whether memory ran out" if -code == signal.SIGKILL else "",
                 code="restic.killed",
             )
+    if outcome.cache_unread:
+        return RunFailed(
+            f"{doing} failed: restic cannot read its cache: {words}",
+            hint="remove restic's cache (RESTIC_CACHE_DIR, else ~/.cache/restic) and run it again;"
+            " nothing of a repository is only there",
+            code="restic.cache",
+        )
     return _by_words(f"{doing} failed: {words or f'restic exited with {outcome.status}'}", words)
 
 

@@ -231,21 +231,34 @@ class Launcher:
     @contextlib.contextmanager
     def running(self, arguments: Sequence[str], *, doing: str) -> Iterator[Callable[[], bytes]]:
         """A short command that runs while other work goes on; call what is given to have what it printed."""
-        process = self.start(arguments)
+        with ExitStack() as started:
 
-        def answer() -> bytes:
-            try:
-                outcome = process.wait_finished(self.patience)
-            except ResticStalled:
-                raise process.stall_error(doing, self.patience) from None
-            if outcome.status != 0:
-                raise process.failure(doing, self.location)
-            return outcome.stdout
+            def start() -> ResticProcess:
+                process = self.start(arguments)
+                started.callback(process.end, 0)
+                return process
 
-        try:
+            def finish(process: ResticProcess) -> Outcome:
+                try:
+                    return process.wait_finished(self.patience)
+                except ResticStalled:
+                    raise process.stall_error(doing, self.patience) from None
+
+            process = start()
+
+            def answer() -> bytes:
+                nonlocal process
+                outcome = finish(process)
+                if outcome.cache_unread:
+                    # Two that begin together make the cache of a repository together, and one can find the
+                    # other's version file before there is anything in it.
+                    process = start()
+                    outcome = finish(process)
+                if outcome.status != 0:
+                    raise process.failure(doing, self.location)
+                return outcome.stdout
+
             yield answer
-        finally:
-            process.end(0)
 
 
 def _memory_file(name: str, stack: ExitStack) -> int:
