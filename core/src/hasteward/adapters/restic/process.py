@@ -229,36 +229,30 @@ class Launcher:
             return answer()
 
     @contextlib.contextmanager
-    def running(self, arguments: Sequence[str], *, doing: str) -> Iterator[Callable[[], bytes]]:
+    def running(
+        self, arguments: Sequence[str], *, doing: str, again: bool = False
+    ) -> Iterator[Callable[[], bytes]]:
         """A short command that runs while other work goes on; call what is given to have what it printed."""
-        with ExitStack() as started:
+        process = self.start(arguments)
 
-            def start() -> ResticProcess:
-                process = self.start(arguments)
-                started.callback(process.end, 0)
-                return process
+        def answer() -> bytes:
+            try:
+                outcome = process.wait_finished(self.patience)
+            except ResticStalled:
+                raise process.stall_error(doing, self.patience) from None
+            if outcome.cache_unread and not again:
+                # Two that begin together make the cache of a repository together, and one can find the
+                # other's version file before there is anything in it.
+                with self.running(arguments, doing=doing, again=True) as second:
+                    return second()
+            if outcome.status != 0:
+                raise process.failure(doing, self.location)
+            return outcome.stdout
 
-            def finish(process: ResticProcess) -> Outcome:
-                try:
-                    return process.wait_finished(self.patience)
-                except ResticStalled:
-                    raise process.stall_error(doing, self.patience) from None
-
-            process = start()
-
-            def answer() -> bytes:
-                nonlocal process
-                outcome = finish(process)
-                if outcome.cache_unread:
-                    # Two that begin together make the cache of a repository together, and one can find the
-                    # other's version file before there is anything in it.
-                    process = start()
-                    outcome = finish(process)
-                if outcome.status != 0:
-                    raise process.failure(doing, self.location)
-                return outcome.stdout
-
+        try:
             yield answer
+        finally:
+            process.end(0)
 
 
 def _memory_file(name: str, stack: ExitStack) -> int:
